@@ -1,0 +1,42 @@
+"""The log: event names and counts, as text or JSON. No address ever (spec §7)."""
+
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+from listserver.config import LogFormat, LogLevel, LogSettings
+from listserver.ports import Clock
+
+
+class EventLog:
+    """Writes one line for each event: a `Log` of listserver.ports."""
+
+    def __init__(self, settings: LogSettings, clock: Clock, stream: TextIO) -> None:
+        self._clock = clock
+        self._quiet = settings.level is LogLevel.ERROR
+        as_text = settings.format is LogFormat.TEXT
+        self._logger = structlog.wrap_logger(
+            structlog.PrintLogger(stream),
+            processors=[
+                self._stamped,
+                structlog.processors.KeyValueRenderer(key_order=["time", "level", "event"])
+                if as_text
+                else structlog.processors.JSONRenderer(sort_keys=True),
+            ],
+            wrapper_class=structlog.BoundLogger,
+            cache_logger_on_first_use=True,
+        )
+
+    def event(self, name: str, **counts: int | str) -> None:
+        """Note one event, if it is of the level that is asked for."""
+        if "error" in counts:
+            self._logger.error(name, level="error", **counts)
+        elif not self._quiet:
+            self._logger.info(name, level="info", **counts)
+
+    def _stamped(
+        self, _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        event["time"] = self._clock.now().isoformat(timespec="milliseconds")
+        return event

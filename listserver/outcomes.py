@@ -1,0 +1,123 @@
+"""What came of an attempt to deliver: the policy of trying again, in one place.
+
+An `Answer` is what a peer said or did; an `Outcome` is what it means for the delivery.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import assert_never
+
+from listserver import limits
+
+
+class Phase(Enum):
+    """How far the dialogue with the peer had come."""
+
+    CONNECT = auto()
+    HELLO = auto()
+    TLS = auto()
+    AUTH = auto()
+    MAIL = auto()
+    RCPT = auto()
+    DATA = auto()
+    """From the DATA command until before the final dot: the peer can't have taken the mail."""
+    CONTENT = auto()
+    """The final dot was sent, the reply hasn't come: the peer may have taken the mail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The peer took the mail, with a 2yz after the final dot."""
+
+    code: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The peer said 4yz or 5yz; `text` is its own, so it may name an address."""
+
+    phase: Phase
+    code: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """No usable reply came; `what` is the kind of trouble, without a peer's words."""
+
+    phase: Phase
+    what: str
+
+
+Answer = Accepted | Refused | Broken
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """Final: the peer has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TryLater:
+    """Try again when `due` has come; `ambiguous` if the peer may have the mail already."""
+
+    due: datetime
+    ambiguous: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp:
+    """Final: refused, or tried too long.
+
+    code: the peer's reply; None if there was none.
+    """
+
+    code: int | None
+    text: str
+
+
+Outcome = Delivered | TryLater | GaveUp
+
+# A peer that refuses these refuses this mail; one that refuses earlier refuses us.
+_ABOUT_THE_MAIL = frozenset({Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.CONTENT})
+_ABOUT_US = frozenset({530})  # log in or use TLS first: RFC 4954 §6, RFC 3207 §4
+
+
+def outcome_of(answer: Answer, *, attempts: int, first: datetime, now: datetime) -> Outcome:
+    """Judge one attempt (RFC 5321 §4.2.1, §4.5.4.1). An unclear end of DATA is TryLater.
+
+    attempts: how many there have been, this one counted.
+    first: when the mail was first due.
+    """
+    match answer:
+        case Accepted():
+            return Delivered()
+        case Refused(phase, code, text) if _is_final(phase, code):
+            return GaveUp(code, text)
+        case Refused(_, code, text):
+            last_words = GaveUp(code, text)
+        case Broken(_, what):
+            last_words = GaveUp(None, what)
+        case _:
+            assert_never(answer)
+    end = first + limits.LIFETIME
+    if now >= end:
+        return last_words
+    ambiguous = isinstance(answer, Broken) and answer.phase is Phase.CONTENT
+    # The last attempt falls on the end itself.
+    return TryLater(min(now + _delay_after(attempts), end), ambiguous)
+
+
+def _is_final(phase: Phase, code: int) -> bool:
+    return code // 100 == 5 and phase in _ABOUT_THE_MAIL and code not in _ABOUT_US
+
+
+def _delay_after(attempts: int) -> timedelta:
+    delay = limits.FIRST_DELAY
+    for _ in range(attempts - 1):
+        if delay >= limits.LONGEST_DELAY:
+            break
+        delay *= 2
+    return min(delay, limits.LONGEST_DELAY)

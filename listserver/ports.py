@@ -1,0 +1,88 @@
+"""What the flows ask of the world outside, and the edges of the flows: each a manual page."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from listserver.addresses import ListAddress
+from listserver.outcomes import Answer
+from listserver.replies import Reply
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now(self) -> datetime:
+        """Return this moment, aware and in UTC. It may jump, in either direction."""
+        ...
+
+
+class Log(Protocol):
+    """Takes down what happened, for the operator."""
+
+    def event(self, name: str, **counts: int | str) -> None:
+        """Note one event.
+
+        name: a word or two with hyphens, such as "post-taken".
+        counts: figures and kinds. Never an address, a key, a text from outside or anything about
+            one member (spec §7). `error`, the class of an exception, makes it an error.
+        """
+        ...
+
+
+class Reception(Protocol):
+    """Decides about mail at the door; the gateway only translates."""
+
+    async def recipient(self, to: ListAddress) -> Reply:
+        """Answer RCPT.
+
+        The answer depends on the list alone: never on who sends or who is a member (spec §7).
+        """
+        ...
+
+    async def receive(self, raw: bytes, to: ListAddress, *, null_sender: bool) -> Reply:
+        """Take a mail, or say why not. A positive reply means that it is committed.
+
+        It runs to its end even if the sender hangs up meanwhile, so the same mail may come again.
+
+        raw: the octets as they came, dots un-stuffed. Every line ends in CRLF and has at most
+            limits.LINE_OCTETS; there is no bare CR or LF and no NUL. Nothing else is believed.
+        to: one that `recipient` gave a positive reply for in this transaction.
+        null_sender: it came from <>, as bounces do (RFC 5321 §4.5.5).
+
+        Any exception becomes 451 4.3.0, and none of its text leaves the house.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One mail to one recipient.
+
+    return_path: an address, or "" for the null one.
+    parts: joined they are the message, with CRLF lines, none of which begins with a dot, and
+        a CRLF at the end. Parts may be shared by many mails, so they are never copied whole.
+    """
+
+    return_path: str
+    recipient: str
+    parts: tuple[bytes, ...]
+
+
+class Courier(Protocol):
+    """Carries mail to the relay host."""
+
+    async def deliver(self, mail: Outgoing) -> Answer:
+        """Try once, and tell what came of it; what it means is for `outcomes.outcome_of`.
+
+        Many may wait at once; no more are under way than there are connections. Nothing that a
+        peer or the network does is raised. If the task is cancelled, the peer may have the mail.
+
+        Raises:
+            Malformed: an address breaks the grammar of `parse_address`. Nothing was sent.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Part from all peers. Deliveries that are under way are to be finished before."""
+        ...

@@ -1,0 +1,79 @@
+"""Every word that goes out over SMTP: one wording for member and stranger (spec §7)."""
+
+from dataclasses import dataclass
+
+from listserver import limits
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An SMTP reply (RFC 5321 §4.2) with its enhanced status (RFC 3463).
+
+    Its str is one line of printable ASCII without CRLF, however its text came about.
+    """
+
+    code: int
+    enhanced: str
+    text: str
+
+    def __str__(self) -> str:
+        words = "".join(c if " " <= c <= "~" else "?" for c in self.text)
+        return f"{self.code} {self.enhanced} {words[: limits.REPLY_OCTETS]}"
+
+    @property
+    def positive(self) -> bool:
+        """Say whether what was asked has been done."""
+        return self.code < 400  # RFC 5321 §4.2.1: 4yz and 5yz are negative
+
+
+# Said to all alike, whatever came of a post that could be taken.
+ACCEPTED = Reply(250, "2.0.0", "Accepted.")
+SENDER_OK = Reply(250, "2.1.0", "Sender noted.")
+RECIPIENT_OK = Reply(250, "2.1.5", "Recipient noted.")
+DONE = Reply(250, "2.0.0", "OK")
+BYE = Reply(221, "2.0.0", "Bye")
+HELP = Reply(214, "2.0.0", "Write to a list with: EHLO, MAIL, RCPT, DATA, QUIT. See RFC 5321.")
+NOT_VERIFIED = Reply(252, "2.1.5", "Addresses are not verified here; send mail and see.")
+
+NO_SUCH_LIST = Reply(550, "5.1.1", "There is no such list here.")
+NOT_RELAYED = Reply(550, "5.7.1", "That address is not at this server, and nothing is relayed.")
+ONE_LIST = Reply(452, "4.5.3", "One list address at a time; send to this one separately.")
+TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients; send to the others separately.")
+BAD_SENDER = Reply(501, "5.1.7", "The sender's address is malformed; use <name@domain> or <>.")
+BAD_RECIPIENT = Reply(553, "5.1.3", "The recipient's address is malformed; use <name@domain>.")
+NO_SMTPUTF8 = Reply(553, "5.6.7", "SMTPUTF8 is not offered here; use ASCII addresses.")
+
+LOOP = Reply(550, "5.4.6", "This mail has been through this list: a loop or a replay. Not taken.")
+BARE_LINE_END = Reply(554, "5.6.0", "Lines must end in CRLF; bare CR, bare LF and NUL are refused.")
+LONG_LINE = Reply(
+    554, "5.6.0", f"A line is over {limits.LINE_OCTETS} octets; use base64 (RFC 5321 4.5.3.1.6)."
+)
+TROUBLE = Reply(451, "4.3.0", "Trouble here, not with your mail. Try again later.")
+
+NO_MAIL = Reply(503, "5.5.1", "Send MAIL FROM first.")
+NO_HELLO = Reply(503, "5.5.1", "Send a greeting first.")
+NESTED_MAIL = Reply(503, "5.5.1", "A mail is begun already; send RSET to drop it.")
+NO_RECIPIENT = Reply(503, "5.5.1", "No recipient was accepted; send RCPT TO first.")
+NOT_UNDERSTOOD = Reply(500, "5.5.2", "Command not understood.")
+BAD_ARGUMENT = Reply(501, "5.5.4", "The command's argument is missing or malformed.")
+BAD_PARAMETER = Reply(555, "5.5.4", "That parameter is not offered here.")
+NOT_OFFERED = Reply(502, "5.5.1", "That command is not offered here.")
+
+
+def too_large(most: int) -> Reply:
+    """Refuse a mail of more than `most` octets (RFC 1870 §6)."""
+    return Reply(552, "5.3.4", f"Too large: at most {most} octets are taken.")
+
+
+def not_encrypted(reason: str, list_address: str, service: str) -> Reply:
+    """Refuse what isn't encrypted to the list, and say where its key is (spec §7).
+
+    service: the public address of the service, as clients are configured with it.
+    """
+    advice = f"Encrypt it; get the key with: recrypt key {list_address} --service {service}"
+    return Reply(554, "5.6.0", f"{reason} {advice}")
+
+
+def malformed_post(reason: str) -> Reply:
+    """Refuse a post that breaks the format; `reason` is a sentence about the format alone."""
+    return Reply(554, "5.6.0", f"{reason} Not taken.")

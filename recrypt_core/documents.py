@@ -1,0 +1,299 @@
+"""The documents of spec §4: profile, group, member entry, entries; from unverified to verified."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Annotated, Final
+
+import msgspec
+
+from recrypt_core import limits
+from recrypt_core.agreement import Split
+from recrypt_core.encoding import JsonObject
+from recrypt_core.errors import Malformed, NotAuthentic
+from recrypt_core.keys import PublicKey
+from recrypt_core.signature_keys import SignaturePrivateKey, SignaturePublicKey
+from recrypt_core.signing import Jws, Kind, sign_document, signer_of, unverified_payload
+from recrypt_core.signing import verify_document as verify
+from recrypt_core.udf import Udf
+from recrypt_core.wire import Document, Hash, SealedKey, UdfText, check_utc, from_json, to_json
+
+Account = Annotated[str, msgspec.Meta(min_length=3, max_length=limits.ACCOUNT_OCTETS)]
+"""An RFC 5321 address; who mails to it checks its grammar."""
+
+_Seq = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+
+
+class _Word(Enum):
+    """A word of the drafts, which is read in any case: `Active` is ACTIVE (spec §6)."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "_Word | None":
+        if not isinstance(value, str):
+            return None
+        return next((word for word in cls if word.value == value.upper()), None)
+
+
+class Privilege(_Word):
+    """What a member may do (v02 §4.4.2)."""
+
+    RECRYPT = "RECRYPT"
+    ADMIN = "ADMIN"
+    SUPER = "SUPER"
+
+
+class Status(_Word):
+    """Whether a member is served; members are never deleted (v02 §4.4.2)."""
+
+    ACTIVE = "ACTIVE"
+    SUSPENDED = "SUSPENDED"
+    REVOKED = "REVOKED"
+
+
+class Profile(Document, frozen=True, kw_only=True):
+    """The public keys and addresses of a user or group."""
+
+    identifier: UdfText
+    master_signature_key: SignaturePublicKey
+    online_signature_keys: Annotated[
+        tuple[SignaturePublicKey, ...], msgspec.Meta(max_length=limits.PROFILE_KEYS)
+    ] = ()
+    master_escrow_keys: Annotated[
+        tuple[PublicKey, ...], msgspec.Meta(max_length=limits.PROFILE_KEYS)
+    ] = ()
+    encryption_keys: Annotated[
+        tuple[PublicKey, ...], msgspec.Meta(max_length=limits.PROFILE_DEVICES)
+    ] = ()
+    accounts: Annotated[
+        tuple[Account, ...], msgspec.Meta(min_length=1, max_length=limits.PROFILE_ACCOUNTS)
+    ]
+    updated: datetime
+
+    def __post_init__(self) -> None:
+        check_utc(self.updated)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedProfile:
+    """A profile that its own master key has signed; whose it is, only its fingerprint tells."""
+
+    profile: Profile
+    signed: Jws
+
+    @property
+    def identifier(self) -> Udf:
+        """The fingerprint of its master signature key."""
+        return self.profile.identifier
+
+    @property
+    def signature_keys(self) -> tuple[SignaturePublicKey, ...]:
+        """The keys that sign for it: master and online."""
+        return (self.profile.master_signature_key, *self.profile.online_signature_keys)
+
+    def signature_key(self, kid: Udf) -> SignaturePublicKey | None:
+        """Find the key of this fingerprint among those that sign for it."""
+        return next((key for key in self.signature_keys if key.udf == kid), None)
+
+
+def sign_profile(profile: Profile, master: SignaturePrivateKey) -> VerifiedProfile:
+    """Sign a profile with its master key."""
+    signed = sign_document(Kind.PROFILE, to_json(profile), master)
+    return VerifiedProfile(profile, signed)
+
+
+def verified_profile(signed: Jws) -> VerifiedProfile:
+    """Check that a profile is signed by its own master key, which its Identifier names.
+
+    Raises:
+        Malformed: if it breaks the format.
+        NotAuthentic: if it isn't.
+    """
+    stated = from_json(Profile, unverified_payload(signed))
+    verify(signed, Kind.PROFILE, stated.master_signature_key)
+    if stated.identifier != stated.master_signature_key.udf:
+        raise NotAuthentic("a profile whose Identifier isn't its master key's fingerprint")
+    return VerifiedProfile(stated, signed)
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The last change of a group's chain; {0, null} before the first."""
+
+    seq: _Seq
+    hash: Hash | None
+
+
+NO_HEAD: Final = Head(0, None)
+
+
+class GroupKey(Document, frozen=True, kw_only=True):
+    """What CurrentEncryptionKey signs: the group's key, of a generation."""
+
+    group_name: Account
+    group_identifier: UdfText
+    encryption_key: PublicKey
+    generation: Annotated[int, msgspec.Meta(ge=1, lt=2**53)]
+    created: datetime
+    not_after: datetime
+    previous: UdfText | None = None
+    head: Head
+
+    def __post_init__(self) -> None:
+        check_utc(self.created)
+        check_utc(self.not_after)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedGroupKey:
+    """A group key that an online key of its group's Master has signed."""
+
+    document: GroupKey
+    signed: Jws
+
+    @property
+    def udf(self) -> Udf:
+        """The fingerprint of A."""
+        return self.document.encryption_key.udf
+
+
+def sign_group_key(document: GroupKey, online: SignaturePrivateKey) -> VerifiedGroupKey:
+    """Sign a group key with one of the Master's online keys."""
+    return VerifiedGroupKey(document, sign_document(Kind.GROUP_KEY, to_json(document), online))
+
+
+def verified_group_key(signed: Jws, master: VerifiedProfile) -> VerifiedGroupKey:
+    """Check a group key from the group's Master on (spec §6, GetKey).
+
+    Raises:
+        Malformed: if it breaks the format.
+        NotAuthentic: if no online key of the Master signed it, or it is another group's.
+    """
+    kid = signer_of(signed, Kind.GROUP_KEY)
+    online = next((key for key in master.profile.online_signature_keys if key.udf == kid), None)
+    if online is None:
+        raise NotAuthentic("a group key that no online key of the group's Master signed")
+    document = from_json(GroupKey, verify(signed, Kind.GROUP_KEY, online))
+    if document.group_identifier != master.identifier:
+        raise NotAuthentic("a group key of another group")
+    if (document.group_name,) != master.profile.accounts:
+        raise NotAuthentic("a group key of another name than its group's")
+    return VerifiedGroupKey(document, signed)
+
+
+class UserDecryptionEntry(Document, frozen=True, kw_only=True):
+    """One split of a group key for one member; the private r is never part of it."""
+
+    encryption_key_udf: UdfText = msgspec.field(name="EncryptionKeyUDF")
+    member_key_udf: UdfText = msgspec.field(name="MemberKeyUDF")
+    account_name: str = ""
+    split: Split = Split.SUM
+    recryption_public: PublicKey
+    decryption_public: PublicKey
+    decryption_key: SealedKey
+
+    def __post_init__(self) -> None:
+        if self.decryption_public.udf != self.member_key_udf:
+            raise ValueError("a MemberKeyUDF that isn't the fingerprint of DecryptionPublic")
+
+
+class MemberEntry(Document, frozen=True, kw_only=True):
+    """A member of a group, as an administrator states it."""
+
+    recrypt_udf: UdfText
+    account_name: Account
+    profile: Jws
+    privileges: tuple[Privilege, ...] = (Privilege.RECRYPT,)
+    quotas: tuple[str, ...] = ()
+    status: Status = Status.ACTIVE
+    entries: tuple[UserDecryptionEntry, ...] = ()
+
+
+class PostRight(Enum):
+    """Who may post to a list."""
+
+    ANYONE = "anyone"
+    MEMBERS = "members"
+    MODERATED = "moderated"
+    ANNOUNCE = "announce"
+
+
+class ReplyTo(Enum):
+    """Where answers go by default."""
+
+    NONE = "none"
+    LIST = "list"
+
+
+class FromPolicy(Enum):
+    """Whose name a copy's From shows."""
+
+    LIST = "list"
+    VIA = "via"
+
+
+class History(Enum):
+    """How much of the past a new member can read."""
+
+    NONE = "none"
+    SINCE_JOIN = "since-join"
+    ALL = "all"
+
+
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
+    """The rules of a list, with their defaults (spec §7)."""
+
+    post: PostRight = PostRight.ANYONE
+    reply_to: ReplyTo = ReplyTo.NONE
+    from_: FromPolicy = FromPolicy.LIST
+    notice: bool = True
+    past_keys: bool = True
+    history: History = History.NONE
+
+
+class RecryptionGroup(Document, frozen=True, kw_only=True):
+    """A group, or for an UpdateGroup its name and what changes."""
+
+    group_name: Account
+    master: Jws | None = None
+    current_encryption_key: Jws | None = None
+    past_encryption_keys: tuple[Jws, ...] = ()
+    members: tuple[MemberEntry, ...] = ()
+    administrator_keys: tuple[SealedKey, ...] | None = None
+    policy: Policy | None = None
+
+
+class CreateAuthorization(Document, frozen=True, kw_only=True):
+    """What `recrypt-create` signs: that this profile creates this group, here and now (spec §5)."""
+
+    group_identifier: UdfText
+    group_name: Account
+    url: str = msgspec.field(name="url")
+    iat: int = msgspec.field(name="iat")
+
+
+def sign_create(authorization: CreateAuthorization, key: SignaturePrivateKey) -> Jws:
+    """Sign a `recrypt-create` with a key of a profile that the operator has authorised."""
+    return sign_document(Kind.CREATE, to_json(authorization), key)
+
+
+def read_create(payload: JsonObject) -> CreateAuthorization:
+    """Read the payload of a `recrypt-create` whose signature was checked.
+
+    Raises:
+        Malformed: if it breaks the format.
+    """
+    return from_json(CreateAuthorization, payload)
+
+
+def verified_master(signed: Jws, group_name: str) -> VerifiedProfile:
+    """Check the Master of a group: a profile with the group's name and no EncryptionKeys (spec §4).
+
+    Raises:
+        Malformed: if it is not a Master, or of another name.
+        NotAuthentic: if its own master key didn't sign it.
+    """
+    master = verified_profile(signed)
+    if master.profile.accounts != (group_name,):
+        raise Malformed("a Master whose Accounts are not the GroupName alone")
+    if master.profile.encryption_keys:
+        raise Malformed("a Master with EncryptionKeys")
+    return master

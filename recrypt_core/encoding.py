@@ -1,0 +1,125 @@
+"""Strict base64url, JSON and times: size before parse, one form accepted, one form written."""
+
+import binascii
+import json
+import re
+from datetime import UTC, datetime
+from typing import NoReturn, TypeAlias
+
+from recrypt_core import limits
+from recrypt_core.errors import Malformed
+
+JsonValue: TypeAlias = "bool | int | str | list[JsonValue] | JsonObject | None"
+JsonObject: TypeAlias = "dict[str, JsonValue]"
+
+_B64URL = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
+_TO_STANDARD = str.maketrans("-_", "+/")
+
+
+def write_b64url(octets: bytes) -> str:
+    """Write base64url without padding (RFC 7515 §2)."""
+    text = binascii.b2a_base64(octets, newline=False).decode("ascii")
+    return text.rstrip("=").replace("+", "-").replace("/", "_")
+
+
+def read_b64url(text: str) -> bytes:
+    """Read base64url without padding: no white space, unused bits zero.
+
+    Raises:
+        Malformed: for any text that `write_b64url` would not have written.
+    """
+    if not _B64URL.fullmatch(text) or len(text) % 4 == 1:
+        raise Malformed("not base64url without padding")
+    octets = binascii.a2b_base64(text.translate(_TO_STANDARD) + "=" * (-len(text) % 4))
+    tail = len(octets) % 3
+    if tail and write_b64url(octets[-tail:]) != text[-(tail + 1) :]:
+        raise Malformed("base64url with unused bits that are not zero")
+    return octets
+
+
+def read_json(octets: bytes, *, limit: int) -> JsonObject:
+    """Read one JSON object of at most `limit` octets.
+
+    Refused besides what is no JSON: duplicate members, numbers that are not integers, lone
+    surrogates, a byte order mark, and nesting deeper than `limits.JSON_DEPTH`.
+
+    Raises:
+        Malformed: with the reason, which never quotes the text.
+    """
+    if len(octets) > limit:
+        raise Malformed(f"JSON of over {limit} octets")
+    try:
+        value = json.loads(
+            octets.decode("utf-8"),
+            object_pairs_hook=_without_duplicates,
+            parse_float=_no_number,
+            parse_constant=_no_number,
+        )
+    except UnicodeDecodeError:
+        raise Malformed("JSON that is not UTF-8") from None
+    except (ValueError, RecursionError):
+        raise Malformed("not JSON") from None
+    if not isinstance(value, dict):
+        raise Malformed("JSON that is not an object")
+    _check_tree(value)
+    return value
+
+
+def write_json(value: JsonObject) -> bytes:
+    """Write a JSON object in UTF-8, members in their order, without white space."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def read_time(text: str) -> datetime:
+    """Read an RFC 3339 time in UTC.
+
+    Raises:
+        Malformed: for another form or another zone than `Z`.
+    """
+    if not _TIME.fullmatch(text):
+        raise Malformed("not an RFC 3339 time in UTC")
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise Malformed("not an RFC 3339 time in UTC") from None
+
+
+def write_time(moment: datetime) -> str:
+    """Write an RFC 3339 time in UTC, to the second."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _without_duplicates(members: list[tuple[str, JsonValue]]) -> JsonObject:
+    found = dict(members)
+    if len(found) != len(members):
+        raise Malformed("JSON with a duplicate member")
+    return found
+
+
+def _no_number(_text: str) -> NoReturn:
+    raise Malformed("JSON with a number that is not an integer")
+
+
+def _check_tree(root: JsonObject) -> None:
+    """Refuse too deep a tree and text that UTF-8 can't carry."""
+    level: list[JsonValue] = [root]
+    for _ in range(limits.JSON_DEPTH):
+        below: list[JsonValue] = []
+        for value in level:
+            if isinstance(value, str):
+                _check_text(value)
+            elif isinstance(value, list):
+                below += value
+            elif isinstance(value, dict):
+                below += value.keys()
+                below += value.values()
+        if not below:
+            return
+        level = below
+    raise Malformed(f"JSON nested deeper than {limits.JSON_DEPTH}")
+
+
+def _check_text(text: str) -> None:
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise Malformed("JSON with a lone surrogate")

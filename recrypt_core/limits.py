@@ -1,0 +1,24 @@
+"""Every number of the formats, with its unit and its source."""
+
+from datetime import timedelta
+from typing import Final
+
+ENVELOPE_LINE_OCTETS: Final = 64 * 1024  # spec §3: everything but the ciphertext, padding included
+ENVELOPE_RECIPIENTS: Final = 64  # spec §3
+CONTENT_OCTETS: Final = 64 * 2**20  # spec §3: larger content is a stream, spec §9
+
+JSON_DEPTH: Final = 16  # a group's page nests to 12
+REQUEST_OCTETS: Final = 8 * 2**20  # spec §5
+REQUEST_ENTRIES: Final = 1000  # spec §5
+REQUEST_SKEW: Final = timedelta(seconds=300)  # spec §5
+NONCE_OCTETS: Final = 16  # spec §5
+
+DOCUMENT_OCTETS: Final = 256 * 1024  # one signed document; a profile of 32 devices is 16 KiB
+PROFILE_DEVICES: Final = 32  # spec §4: EncryptionKeys
+PROFILE_KEYS: Final = 32  # as many online and escrow keys as devices
+PROFILE_ACCOUNTS: Final = 32  # ours
+ACCOUNT_OCTETS: Final = 254  # RFC 5321 §4.5.3.1.3, less the angle brackets
+
+GROUP_KEY_LIFE: Final = timedelta(days=180)  # spec §4: NotAfter
+SENDER_LIFE: Final = timedelta(days=5)  # spec §7: mail waits in queues
+AUTHOR_LINE_OCTETS: Final = 64 * 1024  # spec §7: Recrypt-Signature, with the profile in it

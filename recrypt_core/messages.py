@@ -1,0 +1,201 @@
+"""Requests and responses of the service, with their members (spec §6, D§5, D§6)."""
+
+from typing import Annotated, ClassVar, Final, TypeAlias, TypeVar
+
+import msgspec
+
+from recrypt_core import limits
+from recrypt_core.documents import Head, MemberEntry, RecryptionGroup
+from recrypt_core.encoding import read_json, write_json
+from recrypt_core.errors import Malformed
+from recrypt_core.signing import Jws
+from recrypt_core.wire import Document, UdfText, from_json, to_json
+
+GroupId = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.ACCOUNT_OCTETS)]
+"""A GroupName or a group's Identifier."""
+
+_Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+_DONE: Final = 201  # the drafts' figure, also for reads (spec §6)
+
+
+class Hello(Document, frozen=True):
+    """Ask for versions, algorithms, encodings and limits."""
+
+    transaction: ClassVar[str] = "Hello"
+
+
+class GetKey(Document, frozen=True, kw_only=True):
+    """Ask for a group's signed key."""
+
+    transaction: ClassVar[str] = "GetKey"
+    group_id: GroupId
+
+
+class CreateGroup(Document, frozen=True, kw_only=True):
+    """Register a group."""
+
+    transaction: ClassVar[str] = "CreateGroup"
+    recryption_group: RecryptionGroup
+    authorization: Jws
+
+
+class UpdateGroup(Document, frozen=True, kw_only=True):
+    """Change a group but for its members."""
+
+    transaction: ClassVar[str] = "UpdateGroup"
+    recryption_group: RecryptionGroup
+
+
+class GetGroup(Document, frozen=True, kw_only=True):
+    """Ask for a group, its members in pages after a RecryptUDF."""
+
+    transaction: ClassVar[str] = "GetGroup"
+    group_id: GroupId
+    after: UdfText | None = None
+    limit: _Limit = 100
+
+
+class GetChanges(Document, frozen=True, kw_only=True):
+    """Ask for a group's chain, in pages after a seq."""
+
+    transaction: ClassVar[str] = "GetChanges"
+    group_id: GroupId
+    after: Annotated[int, msgspec.Meta(ge=0, lt=2**53)] = 0
+    limit: _Limit = 100
+
+
+class AddMember(Document, frozen=True, kw_only=True):
+    """Add members to the group of this Identifier."""
+
+    transaction: ClassVar[str] = "AddMember"
+    recryption_group: UdfText
+    member_entry: tuple[MemberEntry, ...]
+
+
+class UpdateMember(Document, frozen=True, kw_only=True):
+    """Replace whole entries of members of the group of this Identifier."""
+
+    transaction: ClassVar[str] = "UpdateMember"
+    recryption_group: UdfText
+    member_entry: tuple[MemberEntry, ...]
+
+
+Request: TypeAlias = (
+    Hello | GetKey | CreateGroup | UpdateGroup | GetGroup | GetChanges | AddMember | UpdateMember
+)
+Change: TypeAlias = CreateGroup | UpdateGroup | AddMember | UpdateMember
+"""A request that changes a group."""
+
+_REQUESTS: Final[tuple[type[Request], ...]] = (
+    Hello,
+    GetKey,
+    CreateGroup,
+    UpdateGroup,
+    GetGroup,
+    GetChanges,
+    AddMember,
+    UpdateMember,
+)
+
+
+class Response(Document, frozen=True, kw_only=True):
+    """What every response has; the payload's Status is authoritative (D§5.2)."""
+
+    status: int = _DONE
+    status_description: str = "Operation completed successfully"
+
+
+class Version(Document, frozen=True, kw_only=True):
+    """A version of the protocol."""
+
+    major: int
+    minor: int
+
+
+class ServiceLimits(Document, frozen=True, kw_only=True):
+    """What a service takes: octets of a request and of a copy, entries of a request."""
+
+    request_octets: int
+    request_entries: int
+    post_octets: int
+
+
+class HelloResponse(Response, frozen=True, kw_only=True):
+    """What a service is."""
+
+    version: Version
+    algorithms: tuple[str, ...]
+    encodings: tuple[str, ...]
+    limits: ServiceLimits
+
+
+class GetKeyResponse(Response, frozen=True, kw_only=True):
+    """A group's signed key, and the Master whose online key signed it."""
+
+    signed_key: Jws
+    master: Jws
+
+
+class ChangeResponse(Response, frozen=True, kw_only=True):
+    """The head of the chain after a change."""
+
+    head: Head
+
+
+class GetGroupResponse(Response, frozen=True, kw_only=True):
+    """A group with a page of its members, where the next page begins, and the chain's head."""
+
+    recryption_group: RecryptionGroup
+    next: str | None = None
+    head: Head
+
+
+class GetChangesResponse(Response, frozen=True, kw_only=True):
+    """A page of a group's chain, and the chain's head."""
+
+    changes: tuple[Jws, ...]
+    head: Head
+
+
+R = TypeVar("R", bound=Response)
+
+
+def read_message(octets: bytes) -> Request:
+    """Read a request by the name of its message, XRequest, or of its transaction, X (spec §6).
+
+    Raises:
+        Malformed: if it is no request that is known, or breaks its format.
+    """
+    wrapper = read_json(octets, limit=limits.REQUEST_OCTETS)
+    if len(wrapper) != 1:
+        raise Malformed("a request that is not one object with one member")
+    ((name, members),) = wrapper.items()
+    for kind in _REQUESTS:
+        if name in (kind.transaction, f"{kind.transaction}Request"):
+            if not isinstance(members, dict):
+                raise Malformed(f"{name} is not an object")
+            return from_json(kind, members)
+    raise Malformed("a request of an unknown name")
+
+
+def write_message(request: Request) -> bytes:
+    """Write a request under the name of its message."""
+    return write_json({f"{request.transaction}Request": to_json(request)})
+
+
+def write_response(transaction: str, response: Response) -> bytes:
+    """Write a response under the name of its message."""
+    return write_json({f"{transaction}Response": to_json(response)})
+
+
+def read_response(octets: bytes, transaction: str, kind: type[R], *, limit: int) -> R | Response:
+    """Read a response: of the kind that was asked for, or one that only states a refusal.
+
+    Raises:
+        Malformed: if it is neither.
+    """
+    members = read_json(octets, limit=limit).get(f"{transaction}Response")
+    if not isinstance(members, dict):
+        raise Malformed(f"an answer that is no {transaction}Response")
+    stated = from_json(Response, members)
+    return from_json(kind, members) if stated.status == _DONE else stated

@@ -1,0 +1,95 @@
+"""Typed documents on the wire: msgspec structs with the drafts' names, read from strict JSON."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+
+from recrypt_core.encoding import JsonObject
+from recrypt_core.envelope import Envelope, envelope_from_json
+from recrypt_core.errors import Malformed
+from recrypt_core.keys import PublicKey
+from recrypt_core.signature_keys import SignaturePublicKey
+from recrypt_core.udf import Udf
+
+T = TypeVar("T")
+
+_PROBLEM_LETTERS: Final = 200  # of a message, which may quote an unknown word
+
+UdfText = Annotated[Udf, msgspec.Meta(pattern=r"\AM[A-Z2-7]{4}(-[A-Z2-7]{5}){5}\Z")]
+"""A fingerprint in exactly the wire's form (spec §2)."""
+
+Hash = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{43}\Z")]
+"""A SHA-256 digest in base64url."""
+
+
+def pascal(name: str) -> str:
+    """Give the drafts' spelling of a field: `group_key_id` is GroupKeyID."""
+    return "".join(
+        part.upper() if part in ("udf", "id") else part.capitalize() for part in name.split("_")
+    )
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False, rename=pascal):
+    """A JSON object with PascalCase members; members that aren't known are passed over."""
+
+
+class SealedKey:
+    """A JWE in a document, whose plaintext is a private JWK (spec §4)."""
+
+    __slots__ = ("envelope",)
+
+    def __init__(self, envelope: Envelope) -> None:
+        self.envelope = envelope
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SealedKey):
+            return NotImplemented
+        return self.envelope == other.envelope
+
+    __hash__ = None  # type: ignore[assignment]  # holds JSON objects
+
+
+def from_json(kind: type[T], value: JsonObject) -> T:
+    """Make a document of JSON that was read strictly.
+
+    Raises:
+        Malformed: naming the member that is missing or of another type, never its value.
+    """
+    try:
+        return msgspec.convert(value, kind, dec_hook=_read)
+    except msgspec.ValidationError as problem:
+        raise Malformed(str(problem)[:_PROBLEM_LETTERS]) from None
+
+
+def check_utc(moment: datetime) -> None:
+    """Refuse, as msgspec wants it, a time that isn't UTC."""
+    if moment.utcoffset() != timedelta(0):
+        raise ValueError("a time that is not in UTC")
+
+
+def to_json(document: Document) -> JsonObject:
+    """Give a document as JSON."""
+    made: JsonObject = msgspec.to_builtins(document, enc_hook=_write)
+    return made
+
+
+def _read(kind: type[object], value: JsonObject) -> object:
+    if not isinstance(value, dict):
+        raise Malformed("a key that is not a JSON object")
+    if kind is PublicKey:
+        return PublicKey.from_named_jwk(value)
+    if kind is SignaturePublicKey:
+        return SignaturePublicKey.from_named_jwk(value)
+    if kind is SealedKey:
+        return SealedKey(envelope_from_json(value))
+    raise NotImplementedError(kind)
+
+
+def _write(value: object) -> JsonObject:
+    match value:
+        case PublicKey() | SignaturePublicKey():
+            return value.named_jwk()
+        case SealedKey():
+            return value.envelope.json()
+    raise NotImplementedError(type(value))

@@ -1,0 +1,111 @@
+"""The header of a copy holds what the allow-list names and nothing else (spec §7)."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from listserver.headers import CopyFacts, header_block
+from listserver.threads import ThreadIds
+from recrypt_core.errors import Malformed
+
+IDS = ThreadIds("team", "lists.example", bytes(32))
+FACTS = CopyFacts(
+    list_name="team",
+    domain="lists.example",
+    accepted=datetime(2017, 11, 6, 10, 0, 59, 999, tzinfo=timezone(timedelta(hours=-5))),
+    message_id=IDS.mapped(b"<one@example.org>"),
+)
+HOSTILE = [
+    "<a@x>\r\nBcc: <b@x>",
+    "<a\r\n b@x>",
+    "<a@x>\n",
+    "<a@x\r>",
+    "<a\0@x>",
+    "=?utf-8?q?=3Ca=0ABcc:_b=40x=3E?=",
+    "<a@x> <b@x>",
+    "<\u00e9@x>",
+    "",
+]
+
+
+def changed(**values: object) -> CopyFacts:
+    parts = {name: getattr(FACTS, name) for name in CopyFacts.__slots__}
+    return CopyFacts(**parts | values)
+
+
+def test_a_copy_has_these_fields_and_no_other() -> None:
+    assert header_block(FACTS).decode("ascii").split("\r\n") == [
+        "From: team <team@lists.example>",
+        "To: team@lists.example",
+        "Subject: [...]",
+        "Date: Mon, 06 Nov 2017 15:00:59 +0000",
+        f"Message-ID: {FACTS.message_id}",
+        "List-Id: <team.lists.example>",
+        "List-Post: <mailto:team@lists.example>",
+        "Precedence: list",
+        "",
+    ]
+
+
+def test_what_a_post_or_policy_adds_is_added() -> None:
+    parent, root = IDS.mapped(b"<two@example.org>"), IDS.mapped(b"<root@example.org>")
+    block = header_block(
+        changed(
+            references=(root, parent),
+            in_reply_to=(parent,),
+            auto_submitted="auto-generated",
+            reply_to_list=True,
+        )
+    ).decode("ascii")
+    assert f"\r\nIn-Reply-To: {parent}\r\n" in block
+    assert f"\r\nReferences: {root}\r\n {parent}\r\n" in block
+    assert "\r\nAuto-Submitted: auto-generated\r\n" in block
+    assert "\r\nReply-To: team@lists.example\r\n" in block
+
+
+def test_twenty_references_are_folded_to_one_a_line() -> None:
+    ids = tuple(IDS.mapped(b"<%d@example.org>" % n) for n in range(20))
+    lines = header_block(changed(references=ids)).split(b"\r\n")
+    assert all(len(line) <= 78 for line in lines)
+    assert [line.decode().split(" ")[-1] for line in lines if b"<m." in line] == [
+        FACTS.message_id,
+        *ids,
+    ]
+
+
+def test_a_long_domain_folds_where_it_can_and_no_line_is_blank() -> None:
+    domain = f"{'a' * 60}.{'b' * 60}.example"
+    lines = header_block(changed(domain=domain, list_name="x" * 25)).split(b"\r\n")
+    assert lines[:2] == [b"From: " + b"x" * 25, b" <" + b"x" * 25 + b"@" + domain.encode() + b">"]
+    assert all(line.strip() for line in lines[:-1])
+
+
+def test_a_name_with_a_dot_is_quoted() -> None:
+    assert header_block(changed(list_name="a.b")).startswith(b'From: "a.b" <a.b@lists.example>\r\n')
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_a_hostile_id_never_reaches_a_header(hostile: str) -> None:
+    for facts in (
+        changed(message_id=hostile),
+        changed(references=(hostile,)),
+        changed(in_reply_to=(FACTS.message_id, hostile)),
+    ):
+        with pytest.raises(Malformed):
+            header_block(facts)
+
+
+@pytest.mark.parametrize("hostile", [*HOSTILE, "team\r\nBcc: b", "team\n", "te am"])
+def test_a_hostile_name_domain_or_keyword_never_reaches_a_header(hostile: str) -> None:
+    for name in ("list_name", "domain", "auto_submitted"):
+        with pytest.raises(Malformed):
+            header_block(changed(**{name: hostile}))
+
+
+def test_a_time_without_zone_is_not_guessed() -> None:
+    with pytest.raises(ValueError, match="aware"):
+        header_block(changed(accepted=datetime(2017, 11, 6)))  # noqa: DTZ001 - the refused case
+
+
+def test_a_time_in_utc_says_plus_zero() -> None:
+    assert b" +0000\r\n" in header_block(changed(accepted=datetime(2017, 11, 6, tzinfo=UTC)))
