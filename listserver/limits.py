@@ -50,3 +50,8 @@ PEER_TEXT_OCTETS: Final = 500  # ours: what is kept of a peer's reply
 FIRST_DELAY: Final = timedelta(minutes=5)  # ours, doubling; RFC 5321 §4.5.4.1 asks for patience
 LONGEST_DELAY: Final = timedelta(hours=4)  # ours
 LIFETIME: Final = timedelta(days=5)  # RFC 5321 §4.5.4.1: four to five days at least
+
+# The store and a stop
+STORE_RETRY: Final = timedelta(seconds=1)  # ours: between attempts to write what was delivered
+STOP_TIMEOUT: Final = timedelta(seconds=25)  # ours: service managers kill after 90 s
+PAGE_OCTETS: Final = 4 * 2**20  # ours: of changes in one answer, but for the last one

@@ -38,7 +38,7 @@ _MEDIA_TYPE = re.compile(r"\s*([\w.+-]+/[\w.+-]+)\s*(?:;|\Z)", re.ASCII)
 _BOUNDARY = re.compile(r"[ -~]{0,69}[!-~]")  # RFC 2046 §5.1.1, with any printable character
 _DELIMITER_END = re.compile(rb"(--)?[ \t]*(?:\r\n|\Z)")  # close mark, transport padding
 _BROKEN_QP = re.compile(rb"=(?!\r\n|[0-9A-Fa-f]{2}|\Z)|[ \t]\r\n")  # RFC 2045 §6.7 (1), (3)
-_QP_OCTETS = bytes([*range(ord(" "), ord("~") + 1), *b"\t\r\n"])
+_QP_OCTETS = bytes([*b"\t\r\n", *range(0x20, 0x7F)])
 _LIST_ID = re.compile(r"<([!-;=?-~]{1,255})>")  # RFC 2919 §3
 
 

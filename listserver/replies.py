@@ -43,6 +43,9 @@ BAD_SENDER = Reply(501, "5.1.7", "The sender's address is malformed; use <name@d
 BAD_RECIPIENT = Reply(553, "5.1.3", "The recipient's address is malformed; use <name@domain>.")
 NO_SMTPUTF8 = Reply(553, "5.6.7", "SMTPUTF8 is not offered here; use ASCII addresses.")
 
+NOT_ALLOWED_TO_POST = Reply(
+    550, "5.7.1", "This list takes no such post: sign it with `recrypt seal`, as its rules say."
+)
 LOOP = Reply(550, "5.4.6", "This mail has been through this list: a loop or a replay. Not taken.")
 BARE_LINE_END = Reply(554, "5.6.0", "Lines must end in CRLF; bare CR, bare LF and NUL are refused.")
 LONG_LINE = Reply(

@@ -59,6 +59,11 @@ class Recipient:
     encrypted_key: bytes
     header: JsonObject
 
+    def json(self) -> JsonObject:
+        """Give it as JSON, without a header that would be empty (RFC 7516 §7.2.1)."""
+        header: JsonObject = {"header": self.header} if self.header else {}
+        return {**header, "encrypted_key": write_b64url(self.encrypted_key)}
+
 
 @dataclass(frozen=True, slots=True)
 class Recryption:
@@ -124,10 +129,7 @@ class Envelope:
             head["aad"] = self.aad
         head["iv"] = write_b64url(self.iv)
         head["tag"] = write_b64url(self.tag)
-        head["recipients"] = [
-            {"header": each.header, "encrypted_key": write_b64url(each.encrypted_key)}
-            for each in self.recipients
-        ]
+        head["recipients"] = [each.json() for each in self.recipients]
         if self.sender is not None:
             head["sender"] = self.sender
         if self.recryption is not None:

@@ -55,4 +55,5 @@ def _recipient(wrap: KeyWrap, header: JsonObject, encrypted_key: bytes) -> Recip
         raise Malformed("an envelope without epk")
     public = PublicKey.from_jwk(epk)
     name = kid if isinstance(kid, str) else None
-    return Recipient(wrap, name, public, b"", b"", encrypted_key, {**header, "epk": public.jwk()})
+    own: JsonObject = {each: header[each] for each in ("alg", "kid") if each in header}
+    return Recipient(wrap, name, public, b"", b"", encrypted_key, own | {"epk": public.jwk()})

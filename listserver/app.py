@@ -1,0 +1,175 @@
+"""Every object of the server, made and wired by hand; its start, and its stop in good order."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from listserver.config import Config, Endpoint
+from listserver.delivering import Delivering
+from listserver.edges.clock import SystemClock
+from listserver.edges.courier import SmtpCourier
+from listserver.edges.gateway import Gateway
+from listserver.edges.logs import EventLog
+from listserver.edges.relay import Relay
+from listserver.edges.service import Service, open_socket
+from listserver.edges.sqlite import SqliteStore, open_store
+from listserver.model import House
+from listserver.posting import Posting
+from listserver.transactions import Transactions
+from listserver.vault import Vault, read_key_line
+from recrypt_core.errors import Malformed
+
+
+class StartError(Exception):
+    """The server can't start; the words say what, where and what to do."""
+
+
+class App:
+    """The whole server, made of its settings."""
+
+    def __init__(self, config: Config, store: SqliteStore, vault: Vault, password: str) -> None:
+        clock = SystemClock()
+        self._config = config
+        self._store = store
+        self._log = EventLog(config.log, clock, sys.stderr)
+        house = House(config.domain, config.public_url, config.smtp.max_post_octets)
+        posting = Posting(house, store, clock, self._log)
+        self._courier = SmtpCourier(config.relay, config.domain, password=password)
+        self._delivering = Delivering(store, self._courier, vault, clock)
+        self._relay = Relay(
+            self._delivering,
+            posting.arrived,
+            connections=config.relay.connections,
+            log=self._log,
+        )
+        self._gateway = Gateway(
+            posting, self._log, domain=config.domain, max_octets=config.smtp.max_post_octets
+        )
+        transactions = Transactions(house, store, clock, self._log)
+        self._service = Service(transactions, config.service, self._log)
+
+    async def run(self, announce: Callable[[str], None]) -> None:
+        """Serve until SIGTERM or SIGINT; then finish what is in hand.
+
+        Args:
+            announce: Is called with one line when every listener is up.
+
+        Raises:
+            StartError: if a listener can't be opened.
+        """
+        stopping = _stop_signal()
+        listening, line = await self._listen()
+        released = await self._delivering.recover()
+        self._log.event("started", resumed=released)
+        tasks = (
+            asyncio.create_task(self._service.run(listening)),
+            asyncio.create_task(self._relay.run()),
+        )
+        announce(line)
+        waiter = asyncio.create_task(stopping.wait())
+        await asyncio.wait((*tasks, waiter), return_when=asyncio.FIRST_COMPLETED)
+        await self._stop(tasks)
+
+    async def _listen(self) -> tuple[socket.socket, str]:
+        """Open the listeners; give the service's socket and the line that tells where all are."""
+        smtp, lmtp, service = self._config.smtp.listen, self._config.smtp.lmtp, self._config.service
+        try:
+            where = [f"smtp {_where((await self._gateway.listen(smtp)).sockets)}"]
+        except OSError as problem:
+            raise _cannot_listen("[smtp] listen", smtp, problem) from problem
+        if lmtp is not None:
+            try:
+                server = await self._gateway.listen(lmtp, lmtp=True)
+            except OSError as problem:
+                raise _cannot_listen("[smtp] lmtp", lmtp, problem) from problem
+            where.append(f"lmtp {_where(server.sockets)}")
+        try:
+            listening = open_socket(service.listen)
+        except OSError as problem:
+            raise _cannot_listen("[service] listen", service.listen, problem) from problem
+        where.append(f"service {_where([listening])}")
+        return listening, f"listserver: ready: {', '.join(where)}"
+
+    async def _stop(self, tasks: tuple[asyncio.Task[None], ...]) -> None:
+        """Stop in the order that loses nothing: the door, the service, the relay, the store."""
+        self._log.event("stopping")
+        await self._gateway.close()
+        self._service.stop()
+        self._relay.stop()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        await self._courier.close()
+        await self._store.close()
+        self._log.event("stopped")
+        for problem in ended:
+            if isinstance(problem, BaseException):
+                raise problem
+
+
+async def serve(config: Config, announce: Callable[[str], None]) -> None:
+    """Run the server until it is told to stop.
+
+    Raises:
+        StartError: if it can't start.
+        NotAuthentic: if the vault key isn't the store's.
+    """
+    vault = open_vault(config)
+    store = await open_store(config.store.file, vault, alone=True)
+    try:
+        app = App(config, store, vault, _password(config))
+    except (OSError, StartError):
+        await store.close()
+        raise
+    await app.run(announce)
+
+
+def open_vault(config: Config) -> Vault:
+    """Read the vault's key.
+
+    Raises:
+        StartError: if the file can't be read, or holds no key.
+    """
+    file = config.vault.key_file
+    try:
+        return read_key_line(Path(file).read_bytes())
+    except OSError as problem:
+        raise StartError(
+            f"the vault key {file} can't be read ({problem.strerror}):"
+            " restore it from where it was kept, or look at [vault] key_file"
+        ) from problem
+    except Malformed as problem:
+        raise StartError(f"{file}: {problem}: restore it from where it was kept") from problem
+
+
+def _password(config: Config) -> str:
+    file = config.relay.password_file
+    if file is None:
+        return ""
+    try:
+        return Path(file).read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise StartError(
+            f"the password file {file} can't be read: look at [relay] password_file"
+        ) from problem
+
+
+def _stop_signal() -> asyncio.Event:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    return stopping
+
+
+def _where(sockets: "tuple[socket.socket, ...] | list[socket.socket]") -> str:
+    host, port = sockets[0].getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _cannot_listen(setting: str, endpoint: Endpoint, problem: OSError) -> StartError:
+    return StartError(
+        f"{setting}: can't listen at {endpoint.host}:{endpoint.port} ({problem.strerror}):"
+        " stop the program that has the port, or change the setting"
+    )

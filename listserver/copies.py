@@ -1,0 +1,140 @@
+"""A member's copy of a post: octets common to all copies, and one part of its own (spec §7).
+
+Common are the header, the notice and the base64 lines of the ciphertext. A member's own is the JSON
+line with the recryption, filled with spaces to one size for all copies. This room never sees two
+members at once.
+"""
+
+import binascii
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from listserver.model import Half, StoredPost
+from recrypt_core import limits
+from recrypt_core.agreement import partial
+from recrypt_core.encoding import write_b64url, write_json
+from recrypt_core.envelope import Envelope, Recipient
+from recrypt_core.errors import Malformed
+from recrypt_core.keys import Curve
+
+LINE_OCTETS: Final = 2052  # spec §7: times a power of two; 36 lines of base64 of 57 octets each
+_BASE64_OCTETS: Final = 57  # of content in a line of 76 characters (RFC 2045 §6.8)
+_CHUNK: Final = _BASE64_OCTETS * 4096  # what is encoded at once
+_BOUNDARY: Final = "=_recrypt"  # base64 and our own notice have no "=_" in them
+_RECRYPTION: Final = b',"recryption":'
+_PARTIAL_LETTERS: Final = {Curve.X25519: 43, Curve.X448: 75, Curve.P256: 43}  # in base64url
+
+_PART: Final = (
+    'Content-Type: application/vnd.recrypt; name="message.mmx"\r\n'
+    'Content-Disposition: attachment; filename="message.mmx"\r\n'
+    "Content-Transfer-Encoding: base64\r\n\r\n"
+)
+_NOTICE: Final = (
+    f'Content-Type: multipart/mixed; boundary="{_BOUNDARY}"\r\n\r\n'
+    f"--{_BOUNDARY}\r\n"
+    "Content-Type: text/plain; charset=us-ascii\r\n\r\n"
+    "This message from the list %s is encrypted.\r\n"
+    "The part message.mmx holds it, sealed so that you alone can read your copy.\r\n"
+    "\r\n"
+    "To read it, save this message and run: recrypt read FILE\r\n"
+    f"--{_BOUNDARY}\r\n"
+)
+_END: Final = f"--{_BOUNDARY}--\r\n".encode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What all copies of one post have in common; the parts are shared, never joined."""
+
+    post: StoredPost
+    head: bytes = field(repr=False)
+    body: bytes = field(repr=False)
+    tail: bytes = field(repr=False)
+
+
+def common_line(envelope: Envelope, recipient: Recipient) -> bytes:
+    """Rebuild the JSON line of a copy for the list's one recipient, without its closing brace.
+
+    What the sender put beside these members doesn't pass (spec §7).
+    """
+    copied = replace(envelope, recipients=(recipient,), sender=None, recryption=None)
+    return write_json(copied.head())[:-1]
+
+
+def recryption_octets(half: Half) -> int:
+    """Tell how many octets a recryption by this half takes in a copy's line."""
+    blank = b"\0" * (_PARTIAL_LETTERS[half.recryption.curve] * 3 // 4)
+    return len(_recryption(half, blank))
+
+
+def line_octets(line: bytes, longest_own: int) -> int:
+    """Choose the one size of the JSON line in all copies of a post (spec §7).
+
+    Raises:
+        Malformed: if the line would be over 64 KiB.
+    """
+    needed = len(line) + len(_RECRYPTION) + longest_own + len(b"}\n")
+    size = LINE_OCTETS
+    while size < needed:
+        size *= 2
+    if size > limits.ENVELOPE_LINE_OCTETS:
+        raise Malformed("The envelope has too much beside its ciphertext.")
+    return size
+
+
+def copy_octets(post: StoredPost, ciphertext_octets: int) -> int:
+    """Tell how long a finished copy is."""
+    lines = -(-(post.line_octets + ciphertext_octets) // _BASE64_OCTETS)
+    letters = -(-(post.line_octets + ciphertext_octets) // 3) * 4
+    return len(_head(post)) + letters + 2 * lines + (len(_END) if post.notice else 0)
+
+
+def make_frame(post: StoredPost, ciphertext: bytes) -> Frame:
+    """Make what all copies of a post have in common, once."""
+    return Frame(post, _head(post), _base64_lines(ciphertext), _END if post.notice else b"")
+
+
+def make_copy(frame: Frame, half: Half) -> tuple[bytes, ...]:
+    """Make one member's copy, in parts of which only the second is its own.
+
+    It computes the partial, which is all that is done with r.
+
+    Raises:
+        Malformed: if the half isn't of the post's curve.
+    """
+    post = frame.post
+    own = _recryption(half, partial(half.recryption, post.epk))
+    line = post.line + _RECRYPTION + own + b"}"
+    # An entry that grew after acceptance may not fit: then this copy alone is longer.
+    size = max(post.line_octets, line_octets(post.line, len(own)))
+    return (frame.head, _base64_lines(line.ljust(size - 1) + b"\n"), frame.body, frame.tail)
+
+
+def _head(post: StoredPost) -> bytes:
+    mime = (_NOTICE % post.list_address if post.notice else "") + _PART
+    return post.header + b"MIME-Version: 1.0\r\n" + mime.encode("ascii")
+
+
+def _recryption(half: Half, part: bytes) -> bytes:
+    """Write what RecryptData would answer (spec §6, §7); every value is known to be plain ASCII."""
+    head = write_json(
+        {
+            "GroupKeyID": half.group_key,
+            "MemberKeyUDF": half.member_key,
+            "Split": half.split.value,
+            "Partial": write_b64url(part),
+        }
+    )
+    return head[:-1] + b',"DecryptionKey":' + half.decryption_key + b"}"
+
+
+def _base64_lines(octets: bytes) -> bytes:
+    """Encode in lines of 76 characters, CRLF after each (RFC 2045 §6.8)."""
+    lines = bytearray()
+    view = memoryview(octets)
+    for at in range(0, len(octets), _CHUNK):
+        text = binascii.b2a_base64(view[at : at + _CHUNK], newline=False)
+        for start in range(0, len(text), 76):
+            lines += text[start : start + 76]
+            lines += b"\r\n"
+    return bytes(lines)

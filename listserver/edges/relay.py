@@ -1,0 +1,122 @@
+"""The worker: carries what is due, as many at once as there are connections, and records it.
+
+Outcomes that wait are committed together by one task, so a crash repeats only what was in flight.
+"""
+
+import asyncio
+from typing import Final
+
+from listserver.delivering import Batch, Delivering
+from listserver.limits import STOP_TIMEOUT, STORE_RETRY
+from listserver.model import Claim, Record
+from listserver.outcomes import Delivered, GaveUp, TryLater
+from listserver.ports import Log
+from listserver.store import StoreTrouble
+from recrypt_core.errors import RecryptError
+
+_BATCHES: Final = 4  # deliveries claimed at once, for each connection
+
+
+class Relay:
+    """Runs until it is stopped; `arrived` is set whenever there is something new in the queue."""
+
+    def __init__(
+        self, delivering: Delivering, arrived: asyncio.Event, *, connections: int, log: Log
+    ) -> None:
+        self._delivering = delivering
+        self._arrived = arrived
+        self._connections = connections
+        self._slots = asyncio.Semaphore(connections)
+        self._log = log
+        self._done: asyncio.Queue[Record] = asyncio.Queue()
+        self._running: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Deliver until `stop`; then finish what is in hand, and record it."""
+        recorder = asyncio.create_task(self._record_all())
+        try:
+            while not self._stopping:
+                try:
+                    await self._turn()
+                except (StoreTrouble, RecryptError) as problem:
+                    self._log.event("relay-trouble", error=type(problem).__name__)
+                    await asyncio.sleep(STORE_RETRY.total_seconds())
+            if self._running:
+                await asyncio.wait(self._running, timeout=STOP_TIMEOUT.total_seconds())
+            await asyncio.wait_for(self._done.join(), STOP_TIMEOUT.total_seconds())
+        finally:
+            for task in (*self._running, recorder):
+                task.cancel()
+
+    def stop(self) -> None:
+        """Begin nothing more; `run` returns when what is in hand has ended."""
+        self._stopping = True
+        self._arrived.set()
+
+    async def _turn(self) -> None:
+        """Claim deliveries of one post and begin them, each when there is a free connection."""
+        self._arrived.clear()
+        batch = await self._delivering.claim(self._connections * _BATCHES)
+        if batch is None:
+            await self._pause()
+            return
+        for claim in batch.claims:
+            await self._slots.acquire()
+            if self._stopping:
+                self._slots.release()
+                self._done.put_nowait(self._delivering.untried(claim))
+                continue
+            task = asyncio.create_task(self._carry(batch, claim))
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+
+    async def _carry(self, batch: Batch, claim: Claim) -> None:
+        try:
+            self._done.put_nowait(await self._delivering.attempt(batch.frame, claim))
+        finally:
+            self._slots.release()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Note a fault of ours; its delivery stays claimed until the next start."""
+        self._running.discard(task)
+        if not task.cancelled() and (problem := task.exception()):
+            self._log.event("delivery-fault", error=type(problem).__name__)
+
+    async def _pause(self) -> None:
+        """Wait for a new post, or for the next delivery that was put off."""
+        wait = await self._delivering.pause()
+        try:
+            await asyncio.wait_for(
+                self._arrived.wait(), None if wait is None else wait.total_seconds() + 1
+            )
+        except TimeoutError:
+            return
+
+    async def _record_all(self) -> None:
+        """Commit together all outcomes that wait; what is in hand is kept until it is written."""
+        while True:
+            records = [await self._done.get()]
+            while not self._done.empty():
+                records.append(self._done.get_nowait())
+            await self._record(records)
+            for _ in records:
+                self._done.task_done()
+
+    async def _record(self, records: list[Record]) -> None:
+        """Write outcomes, again and again until the store takes them."""
+        while True:
+            try:
+                await self._delivering.record(records)
+            except StoreTrouble as problem:
+                self._log.event("record-trouble", error=str(problem))
+                await asyncio.sleep(STORE_RETRY.total_seconds())
+            else:
+                break
+        outcomes = [each.outcome for each in records]
+        self._log.event(
+            "relayed",
+            delivered=sum(isinstance(each, Delivered) for each in outcomes),
+            later=sum(isinstance(each, TryLater) for each in outcomes),
+            given_up=sum(isinstance(each, GaveUp) for each in outcomes),
+        )

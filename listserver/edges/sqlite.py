@@ -1,0 +1,196 @@
+"""The embedded store: one SQLite file, one connection, one thread, one transaction at a time.
+
+WAL with synchronous=FULL: a commit is on the disk when it returns. NORMAL would lose acknowledged
+mail on a power cut.
+"""
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from pathlib import PurePath
+from typing import Final, TypeVar
+
+from sqlite_utils import Database
+
+from listserver.edges.sqlite_groups import GroupTables
+from listserver.edges.sqlite_posts import PostTables
+from listserver.edges.sqlite_rows import Value
+from listserver.store import StoreTrouble, Work
+from listserver.vault import Vault
+from recrypt_core.errors import NotAuthentic
+
+T = TypeVar("T")
+
+_BUSY_SECONDS: Final = 10.0  # how long another process, such as `authorize`, may hold the store
+_CANARY: Final = "recrypt-store-1"
+_SETTINGS: Final = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA secure_delete = ON",  # an ended r is overwritten, spec §4
+)
+
+
+class SqliteTables(GroupTables, PostTables):
+    """The tables of one transaction."""
+
+
+class SqliteStore:
+    """A `Store` of listserver.store in one file."""
+
+    def __init__(
+        self, database: Database, thread: ThreadPoolExecutor, vault: Vault, lock: int | None
+    ) -> None:
+        self._lock = lock
+        self._rows = _ThreadRows(database, thread)
+        self._thread = thread
+        self._vault = vault
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Work]:
+        """Begin a transaction, and commit it when the block is left without an exception."""
+        async with self._turn:
+            # Jobs run in order on one thread: whatever a cancelled task left there, BEGIN too,
+            # is done before the ROLLBACK.
+            try:
+                await self._rows.run("BEGIN IMMEDIATE")
+                yield SqliteTables(self._rows, self._vault)
+            except BaseException:
+                await self._rows.end("ROLLBACK")
+                raise
+            await self._rows.end("COMMIT")
+
+    async def close(self) -> None:
+        """Close the file; nobody may be in a block."""
+        async with self._turn:
+            await self._rows.close()
+        self._thread.shutdown()
+        if self._lock is not None:
+            os.close(self._lock)
+
+
+async def open_store(file: PurePath, vault: Vault, *, alone: bool = False) -> SqliteStore:
+    """Open the store, creating or upgrading it as needed.
+
+    Args:
+        file: The database.
+        vault: What its rows are sealed with.
+        alone: Refuse if another server has it, as two would deliver everything twice.
+
+    Raises:
+        NotAuthentic: if it was made with another vault key.
+        OSError: if the file can't be opened, isn't a store, or is another server's.
+    """
+    lock = _locked(file) if alone else None
+    thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+    loop = asyncio.get_running_loop()
+    try:
+        database = await loop.run_in_executor(thread, _opened, file, vault)
+    except BaseException:
+        thread.shutdown()
+        raise
+    return SqliteStore(database, thread, vault, lock)
+
+
+def _locked(file: PurePath) -> int:
+    """Lock the store for one server; the lock ends with the process."""
+    handle = os.open(f"{file}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as problem:
+        os.close(handle)
+        raise OSError(f"another server runs on the store {file}: stop it first") from problem
+    return handle
+
+
+def _opened(file: PurePath, vault: Vault) -> Database:
+    try:
+        connection = sqlite3.connect(
+            str(file), timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        database = Database(connection)
+        for setting in _SETTINGS:
+            database.execute(setting)
+        _upgrade(database)
+        _check_vault(database, vault)
+    except sqlite3.Error as problem:
+        raise OSError(f"the store {file} can't be opened: {problem}") from problem
+    return database
+
+
+def _upgrade(database: Database) -> None:
+    """Run the numbered upgrades that the file hasn't seen, each in one transaction."""
+    found = database.execute("PRAGMA user_version").fetchone()[0]
+    steps = sorted(
+        step.name
+        for step in files("listserver.edges").joinpath("sql").iterdir()
+        if step.name.endswith(".sql")
+    )
+    if found > len(steps):
+        raise OSError("the store is of a later version of this program")
+    for number, step in enumerate(steps[found:], start=found + 1):
+        script = files("listserver.edges").joinpath("sql", step).read_text("utf-8")
+        database.conn.executescript(
+            f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;"
+        )
+
+
+def _check_vault(database: Database, vault: Vault) -> None:
+    """Refuse another vault key than the store was made with, before anything is lost by it."""
+    row = database.execute("SELECT sealed FROM vault_check").fetchone()
+    if row is None:
+        sealed = vault.seal("vault_check", _CANARY.encode())
+        database.execute("INSERT INTO vault_check (sealed) VALUES (?)", [sealed])
+    elif vault.unseal("vault_check", row[0]) != _CANARY.encode():
+        raise NotAuthentic("the store was made with another vault key")
+
+
+class _ThreadRows:
+    """`Rows` on the store's own thread, so that no statement blocks the event loop."""
+
+    def __init__(self, database: Database, thread: ThreadPoolExecutor) -> None:
+        self._database = database
+        self._thread = thread
+
+    async def run(self, sql: str, values: tuple[Value, ...] = ()) -> int:
+        """Run one statement; the number of rows that it changed."""
+        return await self._there(lambda: self._database.execute(sql, values).rowcount)
+
+    async def insert(self, sql: str, values: tuple[Value, ...]) -> int:
+        """Run one INSERT; the id of the row."""
+        return await self._there(lambda: self._database.execute(sql, values).lastrowid or 0)
+
+    async def many(self, sql: str, rows: Iterable[tuple[Value, ...]]) -> None:
+        """Run one statement for each row."""
+        await self._there(lambda: self._database.conn.executemany(sql, rows))
+
+    async def all(self, sql: str, values: tuple[Value, ...] = ()) -> list[tuple[Value, ...]]:
+        """Run one query."""
+        return await self._there(lambda: self._database.execute(sql, values).fetchall())
+
+    async def end(self, sql: str) -> None:
+        """End the transaction, whatever happens to the task that waits for it."""
+        await asyncio.shield(self._there(lambda: self._ended(sql)))
+
+    async def close(self) -> None:
+        await self._there(self._database.close)
+
+    def _ended(self, sql: str) -> None:
+        try:
+            if self._database.conn.in_transaction:
+                self._database.execute(sql)
+        except sqlite3.Error:
+            self._database.rollback()
+            raise
+
+    async def _there(self, job: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, job)
+        except sqlite3.Error as problem:
+            raise StoreTrouble(type(problem).__name__) from problem

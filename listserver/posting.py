@@ -1,0 +1,164 @@
+"""Receive a post: read, decide, put in the queue; a positive reply means that it is committed."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+
+from listserver import admission, copies, replies
+from listserver.addresses import ListAddress, Role
+from listserver.headers import CopyFacts, header_block
+from listserver.model import House, StoredList, StoredPost
+from listserver.ports import Clock, Log
+from listserver.posts import Post, PostHeaders, PostRefused, Reason, read_post
+from listserver.replies import Reply
+from listserver.store import Store, Work
+from listserver.threads import ThreadIds
+from recrypt_core.documents import ReplyTo
+from recrypt_core.envelope import Envelope, read_envelope
+from recrypt_core.errors import Malformed
+
+
+class Posting:
+    """A `Reception` of listserver.ports."""
+
+    def __init__(self, house: House, store: Store, clock: Clock, log: Log) -> None:
+        self._house = house
+        self._store = store
+        self._clock = clock
+        self._log = log
+        self.arrived = asyncio.Event()
+        """Set whenever there is something new in the queue."""
+
+    async def recipient(self, to: ListAddress) -> Reply:
+        """Answer RCPT by whether there is such a list, and nothing else (spec §7)."""
+        if to.role not in (Role.POST, Role.BOUNCES):
+            return replies.NO_SUCH_LIST
+        async with self._store.begin() as work:
+            found = await work.find_list(self._address(to))
+        return replies.NO_SUCH_LIST if found is None else replies.RECIPIENT_OK
+
+    async def receive(self, raw: bytes, to: ListAddress, *, null_sender: bool) -> Reply:
+        """Take a post, or say why not; bounces are taken and discarded (spec §7)."""
+        if null_sender or to.role is not Role.POST:
+            self._log.event("mail-discarded")
+            return replies.ACCEPTED
+        try:
+            post, envelope = await asyncio.to_thread(_read, raw)
+        except PostRefused as problem:
+            return self._refused(problem, to)
+        except Malformed as problem:
+            return replies.malformed_post(f"Its envelope is no good: {problem}.")
+        async with self._store.begin() as work:
+            reply = await self._admit(work, post, envelope, to)
+        self._log.event("post", code=reply.code)
+        if reply.positive:
+            self.arrived.set()
+        return reply
+
+    def _refused(self, problem: PostRefused, to: ListAddress) -> Reply:
+        self._log.event("post-refused", reason=problem.reason.name)
+        match problem.reason:
+            case Reason.IN_CLEAR:
+                return replies.not_encrypted(
+                    problem.reason.value, self._address(to), self._house.public_url
+                )
+            case Reason.LOOP:
+                return replies.LOOP
+            case _:
+                return replies.malformed_post(problem.reason.value)
+
+    async def _admit(self, work: Work, post: Post, envelope: Envelope, to: ListAddress) -> Reply:
+        """Decide in one transaction: what is refused leaves nothing behind."""
+        now = self._clock.now()
+        found = await work.find_list(self._address(to))
+        if found is None:
+            return replies.NO_SUCH_LIST
+        verdict = admission.decide(
+            envelope, post.headers, found.state, service=self._house.public_url
+        )
+        if isinstance(verdict, admission.Refuse):
+            return verdict.reply
+        if verdict.key != found.state.key.udf and not await self._past_key_counts(
+            work, found, verdict
+        ):
+            reason = "It is encrypted to a key that this list no longer takes."
+            return replies.not_encrypted(reason, found.state.name, self._house.public_url)
+        kid = admission.signer_of(envelope)
+        member = None if kid is None else await work.signing_member(found, kid)
+        if not admission.may_post(envelope, found.state, member, now=now):
+            return replies.NOT_ALLOWED_TO_POST
+        return await self._queue(work, _Accepted(post.headers, envelope, verdict, now), found)
+
+    async def _past_key_counts(
+        self, work: Work, found: StoredList, verdict: admission.Accept
+    ) -> bool:
+        """Take a post to a past key while members have entries for it (spec §7)."""
+        return found.state.policy.past_keys and await work.has_entries(found.id, verdict.key)
+
+    async def _queue(self, work: Work, accepted: "_Accepted", found: StoredList) -> Reply:
+        envelope, verdict = accepted.envelope, accepted.verdict
+        line = copies.common_line(envelope, verdict.recipient)
+        longest = await work.longest_own(found.id, verdict.key)
+        try:
+            size = copies.line_octets(line, longest)
+        except Malformed as problem:
+            return replies.malformed_post(str(problem))
+        policy = found.state.policy
+        facts = await self._facts(work, accepted, found)
+        post = StoredPost(
+            header=header_block(facts),
+            line=line,
+            line_octets=size,
+            group_key=verdict.key,
+            epk=verdict.recipient.epk,
+            notice=policy.notice,
+            list_address=found.state.name,
+            accepted=accepted.now,
+        )
+        if copies.copy_octets(post, len(envelope.ciphertext)) > self._house.post_octets:
+            return replies.too_large(self._house.post_octets)
+        if not await work.take_content(found.id, envelope.content_id, verdict.key):
+            return replies.ACCEPTED  # had before: a sender that didn't see our 250, or a replay
+        await work.take_message_id(found.id, facts.message_id)
+        await work.enqueue(found.id, post, envelope.ciphertext)
+        return replies.ACCEPTED
+
+    async def _facts(self, work: Work, accepted: "_Accepted", found: StoredList) -> CopyFacts:
+        headers, cid = accepted.headers, accepted.envelope.content_id
+        threads = ThreadIds(_name(found), self._house.domain, found.secret)
+        message_id = threads.mapped((headers.message_id or "").encode("ascii") or cid)
+        if await work.had_message_id(found.id, message_id):
+            message_id = threads.mapped(cid)
+        return CopyFacts(
+            list_name=_name(found),
+            domain=self._house.domain,
+            accepted=accepted.now,
+            message_id=message_id,
+            references=threads.mapped_thread(headers.references),
+            in_reply_to=threads.mapped_thread(headers.in_reply_to),
+            auto_submitted=headers.auto_submitted,
+            reply_to_list=found.state.policy.reply_to is ReplyTo.LIST,
+        )
+
+    def _address(self, to: ListAddress) -> str:
+        return f"{to.name}@{self._house.domain}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    """A post that the list takes, if it isn't too large and wasn't had before."""
+
+    headers: PostHeaders
+    envelope: Envelope
+    verdict: admission.Accept
+    now: datetime
+
+
+def _read(raw: bytes) -> tuple[Post, Envelope]:
+    """Read a post and its envelope; for a thread of its own, since a large one takes a while."""
+    post = read_post(raw)
+    return post, read_envelope(post.encrypted)
+
+
+def _name(found: StoredList) -> str:
+    return found.state.name.partition("@")[0]

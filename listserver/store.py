@@ -1,0 +1,162 @@
+"""What the flows ask of the store: each method a manual page, each block one transaction."""
+
+from collections.abc import Collection, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+
+from listserver.model import Claim, EntryRow, ListId, PostId, Record, StoredList, StoredPost
+from recrypt_core.chain import GroupState, Member
+from recrypt_core.documents import MemberEntry, VerifiedProfile
+from recrypt_core.signing import Jws
+from recrypt_core.udf import Udf
+
+
+class StoreTrouble(Exception):
+    """The store can't do it now: a full disk, a lock, an I/O error. Nobody is told why."""
+
+
+class Work(Protocol):
+    """One transaction of the store. Leaving the block commits; an exception undoes all of it."""
+
+    # --- who may create groups
+
+    async def authorize(self, profile: VerifiedProfile) -> None:
+        """Let a profile create groups; a later form of it replaces the earlier one."""
+        ...
+
+    async def deauthorize(self, identifier: Udf) -> bool:
+        """Take that right away again. False if it didn't have it."""
+        ...
+
+    async def authorized(self, kid: Udf) -> VerifiedProfile | None:
+        """Find the profile with that right that has this signature key."""
+        ...
+
+    async def had_nonce(self, signer: Udf, nonce: bytes) -> bool:
+        """Tell whether this signer used a nonce before."""
+        ...
+
+    async def take_nonce(
+        self, signer: Udf, nonce: bytes, *, until: datetime, now: datetime
+    ) -> bool:
+        """Remember a nonce at least until `until`. False if this signer used it before."""
+        ...
+
+    # --- lists
+
+    async def find_list(self, group: str) -> StoredList | None:
+        """Find a list by its GroupName or Identifier; its state comes without members."""
+        ...
+
+    async def with_members(
+        self, stored: StoredList, *, named: Collection[Udf], signer: Udf | None
+    ) -> StoredList:
+        """Add to its state these members, the one with this signature key, and all with powers."""
+        ...
+
+    async def create_list(self, state: GroupState, change: Jws, secret: bytes) -> ListId:
+        """Write a new list without its members, and the first change of its chain."""
+        ...
+
+    async def append_change(self, stored: StoredList, state: GroupState, change: Jws) -> bool:
+        """Write the state after a change, without its members, and the change.
+
+        False, and nothing is written, if the list's head has moved since `stored` was read.
+        """
+        ...
+
+    async def put_member(
+        self, list_id: ListId, member: Member, entries: Sequence[EntryRow]
+    ) -> None:
+        """Write a member whole; the rows of entries that it no longer has are erased."""
+        ...
+
+    async def entries_of(self, list_id: ListId, member: Udf) -> tuple[EntryRow, ...]:
+        """Read the entries that a member has now."""
+        ...
+
+    async def take_half(self, member_key: Udf) -> bool:
+        """Remember an X for ever. False if it was held before, by anybody (spec §4)."""
+        ...
+
+    async def members_after(
+        self, list_id: ListId, after: Udf | None, limit: int
+    ) -> tuple[MemberEntry, ...]:
+        """Read a page of members, in an order that stays; `after` needn't be a member."""
+        ...
+
+    async def changes_after(
+        self, list_id: ListId, after: int, limit: int, octets: int
+    ) -> tuple[Jws, ...]:
+        """Read changes from seq `after` + 1 on: up to `limit`, and about `octets` in all."""
+        ...
+
+    # --- posts
+
+    async def signing_member(self, stored: StoredList, kid: Udf) -> Member | None:
+        """Find the member with this signature key."""
+        ...
+
+    async def has_entries(self, list_id: ListId, key: Udf) -> bool:
+        """Tell whether a served member has an entry for a group key."""
+        ...
+
+    async def longest_own(self, list_id: ListId, key: Udf) -> int:
+        """Give the octets of the longest recryption among those who are to have a copy, or 0."""
+        ...
+
+    async def take_content(self, list_id: ListId, cid: bytes, key: Udf) -> bool:
+        """Remember a content id. False if the list has had it (spec §7)."""
+        ...
+
+    async def had_message_id(self, list_id: ListId, message_id: str) -> bool:
+        """Tell whether copies of a post had this Message-ID."""
+        ...
+
+    async def take_message_id(self, list_id: ListId, message_id: str) -> None:
+        """Remember a Message-ID that copies have."""
+        ...
+
+    async def enqueue(self, list_id: ListId, post: StoredPost, ciphertext: bytes) -> int:
+        """Put a post in the queue: a delivery, due at once, for each member who is to have a copy.
+
+        That is who is ACTIVE with RECRYPT and holds an entry for the post's key. The members are
+        read in this transaction, so a revocation committed earlier is respected. Deliveries are
+        in random order. Returns how many there are.
+        """
+        ...
+
+    # --- the relay
+
+    async def release_claims(self) -> int:
+        """Make due again what was under way when the last server stopped; count it."""
+        ...
+
+    async def claim(self, now: datetime, limit: int) -> tuple[Claim, ...]:
+        """Take due deliveries of one post, the longest due first, and count their attempts."""
+        ...
+
+    async def read_post(self, post: PostId) -> tuple[StoredPost, bytes]:
+        """Read what the copies of a post have in common, and its ciphertext."""
+        ...
+
+    async def record(self, records: Sequence[Record]) -> None:
+        """Write outcomes; the ciphertext of a post whose deliveries all ended is erased."""
+        ...
+
+    async def next_due(self) -> datetime | None:
+        """Tell when the next delivery that nobody has claimed is due."""
+        ...
+
+
+class Store(Protocol):
+    """Where all that lasts is kept."""
+
+    def begin(self) -> AbstractAsyncContextManager[Work]:
+        """Begin a transaction; blocks wait for each other.
+
+        Left without an exception, it is committed to the disk before the block ends: only then
+        may anybody be told.
+        """
+        ...

@@ -1,0 +1,107 @@
+"""The vault: rows sealed with AES-256-GCM, look-up names by HMAC, tokens by one block (spec §7).
+
+Its key stands in a file of its own, apart from the store, so that who steals the database or a
+back-up reads counts and sizes and nothing else.
+"""
+
+import hashlib
+import hmac
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from recrypt_core import _random
+from recrypt_core.encoding import read_b64url, write_b64url
+from recrypt_core.errors import Malformed, NotAuthentic
+
+KEY_OCTETS: Final = 32
+BLOCK_OCTETS: Final = 16  # AES
+
+_FORM: Final = b"\x01"  # first octet of every sealed row: AES-256-GCM, 12 octets of nonce
+_NONCE_OCTETS: Final = 12
+
+
+class Vault:
+    """Seals, names and enciphers under one key of 32 octets; prints as nothing but itself."""
+
+    __slots__ = ("_key", "_naming", "_seals", "_tokens")
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) != KEY_OCTETS:
+            raise Malformed(f"a vault key that is not {KEY_OCTETS} octets long")
+        self._key = key
+        self._naming = self._derive("name")
+        # One block, enciphered alone: every token is another block, so ECB repeats nothing.
+        self._tokens = Cipher(AES(self._derive("token")), ECB())  # noqa: S305
+        self._seals: dict[str, AESGCM] = {}
+
+    def seal(self, table: str, plaintext: bytes, *, row: bytes = b"") -> bytes:
+        """Seal a row of a table; it opens only there, and beside the same `row`."""
+        nonce = _random.octets(_NONCE_OCTETS)
+        return _FORM + nonce + self._seal_of(table).encrypt(nonce, plaintext, row)
+
+    def unseal(self, table: str, sealed: bytes, *, row: bytes = b"") -> bytes:
+        """Open a sealed row.
+
+        Raises:
+            NotAuthentic: if it was changed, moved, or sealed under another key.
+        """
+        form, nonce, rest = sealed[:1], sealed[1 : 1 + _NONCE_OCTETS], sealed[1 + _NONCE_OCTETS :]
+        if form != _FORM:
+            raise NotAuthentic(f"a row of {table} is of an unknown form: a damaged store")
+        try:
+            return self._seal_of(table).decrypt(nonce, rest, row)
+        except (InvalidTag, ValueError):
+            raise NotAuthentic(
+                f"a row of {table} doesn't open: another vault key, or a damaged store"
+            ) from None
+
+    def name(self, kind: str, *parts: str) -> bytes:
+        """Name something by HMAC-SHA256, 32 octets; equal parts have equal names."""
+        text = b"".join(
+            len(part).to_bytes(4, "big") + part for part in map(str.encode, (kind, *parts))
+        )
+        return hmac.digest(self._naming, text, hashlib.sha256)
+
+    def encipher(self, block: bytes) -> bytes:
+        """Encipher one block of 16 octets; the block must hold its own check octets."""
+        encryptor = self._tokens.encryptor()
+        return encryptor.update(block) + encryptor.finalize()
+
+    def decipher(self, block: bytes) -> bytes:
+        """Undo `encipher`; what comes of a block from outside is believed by its check octets."""
+        decryptor = self._tokens.decryptor()
+        return decryptor.update(block) + decryptor.finalize()
+
+    def _seal_of(self, table: str) -> AESGCM:
+        seal = self._seals.get(table)
+        if seal is None:
+            seal = self._seals[table] = AESGCM(self._derive(f"seal:{table}"))
+        return seal
+
+    def _derive(self, use: str) -> bytes:
+        # The key is uniform already, so HKDF's extract step has nothing to do (RFC 5869 §3.3).
+        return HKDFExpand(SHA256(), KEY_OCTETS, f"recrypt-vault-1:{use}".encode()).derive(self._key)
+
+
+def new_key_line() -> bytes:
+    """Draw a new vault key, in the form of its file: one line of base64url."""
+    return write_b64url(_random.octets(KEY_OCTETS)).encode("ascii") + b"\n"
+
+
+def read_key_line(line: bytes) -> Vault:
+    """Read the file of a vault key.
+
+    Raises:
+        Malformed: if it is not one line of base64url of 32 octets. The words don't quote it.
+    """
+    try:
+        return Vault(read_b64url(line.decode("ascii").removesuffix("\n")))
+    except (UnicodeDecodeError, Malformed):
+        raise Malformed("the vault key file doesn't hold one line with a key") from None

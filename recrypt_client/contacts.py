@@ -1,0 +1,84 @@
+"""The authors that this home has met, and the ids of their messages that it has read (spec §7)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from recrypt_client import paths
+from recrypt_client.home import Home
+from recrypt_core.authorship import Author
+from recrypt_core.documents import VerifiedProfile
+from recrypt_core.encoding import write_b64url
+from recrypt_core.errors import NotAuthentic
+from recrypt_core.udf import Udf
+from recrypt_core.wire import Document, Hash, UdfText
+
+
+class Contact(Document, frozen=True, kw_only=True):
+    """An address, and who was seen to write from it first."""
+
+    address: str
+    identifier: UdfText
+    since: datetime
+
+
+class _Profile(Document, frozen=True, kw_only=True):
+    """The latest time that a profile of this Identifier was updated."""
+
+    updated: datetime
+
+
+class _Message(Document, frozen=True, kw_only=True):
+    """The content that an author's id was first read in."""
+
+    content_id: Hash
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of an author.
+
+    Attributes:
+        since: When the address was first seen with this author; None if that is now.
+        other: Who the address belonged to until now, if it was someone else.
+    """
+
+    since: datetime | None
+    other: Udf | None = None
+
+
+def meet(home: Home, profile: VerifiedProfile, address: str, *, now: datetime) -> Standing:
+    """Pin an author's Identifier to an address on first use; never change it."""
+    name = paths.contact_file(address)
+    known = home.document(name, Contact)
+    if known is None:
+        contact = Contact(address=address, identifier=profile.identifier, since=now)
+        home.keep_document(name, contact)
+        return Standing(since=None)
+    other = None if known.identifier == profile.identifier else known.identifier
+    return Standing(known.since, other)
+
+
+def check_not_older(home: Home, profile: VerifiedProfile) -> None:
+    """Refuse a profile that is older than one seen of the same Identifier (spec §4).
+
+    Raises:
+        NotAuthentic: if it is.
+    """
+    name = paths.author_file(profile.identifier)
+    known = home.document(name, _Profile)
+    updated = profile.profile.updated
+    if known is not None and updated < known.updated:
+        raise NotAuthentic("a profile older than one that was seen before")
+    if known is None or updated > known.updated:
+        home.keep_document(name, _Profile(updated=updated))
+
+
+def is_replay(home: Home, author: Author, *, group_key: Udf, cid: bytes, now: datetime) -> bool:
+    """Remember an author's message id; tell whether it was read in another content before."""
+    name = paths.message_file(author.profile.identifier, group_key, author.message_id)
+    known = home.document(name, _Message)
+    if known is None:
+        home.keep_document(name, _Message(content_id=write_b64url(cid), since=now))
+        return False
+    return known.content_id != write_b64url(cid)

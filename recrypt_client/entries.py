@@ -1,0 +1,132 @@
+"""What an administrator writes about members: entries with fresh splits, in changes of a size.
+
+Pure. x goes sealed into the entry, r beside the signature (spec §4, §5).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from recrypt_client.errors import Trouble
+from recrypt_core import limits
+from recrypt_core.documents import (
+    MemberEntry,
+    Privilege,
+    Status,
+    UserDecryptionEntry,
+    VerifiedProfile,
+)
+from recrypt_core.encoding import write_json
+from recrypt_core.keys import PrivateKey
+from recrypt_core.sealing import seal
+from recrypt_core.splitting import split
+from recrypt_core.udf import Udf
+from recrypt_core.wire import SealedKey, to_json
+
+HALF_OCTETS: Final = 400  # of one r beside the signature, with its name: X448 takes 330
+ROOM_OCTETS: Final = 64 * 1024  # of a request for all but its entries and halves
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A member entry, and the halves that the service gets for it, by MemberKeyUDF."""
+
+    entry: MemberEntry
+    halves: Mapping[Udf, PrivateKey]
+
+
+def split_for(profile: VerifiedProfile, account: str, key: PrivateKey) -> Made:
+    """Make the entry of an ACTIVE member: a fresh split of the group key, x sealed to devices.
+
+    Raises:
+        Trouble: if the profile has no EncryptionKeys to seal to.
+    """
+    devices = profile.profile.encryption_keys
+    if not devices:
+        raise Trouble(
+            f"{account}: the profile has no EncryptionKeys, so nothing can be sealed to it",
+            "Ask for a profile that has some",
+        )
+    halves = split(key)
+    public = halves.decryption.public
+    sealed = seal(write_json(halves.decryption.to_secret_jwk()), devices, named=False)
+    decryption = UserDecryptionEntry(
+        encryption_key_udf=key.public.udf,
+        member_key_udf=public.udf,
+        account_name=account,
+        recryption_public=halves.recryption.public,
+        decryption_public=public,
+        decryption_key=SealedKey(sealed),
+    )
+    entry = MemberEntry(
+        recrypt_udf=profile.identifier,
+        account_name=account,
+        profile=profile.signed,
+        entries=(decryption,),
+    )
+    return Made(entry, {public.udf: halves.recryption})
+
+
+def member(
+    profile: VerifiedProfile,
+    key: PrivateKey,
+    *,
+    privileges: tuple[Privilege, ...],
+    status: Status = Status.ACTIVE,
+) -> Made:
+    """Make the entry of a new member, for its first Account (spec §4)."""
+    account = profile.profile.accounts[0]
+    if status is Status.REVOKED:
+        bare = MemberEntry(
+            recrypt_udf=profile.identifier, account_name=account, profile=profile.signed
+        )
+        return with_status(Made(bare, {}), status, privileges=privileges)
+    return with_status(split_for(profile, account, key), status, privileges=privileges)
+
+
+def with_status(made: Made, status: Status, *, privileges: tuple[Privilege, ...]) -> Made:
+    """Give an entry another status and privileges; REVOKED carries no Entries (spec §4)."""
+    entry = made.entry
+    is_over = status is Status.REVOKED
+    changed = MemberEntry(
+        recrypt_udf=entry.recrypt_udf,
+        account_name=entry.account_name,
+        profile=entry.profile,
+        privileges=privileges,
+        quotas=entry.quotas,
+        status=status,
+        entries=() if is_over else entry.entries,
+    )
+    return Made(changed, {} if is_over else made.halves)
+
+
+def joined(entry: MemberEntry, fresh: Made) -> Made:
+    """Give an entry the Entries of a fresh split besides its own."""
+    made = MemberEntry(
+        recrypt_udf=entry.recrypt_udf,
+        account_name=entry.account_name,
+        profile=entry.profile,
+        privileges=entry.privileges,
+        quotas=entry.quotas,
+        status=entry.status,
+        entries=(*entry.entries, *fresh.entry.entries),
+    )
+    return Made(made, fresh.halves)
+
+
+def batches(made: Iterable[Made]) -> Iterator[list[Made]]:
+    """Part entries into changes of at most 1,000 entries and less than 8 MiB (spec §5)."""
+    batch: list[Made] = []
+    octets = ROOM_OCTETS
+    for each in made:
+        # A third more: the payload stands in base64url.
+        size = len(write_json(to_json(each.entry))) * 4 // 3 + HALF_OCTETS * len(each.halves) + 8
+        if batch and (
+            octets + size > limits.REQUEST_OCTETS or len(batch) == limits.REQUEST_ENTRIES
+        ):
+            yield batch
+            batch, octets = [], ROOM_OCTETS
+        batch.append(each)
+        octets += size
+    if batch:
+        yield batch

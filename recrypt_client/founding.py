@@ -1,0 +1,209 @@
+"""Flows of who begins: a profile with its keys, and a group with its own (spec §4, §5)."""
+
+from datetime import datetime
+from typing import Final
+
+from recrypt_client import entries, pins
+from recrypt_client.errors import ServiceRefused, Trouble, about
+from recrypt_client.home import Home
+from recrypt_client.pins import Pin
+from recrypt_client.service import Service
+from recrypt_core import chain, limits
+from recrypt_core.chain import GroupState
+from recrypt_core.documents import (
+    NO_HEAD,
+    CreateAuthorization,
+    GroupKey,
+    Privilege,
+    Profile,
+    RecryptionGroup,
+    VerifiedProfile,
+    sign_create,
+    sign_group_key,
+    sign_profile,
+    verified_master,
+)
+from recrypt_core.keys import Curve, PrivateKey
+from recrypt_core.messages import ChangeResponse, CreateGroup, write_message
+from recrypt_core.signature_keys import SignatureCurve, SignaturePrivateKey
+from recrypt_core.signing import (
+    Jws,
+    Link,
+    SignedRequest,
+    read_request,
+    request_body,
+    sign_request,
+)
+
+ADMINISTRATOR: Final = (Privilege.RECRYPT, Privilege.ADMIN, Privilege.SUPER)
+_NOT_TAKEN: Final = (401, 403)  # what a service says to a request that it has never taken
+
+
+def create_profile(home: Home, address: str, curve: Curve, *, now: datetime) -> VerifiedProfile:
+    """Make a profile and its keys: master, online, and an EncryptionKey (spec §4).
+
+    Raises:
+        Trouble: if the home has one.
+    """
+    if home.has_profile():
+        raise Trouble(
+            f"{home.root}: a profile is there already",
+            "Nothing was overwritten. See it with recrypt profile show, or choose another --home",
+        )
+    master, online, device = _signature_key(), _signature_key(), PrivateKey.generate(curve)
+    stated = Profile(
+        identifier=master.public.udf,
+        master_signature_key=master.public,
+        online_signature_keys=(online.public,),
+        encryption_keys=(device.public,),
+        accounts=(address,),
+        updated=now.replace(microsecond=0),
+    )
+    profile = sign_profile(stated, master)
+    for key in (master, online, device):
+        home.keep_key(key)
+    home.keep_profile(profile)
+    return profile
+
+
+def create_group(home: Home, service: Service, group: str, *, curve: Curve, now: datetime) -> Pin:
+    """Make a group and register it; this home's profile is its first member (spec §5).
+
+    The keys and the request are stored before it is sent. If the answer gets lost, the very same
+    request is sent again: for the service that is a repeat. Only if it was never taken, and is
+    too old now, is it signed anew, with the same keys.
+
+    Raises:
+        Trouble: if there is such a group, or the service doesn't take it.
+    """
+    if home.pin(group) is not None:
+        raise Trouble(f"{group} is known here already", "Choose another name for a new group")
+    body = home.pending(group)
+    if body is not None and _is_for(body, service, curve, group):
+        try:
+            return _register(home, service, body, now=now)
+        except ServiceRefused as refusal:
+            if refusal.status not in _NOT_TAKEN:
+                raise
+        body = _signed_anew(home, service, read_request(body), now=now)
+    else:
+        body = _new_group(home, service, group, curve=curve, now=now)
+    home.keep_pending(group, body)
+    return _register(home, service, body, now=now)
+
+
+def _is_for(body: bytes, service: Service, curve: Curve, group: str) -> bool:
+    """Tell whether a stored request is what is asked for now."""
+    with about(f"the stored request to create {group}"):
+        request = read_request(body)
+        state = chain.begin(chain.read_change(request))
+    return request.url == service.url and state.key.document.encryption_key.curve is curve
+
+
+def _register(home: Home, service: Service, body: bytes, *, now: datetime) -> Pin:
+    """Send a stored request, and pin the group once the service has taken it."""
+    state = chain.begin(chain.read_change(read_request(body)))
+    answer = service.send(body, CreateGroup.transaction, ChangeResponse)
+    if answer.head != state.head:
+        raise Trouble(
+            f"{service.url} took {state.name}, but SHOWS ANOTHER HISTORY",
+            "Don't use the group; ask the service's operator",
+        )
+    pin = pins.renew(None, state.key, service=service.url, now=now, head=state.head)
+    home.keep_pin(pin)
+    home.drop_pending(state.name)
+    return pin
+
+
+def _new_group(home: Home, service: Service, group: str, *, curve: Curve, now: datetime) -> bytes:
+    """Draw a group's keys, store them, and give the request that registers it."""
+    master, online, key = _signature_key(), _signature_key(), PrivateKey.generate(curve)
+    administrator = home.profile()
+    first = entries.member(administrator, key, privileges=ADMINISTRATOR)
+    signed_master = _sign_master(group, master, online, now=now)
+    recryption_group = RecryptionGroup(
+        group_name=group,
+        master=signed_master.signed,
+        current_encryption_key=_sign_key(group, signed_master, (key, online), now=now),
+        members=(first.entry,),
+    )
+    for each in (master, online, key):
+        home.keep_key(each)
+    signed = _sign(home, service, recryption_group, online, now=now)
+    return request_body(signed, first.halves)
+
+
+def _signed_anew(home: Home, service: Service, old: SignedRequest, *, now: datetime) -> bytes:
+    """Sign a stored request once more, with the time of now."""
+    change = chain.read_change(old)
+    if not isinstance(change.message, CreateGroup):
+        raise Trouble("the stored request creates no group", "Remove it from the home")
+    state: GroupState = chain.begin(change)
+    key = home.signing_key(state.master)
+    signed = _sign(home, service, change.message.recryption_group, key, now=now)
+    return request_body(signed, old.halves)
+
+
+def _sign(
+    home: Home,
+    service: Service,
+    group: RecryptionGroup,
+    key: SignaturePrivateKey,
+    *,
+    now: datetime,
+) -> Jws:
+    """Sign change 1 by the group's key, authorised by the administrator's (spec §5)."""
+    if group.master is None:
+        raise Trouble(f"{group.group_name} has no Master", "Remove the stored request")
+    administrator = home.profile()
+    identifier = verified_master(group.master, group.group_name).identifier
+    authorization = CreateAuthorization(
+        group_identifier=identifier,
+        group_name=group.group_name,
+        url=service.url,
+        iat=int(now.timestamp()),
+    )
+    message = CreateGroup(
+        recryption_group=group,
+        authorization=sign_create(authorization, home.signing_key(administrator)),
+    )
+    link = Link(identifier, 1, None)
+    return sign_request(write_message(message), key, url=service.url, now=now, link=link)
+
+
+def _sign_master(
+    group: str, master: SignaturePrivateKey, online: SignaturePrivateKey, *, now: datetime
+) -> VerifiedProfile:
+    stated = Profile(
+        identifier=master.public.udf,
+        master_signature_key=master.public,
+        online_signature_keys=(online.public,),
+        accounts=(group,),
+        updated=now.replace(microsecond=0),
+    )
+    return sign_profile(stated, master)
+
+
+def _sign_key(
+    group: str,
+    master: VerifiedProfile,
+    keys: tuple[PrivateKey, SignaturePrivateKey],
+    *,
+    now: datetime,
+) -> Jws:
+    key, online = keys
+    created = now.replace(microsecond=0)
+    stated = GroupKey(
+        group_name=group,
+        group_identifier=master.identifier,
+        encryption_key=key.public,
+        generation=1,
+        created=created,
+        not_after=created + limits.GROUP_KEY_LIFE,
+        head=NO_HEAD,
+    )
+    return sign_group_key(stated, online).signed
+
+
+def _signature_key() -> SignaturePrivateKey:
+    return SignaturePrivateKey.generate(SignatureCurve.ED25519)

@@ -1,0 +1,70 @@
+"""The one place where a name from outside becomes the name of a file (spec §8)."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+import platformdirs
+
+from recrypt_client.errors import Trouble
+from recrypt_core.udf import Udf, read_udf
+
+_GROUP = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?@[a-z0-9.-]{1,180}[a-z0-9]", re.ASCII)
+
+
+def home_folder(chosen: str | None) -> Path:
+    """Find the home: --home, else RECRYPT_HOME, else the platform's data folder."""
+    folder = chosen or os.environ.get("RECRYPT_HOME")
+    return Path(folder) if folder else platformdirs.user_data_path("recrypt")
+
+
+def group_name(typed: str) -> str:
+    """Read a group's name as a person typed it: the address of its list, in lower case.
+
+    Raises:
+        Trouble: if it is none.
+    """
+    name = typed.lower()
+    if not _GROUP.fullmatch(name):
+        raise Trouble(f"{typed!r} is no group", "A group's name is an address: team@lists.example")
+    return name
+
+
+def profile_file() -> str:
+    """Name the file of the signed profile."""
+    return "profile.json"
+
+
+def key_file(udf: Udf) -> str:
+    """Name the file of a private key."""
+    return f"keys/{read_udf(udf)}.jwk"
+
+
+def pin_file(name: str) -> str:
+    """Name the file of a group's pin."""
+    return f"groups/{group_name(name)}.json"
+
+
+def pending_file(name: str) -> str:
+    """Name the file of a CreateGroup that wasn't answered yet."""
+    return f"groups/{group_name(name)}.pending"
+
+
+def contact_file(address: str) -> str:
+    """Name the file of an author's address, which may be any text."""
+    return f"contacts/{_digest(address.lower())}.json"
+
+
+def author_file(identifier: Udf) -> str:
+    """Name the file of what is known of a profile."""
+    return f"profiles/{read_udf(identifier)}.json"
+
+
+def message_file(author: Udf, group_key: Udf, message_id: str) -> str:
+    """Name the file of a message that was read."""
+    return f"messages/{_digest(f'{author} {group_key} {message_id}')}.json"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,116 @@
+"""What was seen of a group before, against what is shown now: same, newer, or refused (spec §8)."""
+
+from datetime import datetime
+from enum import Enum
+
+from recrypt_client.errors import Trouble
+from recrypt_core.documents import NO_HEAD, Head, VerifiedGroupKey
+from recrypt_core.wire import Document, UdfText
+
+
+class Pin(Document, frozen=True, kw_only=True):
+    """What this home knows of a group, and never silently forgets."""
+
+    group_name: str
+    identifier: UdfText
+    generation: int
+    key_udf: UdfText
+    past_key_udf: tuple[UdfText, ...] = ()
+    service: str
+    head: Head
+    since: datetime
+
+    def is_key(self, kid: str) -> bool:
+        """Tell whether the group has or had this key."""
+        return kid in (self.key_udf, *self.past_key_udf)
+
+
+class Seen(Enum):
+    """How what is shown relates to the pin."""
+
+    FIRST = "first use"
+    SAME = "as pinned"
+    NEWER = "newer than pinned"
+
+
+def compare(pin: Pin | None, key: VerifiedGroupKey) -> Seen:
+    """Compare a verified group key with the pin (spec §6, GetKey).
+
+    Raises:
+        Trouble: for another Identifier, a lower generation, or another key of the same one.
+    """
+    if pin is None:
+        return Seen.FIRST
+    shown = key.document
+    if shown.group_identifier != pin.identifier:
+        raise _alarm(
+            pin,
+            f"ITS FINGERPRINT HAS CHANGED, from {pin.identifier} to {shown.group_identifier}",
+        )
+    if shown.generation < pin.generation:
+        raise _alarm(
+            pin,
+            f"THE SERVICE SHOWS AN OLD GROUP KEY, generation {shown.generation} "
+            f"where {pin.generation} was seen",
+        )
+    if shown.generation > pin.generation:
+        return Seen.NEWER
+    if key.udf != pin.key_udf:
+        raise _alarm(pin, f"THE SERVICE SHOWS ANOTHER GROUP KEY of generation {pin.generation}")
+    return Seen.SAME
+
+
+def renew(
+    pin: Pin | None,
+    key: VerifiedGroupKey,
+    *,
+    service: str,
+    now: datetime,
+    head: Head | None = None,
+) -> Pin:
+    """Give the pin that remembers this key too, and this head of the chain if there is one.
+
+    Raises:
+        Trouble: as `compare`.
+    """
+    seen = compare(pin, key)
+    shown = key.document
+    past = () if pin is None else pin.past_key_udf
+    if pin is not None and seen is Seen.NEWER:
+        past = (*past, pin.key_udf)
+    return Pin(
+        group_name=shown.group_name,
+        identifier=shown.group_identifier,
+        generation=shown.generation,
+        key_udf=key.udf,
+        past_key_udf=past,
+        service=service,
+        head=head or (NO_HEAD if pin is None else pin.head),
+        since=now if pin is None else pin.since,
+    )
+
+
+def check_hash(pin: Pin, head: Head, found: str | None) -> None:
+    """Check that the chain has, at a seq that was seen before, the change that was seen (spec §5).
+
+    Args:
+        pin: The group's pin, for the words.
+        head: A head of the past: the pinned one, or the one in the group key.
+        found: The hash of the change that the service shows at that seq; None if it shows none.
+
+    Raises:
+        Trouble: if the service went back, or shows another history.
+    """
+    if found is None:
+        raise _alarm(
+            pin, f"THE SERVICE SHOWS ANOTHER HISTORY: it goes back before change {head.seq}"
+        )
+    if found != head.hash:
+        raise _alarm(pin, f"THE SERVICE SHOWS ANOTHER HISTORY: change {head.seq} is not the same")
+
+
+def _alarm(pin: Pin, what: str) -> Trouble:
+    return Trouble(
+        f"{pin.group_name} at {pin.service}: {what}",
+        "Nothing was done or pinned. Ask the group's administrator by another way",
+    )

@@ -1,0 +1,137 @@
+"""Flows of who writes: get a group's key and believe it, encrypt a file, seal a message."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from recrypt_client import mail, pins, posts
+from recrypt_client.errors import Trouble, about
+from recrypt_client.home import Home
+from recrypt_client.pins import Pin, Seen
+from recrypt_client.service import Service
+from recrypt_core.authorship import sign_content, sign_sender
+from recrypt_core.documents import VerifiedGroupKey, verified_group_key, verified_master
+from recrypt_core.envelope import Envelope, read_envelope
+from recrypt_core.errors import Malformed
+from recrypt_core.keys import PublicKey
+from recrypt_core.messages import GetKey, GetKeyResponse
+from recrypt_core.sealing import seal
+from recrypt_core.udf import typed_matches
+
+MESSAGE: Final = "message/rfc822"  # the cty of mail (spec §7)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """A group's key, verified and pinned.
+
+    Attributes:
+        key: The key.
+        pin: What the home knows of the group now.
+        seen: How the key related to the pin there was.
+    """
+
+    key: VerifiedGroupKey
+    pin: Pin
+    seen: Seen
+
+    @property
+    def public(self) -> PublicKey:
+        """The key that the world encrypts to."""
+        return self.key.document.encryption_key
+
+
+def fetch_key(
+    home: Home, service: Service, group: str, *, fingerprint: str | None, now: datetime
+) -> KnownKey:
+    """Ask for a group's key, verify it from the fingerprint on, and pin it (spec §6, GetKey).
+
+    Args:
+        home: Where it is pinned.
+        service: The service to ask.
+        group: The GroupName.
+        fingerprint: The group's Identifier as a person typed it, if one did.
+        now: The time.
+
+    Raises:
+        Trouble: if it can't be had, or isn't the group's key as it was known.
+    """
+    answer = service.ask(GetKey(group_id=group), GetKeyResponse)
+    with about(f"the key of {group} from {service.url}"):
+        master = verified_master(answer.master, group)
+        key = verified_group_key(answer.signed_key, master)
+        if fingerprint is not None and not typed_matches(fingerprint, master.identifier):
+            raise Trouble(
+                f"{group} at {service.url} has the fingerprint {master.identifier}, "
+                "NOT THE ONE THAT YOU GAVE",
+                "Nothing was pinned. Ask the group's administrator by another way",
+            )
+    pin = home.pin(group)
+    seen = pins.compare(pin, key)
+    if key.document.not_after < now:
+        raise Trouble(
+            f"the key of {group} was good until {key.document.not_after:%Y-%m-%d}",
+            "Ask the group's administrator to sign it again",
+        )
+    renewed = pins.renew(pin, key, service=service.url, now=now)
+    if renewed != pin:
+        home.keep_pin(renewed)
+    return KnownKey(key, renewed, seen)
+
+
+def encrypt(content: bytes, keys: Sequence[KnownKey]) -> bytes:
+    """Encrypt a file's content to groups; the `.mmx` (spec §3)."""
+    with about("the file"):
+        return seal(content, [key.public for key in keys]).mmx()
+
+
+def seal_message(
+    octets: bytes, home: Home, group: KnownKey, *, author: str | None, now: datetime
+) -> bytes:
+    """Make a post of a message: signed and with `sender`, if the home has a profile (spec §7).
+
+    Raises:
+        Trouble: if the message can't be posted as it is.
+    """
+    name = group.pin.group_name
+    with about("the message"):
+        ready = posts.draft(octets, name, author=author, now=now)
+        _check_in_clear(ready.message, group)
+        content = posts.content(ready)
+        if not home.has_profile():
+            envelope = seal(content, [group.public], cty=MESSAGE)
+            return posts.post(ready, envelope.mmx())
+        envelope = _signed(content, ready.message_id, home, group, now=now)
+        return posts.post(ready, envelope.mmx())
+
+
+def _signed(
+    content: bytes, message_id: str, home: Home, group: KnownKey, *, now: datetime
+) -> Envelope:
+    profile = home.profile()
+    key = home.signing_key(profile)
+    signed = sign_content(
+        content,
+        group=(group.pin.identifier, group.key.udf),
+        message_id=message_id,
+        signer=(profile, key),
+        now=now,
+    )
+    envelope = seal(signed, [group.public], cty=MESSAGE)
+    sender = sign_sender(group.pin.group_name, envelope.content_id, key, now=now)
+    return replace(envelope, sender=sender)
+
+
+def _check_in_clear(message: mail.Entity, group: KnownKey) -> None:
+    """Refuse what is a post already: sealed twice, no member could read it."""
+    for part in mail.envelopes_in(message):
+        try:
+            inner = read_envelope(mail.decoded(part))
+        except Malformed:
+            continue
+        if any(group.pin.is_key(each.kid) for each in inner.recipients if each.kid):
+            raise Trouble(
+                f"the message is encrypted to {group.pin.group_name} already",
+                "Send it as it is",
+            )
