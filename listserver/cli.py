@@ -2,8 +2,9 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, ParamSpec
 
 import click
 import platformdirs
@@ -20,8 +21,10 @@ from recrypt_core.signing import Jws
 from recrypt_core.udf import Udf
 from recrypt_core.wire import from_json
 
+P = ParamSpec("P")
+
 CONFIG_NAME: Final = "listserver.toml"
-EXAMPLES: Final = {"max_content_width": 100}
+WIDTH: Final = 100  # of help, in characters
 
 _TEMPLATE: Final = """\
 # Settings of this list server. Every key is described in config/listserver.toml of the project;
@@ -60,15 +63,18 @@ Next:
        listserver serve --config {folder}/{config}
 """
 
-_config_option = click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    help=f"The settings; else ./{CONFIG_NAME}, then the platform's configuration folder.",
-)
+
+def _with_config(command: Callable[P, None]) -> Callable[P, None]:
+    """Give a command the option --config."""
+    return click.option(
+        "--config",
+        "config_file",
+        type=click.Path(path_type=Path),
+        help=f"The settings; else ./{CONFIG_NAME}, then the platform's configuration folder.",
+    )(command)
 
 
-@click.group(context_settings=EXAMPLES)
+@click.group(context_settings={"max_content_width": WIDTH})
 @click.version_option(package_name="recrypt-listserver")
 def main() -> None:
     """Run a confidential mailing list server: it relays what it cannot read.
@@ -106,7 +112,7 @@ def init(folder: Path, domain: str, public_url: str | None) -> None:
 
 @main.command()
 @click.argument("profile_file", metavar="PROFILE.json", type=click.Path(path_type=Path))
-@_config_option
+@_with_config
 def authorize(profile_file: Path, config_file: Path | None) -> None:
     """Let the holder of a profile create lists here.
 
@@ -122,7 +128,7 @@ def authorize(profile_file: Path, config_file: Path | None) -> None:
 
 @main.command()
 @click.argument("profile_file", metavar="PROFILE.json", type=click.Path(path_type=Path))
-@_config_option
+@_with_config
 def deauthorize(profile_file: Path, config_file: Path | None) -> None:
     """Take that right away; lists that were created stay.
 
@@ -137,7 +143,7 @@ def deauthorize(profile_file: Path, config_file: Path | None) -> None:
 
 @main.command("serve")
 @click.option("--role", type=click.Choice(["all"]), default="all", help="What this process does.")
-@_config_option
+@_with_config
 def serve_command(role: str, config_file: Path | None) -> None:  # noqa: ARG001 - one role so far
     """Run the server until SIGTERM; it then finishes what is in hand.
 

@@ -59,9 +59,9 @@ def add(
     """
     state = chains.current(desk, now=now)
     key = group_key(desk.home, state)
-    new = [profile for profile in profiles if not _is_in(state, profile)]
-    skipped = tuple(_account(each) for each in profiles if each not in new)
-
+    named = {each.identifier: each for each in profiles}.values()
+    new = [each for each in named if not _is_in(state, each)]
+    skipped = tuple(_account(each) for each in named if each not in new)
     made = (
         entries.member(each, key, privileges=terms.privileges, status=terms.status) for each in new
     )
@@ -164,11 +164,10 @@ def _needs(member: Member, state: GroupState, status: Status) -> bool:
 
 
 def _with_status(member: Member, status: Status, key: PrivateKey | None) -> Made:
-    made = Made(member.entry, {})
-    if key is not None and member.entry_for(key.public.udf) is None:
-        fresh = entries.split_for(member.profile, member.entry.account_name, key)
-        made = entries.joined(member.entry, fresh)
-    return entries.with_status(made, status, privileges=member.entry.privileges)
+    if key is None or member.entry_for(key.public.udf) is not None:
+        return Made(entries.revised(member.entry, status), {})
+    made = entries.split_for(member.profile, member.entry.account_name, key)
+    return Made(entries.revised(member.entry, status, fresh=made.entry.entries), made.halves)
 
 
 def _is_named(member: Member, who: str) -> bool:

@@ -75,43 +75,29 @@ def member(
     status: Status = Status.ACTIVE,
 ) -> Made:
     """Make the entry of a new member, for its first Account (spec §4)."""
-    account = profile.profile.accounts[0]
+    made = split_for(profile, profile.profile.accounts[0], key)
     if status is Status.REVOKED:
-        bare = MemberEntry(
-            recrypt_udf=profile.identifier, account_name=account, profile=profile.signed
-        )
-        return with_status(Made(bare, {}), status, privileges=privileges)
-    return with_status(split_for(profile, account, key), status, privileges=privileges)
+        made = Made(made.entry, {})
+    return Made(revised(made.entry, status, privileges=privileges), made.halves)
 
 
-def with_status(made: Made, status: Status, *, privileges: tuple[Privilege, ...]) -> Made:
-    """Give an entry another status and privileges; REVOKED carries no Entries (spec §4)."""
-    entry = made.entry
-    is_over = status is Status.REVOKED
-    changed = MemberEntry(
+def revised(
+    entry: MemberEntry,
+    status: Status,
+    *,
+    privileges: tuple[Privilege, ...] | None = None,
+    fresh: tuple[UserDecryptionEntry, ...] = (),
+) -> MemberEntry:
+    """Give an entry another status, and fresh Entries besides; REVOKED carries none (spec §4)."""
+    return MemberEntry(
         recrypt_udf=entry.recrypt_udf,
         account_name=entry.account_name,
         profile=entry.profile,
-        privileges=privileges,
+        privileges=entry.privileges if privileges is None else privileges,
         quotas=entry.quotas,
         status=status,
-        entries=() if is_over else entry.entries,
+        entries=() if status is Status.REVOKED else (*entry.entries, *fresh),
     )
-    return Made(changed, {} if is_over else made.halves)
-
-
-def joined(entry: MemberEntry, fresh: Made) -> Made:
-    """Give an entry the Entries of a fresh split besides its own."""
-    made = MemberEntry(
-        recrypt_udf=entry.recrypt_udf,
-        account_name=entry.account_name,
-        profile=entry.profile,
-        privileges=entry.privileges,
-        quotas=entry.quotas,
-        status=entry.status,
-        entries=(*entry.entries, *fresh.entry.entries),
-    )
-    return Made(made, fresh.halves)
 
 
 def batches(made: Iterable[Made]) -> Iterator[list[Made]]:

@@ -138,7 +138,7 @@ class Home:
         """Write a document that `paths` has named."""
         self._write(name, write_json(to_json(document)))
 
-    def _json(self, name: str) -> JsonObject | None:
+    def _json(self, name: str) -> "JsonObject | None":
         octets = self._read(name)
         with about(str(self.root / name)):
             return None if octets is None else read_json(octets, limit=limits.DOCUMENT_OCTETS)

@@ -55,13 +55,16 @@ class Draft:
     outer: tuple[Field, ...]
 
 
-def draft(octets: bytes, group: str, *, author: str | None, now: datetime) -> Draft:
+def draft(
+    octets: bytes, group: str, *, author: str | None, own: str | None, now: datetime
+) -> Draft:
     """Make ready a message as a mail program gives it; missing fields are added.
 
     Args:
         octets: The message, CRLF or LF lines.
         group: The list's address.
         author: Who it is from, if not who it says.
+        own: Who it is from, if nothing says so.
         now: The time, where it has no Date.
 
     Raises:
@@ -70,7 +73,7 @@ def draft(octets: bytes, group: str, *, author: str | None, now: datetime) -> Dr
     message = mail.parse(mail.with_crlf(octets))
     check_recipients(message, group)
     if author is not None or message.first("From") is None:
-        message = message.with_field("From", _mailbox(author))
+        message = message.with_field("From", _mailbox(author or own))
     if message.first("To") is None:
         message = message.with_field("To", group)
     sent = _date(message.first("Date"))

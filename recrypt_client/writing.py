@@ -11,12 +11,18 @@ from recrypt_client.home import Home
 from recrypt_client.pins import Pin, Seen
 from recrypt_client.service import Service
 from recrypt_core.authorship import sign_content, sign_sender
-from recrypt_core.documents import VerifiedGroupKey, verified_group_key, verified_master
+from recrypt_core.documents import (
+    VerifiedGroupKey,
+    VerifiedProfile,
+    verified_group_key,
+    verified_master,
+)
 from recrypt_core.envelope import Envelope, read_envelope
 from recrypt_core.errors import Malformed
 from recrypt_core.keys import PublicKey
 from recrypt_core.messages import GetKey, GetKeyResponse
 from recrypt_core.sealing import seal
+from recrypt_core.signature_keys import SignaturePrivateKey
 from recrypt_core.udf import typed_matches
 
 MESSAGE: Final = "message/rfc822"  # the cty of mail (spec §7)
@@ -95,31 +101,38 @@ def seal_message(
         Trouble: if the message can't be posted as it is.
     """
     name = group.pin.group_name
+    profile = home.profile() if home.has_profile() else None
+    own = None if profile is None else profile.profile.accounts[0]
     with about("the message"):
-        ready = posts.draft(octets, name, author=author, now=now)
+        ready = posts.draft(octets, name, author=author, own=own, now=now)
         _check_in_clear(ready.message, group)
         content = posts.content(ready)
-        if not home.has_profile():
+        if profile is None:
             envelope = seal(content, [group.public], cty=MESSAGE)
-            return posts.post(ready, envelope.mmx())
-        envelope = _signed(content, ready.message_id, home, group, now=now)
+        else:
+            signer = (profile, home.signing_key(profile))
+            envelope = _signed(content, ready.message_id, group, signer=signer, now=now)
         return posts.post(ready, envelope.mmx())
 
 
 def _signed(
-    content: bytes, message_id: str, home: Home, group: KnownKey, *, now: datetime
+    content: bytes,
+    message_id: str,
+    group: KnownKey,
+    *,
+    signer: tuple[VerifiedProfile, SignaturePrivateKey],
+    now: datetime,
 ) -> Envelope:
-    profile = home.profile()
-    key = home.signing_key(profile)
+    """Seal a signed content, with `sender` for the gateway beside it."""
     signed = sign_content(
         content,
         group=(group.pin.identifier, group.key.udf),
         message_id=message_id,
-        signer=(profile, key),
+        signer=signer,
         now=now,
     )
     envelope = seal(signed, [group.public], cty=MESSAGE)
-    sender = sign_sender(group.pin.group_name, envelope.content_id, key, now=now)
+    sender = sign_sender(group.pin.group_name, envelope.content_id, signer[1], now=now)
     return replace(envelope, sender=sender)
 
 

@@ -112,11 +112,14 @@ class GroupState:
         return next(found, None)
 
     def may(self, kid: Udf, *privileges: Privilege) -> bool:
-        """Tell whether a signer has one of these privileges; the Master's keys have all."""
+        """Tell whether a signer has one of these privileges; the Master's keys have all.
+
+        A profile may list any public key, another member's too: it must not lock that one out.
+        """
         if self.master.signature_key(kid) is not None:
             return True
-        member = self.member_of(kid)
-        return member is not None and member.may(*privileges)
+        holders = (each for each in self.members.values() if each.profile.signature_key(kid))
+        return any(holder.may(*privileges) for holder in holders)
 
     def lacking(self, key: Udf) -> int:
         """Count the ACTIVE members without an entry for a group key."""

@@ -1,0 +1,60 @@
+"""The `recrypt` command: its parts, its common options, and how it fails (spec §11)."""
+
+import os
+import sys
+from typing import Any, Final, NoReturn
+
+import click
+
+from recrypt_client.commands import content, groups, members, profile
+from recrypt_client.commands.frame import Group
+from recrypt_client.errors import Trouble
+from recrypt_client.terminal import Terminal
+
+COMMANDS: Final = (
+    profile.profile,
+    groups.create,
+    groups.key,
+    groups.history,
+    members.add,
+    members.delete,
+    members.suspend,
+    members.resume,
+    members.members,
+    content.encrypt,
+    content.decrypt,
+    content.seal,
+    content.read,
+)
+
+
+class Recrypt(Group):
+    """All commands; what goes wrong in one becomes one line and exit status 1."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - click's own arguments
+        super().__init__(*args, **kwargs)
+        for command in COMMANDS:
+            self.add_command(command)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own answer
+        """Run a command; 2 for wrong usage is click's own."""
+        try:
+            return super().invoke(ctx)
+        except Trouble as trouble:
+            return _fail(ctx, str(trouble))
+        except BrokenPipeError:
+            # Whoever read our output has gone; on leaving, nothing may be written to it either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return ctx.exit(1)
+        except OSError as problem:
+            return _fail(ctx, f"{problem}. Check disk and permissions, then try again")
+
+
+def _fail(context: click.Context, why: str) -> NoReturn:
+    Terminal().error(why)
+    context.exit(1)
+
+
+@click.group(cls=Recrypt, epilog="Example: recrypt profile create alice@example.org")
+def main() -> None:
+    """Write to confidential lists, read what they send, and administer them."""

@@ -1,0 +1,79 @@
+"""A stage for the `recrypt` command: people with homes of their own, one service, one clock."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from recrypt_client.cli import main
+from recrypt_client.commands.frame import Outside
+from recrypt_client.home import Home
+from recrypt_client.mail import envelope_in
+from tests.client.honest_service import HonestService
+
+TEAM = "team@lists.example"
+URL = "https://lists.example"
+MESSAGE = b"From: Alice <alice@example.org>\r\nSubject: Lunch\r\n\r\nAt one?\r\n"
+
+
+@dataclass
+class Stage:
+    """Who runs commands here, against what."""
+
+    folder: Path
+    service: HonestService = field(default_factory=lambda: HonestService(URL))
+    now: datetime = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    announced: str | None = None
+
+    def run(self, who: str, *arguments: str, stdin: bytes = b"") -> Result:
+        """Run a command in somebody's home."""
+        self.now += timedelta(seconds=1)
+        outside = Outside(lambda: self.now, self.service.transport, lambda _domain: self.announced)
+        return CliRunner().invoke(
+            main, [*arguments, "--home", str(self.home(who))], input=stdin, obj=outside
+        )
+
+    def does(self, who: str, *arguments: str, stdin: bytes = b"") -> bytes:
+        """Run a command that has to work; give its standard output."""
+        result = self.run(who, *arguments, stdin=stdin)
+        assert result.exit_code == 0, (arguments, result.output, result.exception)
+        return result.stdout_bytes
+
+    def fails(self, who: str, *arguments: str, stdin: bytes = b"") -> str:
+        """Run a command that has to fail with exit status 1; give its one line of words."""
+        result = self.run(who, *arguments, stdin=stdin)
+        assert result.exit_code == 1, (arguments, result.output, result.exception)
+        assert isinstance(result.exception, SystemExit)
+        assert result.stderr.count("\n") == 1, result.stderr
+        return result.stderr
+
+    def home(self, who: str) -> Path:
+        """Give somebody's home."""
+        return self.folder / who
+
+    def keys(self, who: str) -> Home:
+        """Open somebody's home."""
+        return Home(self.home(who))
+
+    def person(self, name: str) -> Path:
+        """Make somebody's profile; give the file of the SignedProfile."""
+        self.does(name, "profile", "create", f"{name}@example.org")
+        file = self.folder / f"{name}.json"
+        self.does(name, "profile", "show", "--out", str(file))
+        return file
+
+    def team(self, *names: str) -> None:
+        """Let Alice make the team, with these members besides herself."""
+        self.person("alice")
+        self.does("alice", "create", TEAM, "--service", URL)
+        if names:
+            self.does("alice", "add", TEAM, *(str(self.person(name)) for name in names))
+
+    def copy(self, post: bytes, member: str) -> bytes:
+        """Give a member's copy of a post that `recrypt seal` has made."""
+        return self.service.copy(envelope_in(post), f"{member}@example.org")
+
+    def sealed(self, message: bytes = MESSAGE, *, by: str = "alice") -> bytes:
+        """Seal a message."""
+        return self.does(by, "seal", "--to", TEAM, stdin=message)

@@ -1,0 +1,204 @@
+"""What stands around the programs on loopback: the next mail host, taps on the wire, free ports."""
+
+import hashlib
+import socket
+import socketserver
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from tests.end_to_end.programs import PATIENCE
+
+LOCALHOST: Final = "127.0.0.1"
+READ_OCTETS: Final = 2**20
+
+
+@dataclass(frozen=True)
+class Mail:
+    """One mail, as the next host got it; of a large one the host may keep no content."""
+
+    sender: str
+    recipient: str
+    octets: int
+    sha256: str
+    content: bytes
+
+
+def free_port() -> int:
+    """Find a port that nobody has."""
+    with socket.create_server((LOCALHOST, 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+class Listener:
+    """Has a port at once, and refuses every connection; from `start` on it serves them."""
+
+    def __init__(self, serve: Callable[[socket.socket], None]) -> None:
+        self._serve = serve
+        self._server = socketserver.ThreadingTCPServer(
+            (LOCALHOST, 0), self._handle, bind_and_activate=False
+        )
+        self._server.server_bind()
+        self._connections: set[socket.socket] = set()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def port(self) -> int:
+        """The port."""
+        return int(self._server.server_address[1])
+
+    def start(self) -> None:
+        """Listen, and serve each connection in a thread of its own."""
+        self._server.server_activate()
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End all connections."""
+        if self._thread is not None:
+            self._server.shutdown()
+            self._thread.join()
+        for connection in tuple(self._connections):
+            hang_up(connection)
+        self._server.server_close()
+
+    def _handle(self, connection: socket.socket, _address: object, _server: object) -> None:
+        self._connections.add(connection)
+        try:
+            self._serve(connection)
+        except OSError:
+            return  # the other side was killed
+        finally:
+            self._connections.discard(connection)
+
+
+class MailHost:
+    """The host that the list server hands its mail to: takes everything, and keeps it."""
+
+    def __init__(self, *, keep: bool = True) -> None:
+        """Have a port; keep=False: of the content only size and SHA-256 are kept."""
+        self._keep = keep
+        self._mails: list[Mail] = []
+        self._changed = threading.Condition()
+        self._listener = Listener(self._serve)
+        self.port = self._listener.port
+        self.start, self.stop = self._listener.start, self._listener.stop
+
+    @property
+    def mails(self) -> list[Mail]:
+        """All mail so far."""
+        with self._changed:
+            return list(self._mails)
+
+    def wait_for(self, count: int, seconds: float = PATIENCE) -> list[Mail]:
+        """Wait until so many mails are there."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._mails) >= count, seconds)
+            assert len(self._mails) >= count, f"{len(self._mails)} mails of {count}"
+        return self.mails
+
+    def copies(self) -> dict[str, bytes]:
+        """Give what each recipient has got, who must have got one mail."""
+        found = {mail.recipient: mail.content for mail in self.mails}
+        assert len(found) == len(self.mails), "a mail came twice"
+        return found
+
+    def _serve(self, connection: socket.socket) -> None:
+        stream = connection.makefile("rb")
+        sender = recipient = ""
+        with stream:
+            connection.sendall(b"220 mx.example.org ESMTP\r\n")
+            for line in stream:
+                words = line.decode("ascii").strip()
+                match words[:4].upper():
+                    case "MAIL":
+                        sender = _path(words)
+                    case "RCPT":
+                        recipient = _path(words)
+                    case "DATA":
+                        connection.sendall(b"354 go on\r\n")
+                        content = bytearray()
+                        # Nothing follows the final dot before it is answered.
+                        while not content.endswith(b"\r\n.\r\n"):
+                            if not (more := stream.read1(READ_OCTETS)):
+                                return
+                            content += more
+                        self._take(sender, recipient, bytes(content[:-3]))
+                    case "QUIT":
+                        connection.sendall(b"221 bye\r\n")
+                        return
+                connection.sendall(b"250 ok\r\n")
+
+    def _take(self, sender: str, recipient: str, content: bytes) -> None:
+        content = content.replace(b"\r\n..", b"\r\n.")
+        digest = hashlib.sha256(content).hexdigest()
+        mail = Mail(sender, recipient, len(content), digest, content if self._keep else b"")
+        with self._changed:
+            self._mails.append(mail)
+            self._changed.notify_all()
+
+
+class Silence:
+    """A mail host that takes connections, and never says a word on them."""
+
+    def __init__(self) -> None:
+        self._called = threading.Event()
+        self._over = threading.Event()
+        self._listener = Listener(self._serve)
+        self._listener.start()
+        self.port = self._listener.port
+
+    def wait_for_call(self) -> None:
+        """Wait for the first connection."""
+        assert self._called.wait(PATIENCE)
+
+    def stop(self) -> None:
+        """End all connections."""
+        self._over.set()
+        self._listener.stop()
+
+    def _serve(self, connection: socket.socket) -> None:
+        self._called.set()
+        connection.recv(1)  # until the caller ends
+        self._over.wait(0)
+
+
+class Tap:
+    """Stands between two programs, hands on what each says, and keeps every octet."""
+
+    def __init__(self) -> None:
+        self.target = 0
+        self.heard = bytearray()
+        self._listener = Listener(self._serve)
+        self._listener.start()
+        self.port, self.stop = self._listener.port, self._listener.stop
+
+    def _serve(self, caller: socket.socket) -> None:
+        with socket.create_connection((LOCALHOST, self.target)) as called:
+            back = threading.Thread(target=self._hand_on, args=(called, caller))
+            back.start()
+            self._hand_on(caller, called)
+            back.join()
+
+    def _hand_on(self, origin: socket.socket, to: socket.socket) -> None:
+        try:
+            while octets := origin.recv(READ_OCTETS):
+                self.heard += octets
+                to.sendall(octets)
+            to.shutdown(socket.SHUT_WR)
+        except OSError:
+            hang_up(origin)
+            hang_up(to)
+
+
+def hang_up(connection: socket.socket) -> None:
+    """End a connection, if it stands still."""
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return
+
+
+def _path(command: str) -> str:
+    return command.partition("<")[2].partition(">")[0]
