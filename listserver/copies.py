@@ -55,9 +55,13 @@ class Frame:
 def common_line(envelope: Envelope, recipient: Recipient) -> bytes:
     """Rebuild the JSON line of a copy for the list's one recipient, without its closing brace.
 
-    What the sender put beside these members doesn't pass (spec §7).
+    What the sender put beside these members, or into the epk, doesn't pass (spec §7).
     """
-    copied = replace(envelope, recipients=(recipient,), sender=None, recryption=None)
+    header = recipient.header
+    if "epk" in header:
+        header = {**header, "epk": recipient.epk.jwk()}
+    ours = replace(recipient, header=header)
+    copied = replace(envelope, recipients=(ours,), sender=None, recryption=None)
     return write_json(copied.head())[:-1]
 
 

@@ -10,7 +10,7 @@ from listserver.copies import Frame, make_copy, make_frame
 from listserver.model import Claim, PostId, Record, Withdrawn
 from listserver.outcomes import Broken, GaveUp, Phase, TryLater, outcome_of
 from listserver.ports import Clock, Courier, Outgoing
-from listserver.store import Store
+from listserver.store import Store, Work
 from listserver.tokens import DeliveryToken, write_token
 from listserver.vault import Vault
 from recrypt_core.errors import RecryptError
@@ -43,10 +43,14 @@ class Delivering:
         """Take up to `limit` due deliveries of one post; None if nothing is due."""
         async with self._store.begin() as work:
             claims = await work.claim(self._clock.now(), limit)
-        if not claims:
-            self._latest = None
-            return None
-        return Batch(await self._frame(claims[0].post), claims)
+            if not claims:
+                self._latest = None
+                return None
+            # In the same transaction: if the post can't be read now, nothing of it is claimed.
+            frame = await self._frame(work, claims[0].post)
+        if isinstance(frame, RecryptError):  # its claims stay, so it doesn't hold up other mail
+            raise frame
+        return Batch(frame, claims)
 
     async def attempt(self, frame: Frame, claim: Claim) -> Record:
         """Try one delivery once, and judge what came of it; never raises for the mail's sake."""
@@ -82,12 +86,14 @@ class Delivering:
             due = await work.next_due()
         return None if due is None else max(timedelta(0), due - self._clock.now())
 
-    async def _frame(self, post: PostId) -> Frame:
+    async def _frame(self, work: Work, post: PostId) -> Frame | RecryptError:
         """Make what the copies have in common, once while the post is the latest one."""
         if self._latest is None or self._latest[0] != post:
             self._latest = None
-            async with self._store.begin() as work:
+            try:
                 stored, ciphertext = await work.read_post(post)
+            except RecryptError as damage:
+                return damage
             self._latest = (post, await asyncio.to_thread(make_frame, stored, ciphertext))
         return self._latest[1]
 

@@ -10,11 +10,12 @@ from listserver.model import EntryRow, Half, House, ListId, StoredList
 from listserver.store import Store, Work
 from recrypt_core import _random, chain, limits
 from recrypt_core.agreement import halves_match
-from recrypt_core.chain import GroupState, Member, read_change
+from recrypt_core.chain import Change, GroupState, Member, read_change
 from recrypt_core.documents import (
     CreateAuthorization,
     FromPolicy,
     Head,
+    History,
     MemberEntry,
     Policy,
     PostRight,
@@ -25,6 +26,7 @@ from recrypt_core.encoding import write_json
 from recrypt_core.errors import Malformed, NotAuthentic, Refused, Why
 from recrypt_core.keys import PrivateKey
 from recrypt_core.messages import AddMember, CreateGroup, UpdateMember
+from recrypt_core.signature_keys import SignaturePublicKey
 from recrypt_core.signing import Jws, Kind, SignedRequest, signer_of, verify_document
 from recrypt_core.udf import Udf
 
@@ -44,10 +46,18 @@ async def authentic(
     if found is not None:
         found = await work.with_members(found, named=named, signer=request.signer)
         key = found.state.signer(request.signer)
-        if key is not None:
-            request.verify(key)
+        # One wording for a bad signature too: else it would tell whose keys are known here.
+        if key is not None and _is_signed(request, key):
             return found
-    raise NotAuthentic("signed by a key that is unknown here")
+    raise NotAuthentic("signed by a key that is unknown here, or not by the key it names")
+
+
+def _is_signed(request: SignedRequest, key: SignaturePublicKey) -> bool:
+    try:
+        request.verify(key)
+    except (Malformed, NotAuthentic):
+        return False
+    return True
 
 
 async def take_fresh(work: Work, request: SignedRequest, url: str, now: datetime) -> None:
@@ -80,19 +90,24 @@ class Groups:
         change = read_change(request)
         if not isinstance(change.message, CreateGroup):
             raise Malformed("not a CreateGroup")
+        async with self._store.begin() as work:
+            repeated = await _repeated(work, change)
+            if repeated is not None:
+                return repeated
+            request.check_fresh(self._house.public_url, now)
+            await self._check_authorization(work, change.message, change.link.group, now)
         state = await asyncio.to_thread(chain.begin, change)
-        request.check_fresh(self._house.public_url, now)
         self._check_name(state.name)
         _check_policy(state.policy)
         entries = change.message.recryption_group.members
         await asyncio.to_thread(_check_halves, state, entries, request.halves)
         async with self._store.begin() as work:
-            same = await work.find_list(state.identifier)
-            if same is not None and same.state.head.hash == change.hash:
-                return same.state.head
-            await self._check_authorization(work, change.message.authorization, state, now)
-            if same is not None or await work.find_list(state.name) is not None:
-                raise Refused(Why.CONFLICT, "a group of that name exists: choose another")
+            repeated = await _repeated(work, change)
+            if repeated is not None:
+                return repeated
+            for name in (state.identifier, state.name):
+                if await work.find_list(name) is not None:
+                    raise Refused(Why.CONFLICT, "a group of that name exists: choose another")
             await take_fresh(work, request, self._house.public_url, now)
             secret = _random.octets(SECRET_OCTETS)
             list_id = await work.create_list(state, request.jws, secret)
@@ -117,13 +132,16 @@ class Groups:
         async with self._store.begin() as work:
             before = await authentic(work, request, group, named=named)
             if change.hash == before.state.head.hash:
-                return before.state.head  # spec §5: a repeat, whatever its iat and nonce
+                return before.state.head
             request.check_fresh(self._house.public_url, now)
             if await work.had_nonce(request.signer, request.nonce):
                 raise NotAuthentic(USED_NONCE)
         state = await asyncio.to_thread(chain.advance, before.state, change)
         await asyncio.to_thread(_check_halves, state, entries, request.halves)
         async with self._store.begin() as work:
+            repeated = await _repeated(work, change)
+            if repeated is not None:
+                return repeated
             await take_fresh(work, request, self._house.public_url, now)
             if not await work.append_change(before, state, request.jws):
                 raise Refused(Why.CONFLICT, "the group has changed: fetch it, then sign anew")
@@ -137,8 +155,9 @@ class Groups:
         check_list_name(address.local)
 
     async def _check_authorization(
-        self, work: Work, authorization: Jws, state: GroupState, now: datetime
+        self, work: Work, message: CreateGroup, group: Udf, now: datetime
     ) -> None:
+        authorization = message.authorization
         kid = signer_of(authorization, Kind.CREATE)
         profile = await work.authorized(kid)
         key = None if profile is None else profile.signature_key(kid)
@@ -150,8 +169,8 @@ class Groups:
             )
         stated = read_create(verify_document(authorization, Kind.CREATE, key))
         expected = CreateAuthorization(
-            group_identifier=state.identifier,
-            group_name=state.name,
+            group_identifier=group,
+            group_name=message.recryption_group.group_name,
             url=self._house.public_url,
             iat=stated.iat,
         )
@@ -160,12 +179,22 @@ class Groups:
             raise NotAuthentic("an Authorization for another group or service, or a stale one")
 
 
+async def _repeated(work: Work, change: Change) -> Head | None:
+    """Give the head if it is this very change: a repeat, whatever its iat and nonce (spec §5)."""
+    found = await work.find_list(change.link.group)
+    if found is None or found.state.head.hash != change.hash:
+        return None
+    return found.state.head
+
+
 def _check_policy(policy: Policy) -> None:
     """Refuse rules that this service doesn't keep yet, rather than not keep them."""
     if policy.post not in (PostRight.ANYONE, PostRight.MEMBERS):
         raise Malformed("this service takes post = anyone or members only")
     if policy.from_ is not FromPolicy.LIST:
         raise Malformed("this service takes from = list only")
+    if policy.history is not History.NONE:
+        raise Malformed("this service takes history = none only")
 
 
 def _changed(state: GroupState, entries: tuple[MemberEntry, ...]) -> list[Member]:

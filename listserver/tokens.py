@@ -45,6 +45,9 @@ def read_token(vault: Vault, text: str) -> DeliveryToken:
     if block[2 * _ID_OCTETS :] != _CHECK:
         raise Malformed("not a token of this server")
     post, member = block[:_ID_OCTETS], block[_ID_OCTETS : 2 * _ID_OCTETS]
-    return DeliveryToken(
+    token = DeliveryToken(
         PostId(int.from_bytes(post, "big")), MemberId(int.from_bytes(member, "big"))
     )
+    if write_token(vault, token) != text.lower():  # the last character has two unused bits
+        raise Malformed("not a token of this server")
+    return token

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from recrypt_client import mail, pins, posts
+from recrypt_client import contacts, mail, pins, posts
 from recrypt_client.errors import Trouble, about
 from recrypt_client.home import Home
 from recrypt_client.pins import Pin, Seen
@@ -48,6 +48,14 @@ class KnownKey:
         return self.key.document.encryption_key
 
 
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A post, and the address in its From that the profile that signed it doesn't have, if any."""
+
+    post: bytes
+    stranger: str | None
+
+
 def fetch_key(
     home: Home, service: Service, group: str, *, fingerprint: str | None, now: datetime
 ) -> KnownKey:
@@ -73,6 +81,7 @@ def fetch_key(
                 "NOT THE ONE THAT YOU GAVE",
                 "Nothing was pinned. Ask the group's administrator by another way",
             )
+        contacts.check_not_older(home, master)
     pin = home.pin(group)
     seen = pins.compare(pin, key)
     if key.document.not_after < now:
@@ -94,7 +103,7 @@ def encrypt(content: bytes, keys: Sequence[KnownKey]) -> bytes:
 
 def seal_message(
     octets: bytes, home: Home, group: KnownKey, *, author: str | None, now: datetime
-) -> bytes:
+) -> Sealed:
     """Make a post of a message: signed and with `sender`, if the home has a profile (spec §7).
 
     Raises:
@@ -112,7 +121,7 @@ def seal_message(
         else:
             signer = (profile, home.signing_key(profile))
             envelope = _signed(content, ready.message_id, group, signer=signer, now=now)
-        return posts.post(ready, envelope.mmx())
+        return Sealed(posts.post(ready, envelope.mmx()), _stranger(ready.message, profile))
 
 
 def _signed(
@@ -134,6 +143,14 @@ def _signed(
     envelope = seal(signed, [group.public], cty=MESSAGE)
     sender = sign_sender(group.pin.group_name, envelope.content_id, signer[1], now=now)
     return replace(envelope, sender=sender)
+
+
+def _stranger(message: mail.Entity, profile: VerifiedProfile | None) -> str | None:
+    """Find a From that readers won't take for the profile's own."""
+    accounts = () if profile is None else profile.profile.accounts
+    own = {account.lower() for account in accounts}
+    senders = [address for _, address in mail.addresses(message.all("From"))]
+    return next((each for each in senders if own and each.lower() not in own), None)
 
 
 def _check_in_clear(message: mail.Entity, group: KnownKey) -> None:

@@ -113,6 +113,7 @@ class Relay:
                 await asyncio.sleep(STORE_RETRY.total_seconds())
             else:
                 break
+        self._arrived.set()  # what was put off is due at a time that `_pause` may not know
         outcomes = [each.outcome for each in records]
         self._log.event(
             "relayed",

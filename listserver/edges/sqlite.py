@@ -94,6 +94,8 @@ async def open_store(file: PurePath, vault: Vault, *, alone: bool = False) -> Sq
         database = await loop.run_in_executor(thread, _opened, file, vault)
     except BaseException:
         thread.shutdown()
+        if lock is not None:
+            os.close(lock)
         raise
     return SqliteStore(database, thread, vault, lock)
 
@@ -115,13 +117,21 @@ def _opened(file: PurePath, vault: Vault) -> Database:
             str(file), timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         database = Database(connection)
-        for setting in _SETTINGS:
-            database.execute(setting)
-        _upgrade(database)
-        _check_vault(database, vault)
+        try:
+            _prepare(database, vault)
+        except BaseException:
+            database.close()
+            raise
     except sqlite3.Error as problem:
         raise OSError(f"the store {file} can't be opened: {problem}") from problem
     return database
+
+
+def _prepare(database: Database, vault: Vault) -> None:
+    for setting in _SETTINGS:
+        database.execute(setting)
+    _upgrade(database)
+    _check_vault(database, vault)
 
 
 def _upgrade(database: Database) -> None:

@@ -65,8 +65,13 @@ def seal(context: click.Context, group: str, author: str | None, service: str | 
     using = tools(context)
     message = read_input("-")
     known = _key(using, group, service)
-    post = writing.seal_message(message, using.home, known, author=author, now=using.now())
-    using.terminal.octets(post)
+    sealed = writing.seal_message(message, using.home, known, author=author, now=using.now())
+    if sealed.stranger is not None:
+        using.terminal.note(
+            f"Readers will be told that {sealed.stranger} is not in the profile that signed this: "
+            "use --from with an address of yours"
+        )
+    using.terminal.octets(sealed.post)
 
 
 @click.command(cls=Command, epilog="Example: recrypt read --text < copy.eml")

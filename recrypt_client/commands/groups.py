@@ -75,7 +75,6 @@ def key(
     if out is not None:
         write_output(out, write_json(jwk) + b"\n", using.terminal, mode=PUBLIC_MODE)
     stated = known.key.document
-    trust = Seen.SAME.value if fingerprint and known.seen is Seen.FIRST else known.seen.value
     using.terminal.answer(
         {
             "GroupName": group,
@@ -84,7 +83,7 @@ def key(
             "KeyUDF": known.key.udf,
             "NotAfter": write_time(stated.not_after),
             "Service": known.pin.service,
-            "Trust": "fingerprint" if fingerprint else trust,
+            "Trust": "fingerprint" if fingerprint else known.seen.value,
             "EncryptionKey": jwk,
         },
         f"{group}, at {known.pin.service}",
@@ -148,4 +147,4 @@ def _members(change: Change) -> list[tuple[str, str]]:
 def _signer(state: GroupState, change: Change) -> str:
     """Name who signed: a member by address, else the group itself."""
     member = state.member_of(change.request.signer)
-    return state.group if member is None else member.entry.account_name
+    return state.name if member is None else member.entry.account_name

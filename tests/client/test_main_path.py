@@ -1,6 +1,5 @@
 """The main job from the client's side: a profile, a group, members, a post, its readers."""
 
-
 from tests.client.stage import Stage
 
 

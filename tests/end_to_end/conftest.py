@@ -1,12 +1,11 @@
 """Servers, mail hosts and taps that stop when their test has ended, however it ends."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.network import MailHost, Silence, free_port
+from tests.end_to_end.network import MailHost, free_port
 from tests.end_to_end.programs import ListServer
 
 
@@ -19,19 +18,10 @@ def mail_host() -> Iterator[MailHost]:
 
 
 @pytest.fixture
-def silence() -> Iterator[Silence]:
-    """Give a mail host that hangs."""
-    host = Silence()
-    yield host
-    host.stop()
-
-
-@pytest.fixture
 def server(tmp_path: Path, mail_host: MailHost) -> Iterator[ListServer]:
     """Give a list server, not yet running, that hands its mail to `mail_host`."""
     made = ListServer(
         tmp_path / "server", url=f"http://127.0.0.1:{free_port()}", relay_port=mail_host.port
     )
-    with ExitStack() as stack:
-        stack.callback(made.stop)
-        yield made
+    yield made
+    made.stop()

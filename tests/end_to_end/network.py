@@ -81,9 +81,28 @@ class MailHost:
         self._keep = keep
         self._mails: list[Mail] = []
         self._changed = threading.Condition()
+        self._called, self._greets = threading.Event(), threading.Event()
+        self._greets.set()
         self._listener = Listener(self._serve)
         self.port = self._listener.port
-        self.start, self.stop = self._listener.start, self._listener.stop
+        self.start = self._listener.start
+
+    def stop(self) -> None:
+        """End all connections."""
+        self._greets.set()
+        self._listener.stop()
+
+    def fall_silent(self) -> None:
+        """Take connections, but say nothing on them until `speak`."""
+        self._greets.clear()
+
+    def speak(self) -> None:
+        """Greet whoever waits."""
+        self._greets.set()
+
+    def wait_for_call(self) -> None:
+        """Wait for the first connection."""
+        assert self._called.wait(PATIENCE)
 
     @property
     def mails(self) -> list[Mail]:
@@ -105,6 +124,8 @@ class MailHost:
         return found
 
     def _serve(self, connection: socket.socket) -> None:
+        self._called.set()
+        self._greets.wait(PATIENCE)
         stream = connection.makefile("rb")
         sender = recipient = ""
         with stream:
@@ -137,31 +158,6 @@ class MailHost:
         with self._changed:
             self._mails.append(mail)
             self._changed.notify_all()
-
-
-class Silence:
-    """A mail host that takes connections, and never says a word on them."""
-
-    def __init__(self) -> None:
-        self._called = threading.Event()
-        self._over = threading.Event()
-        self._listener = Listener(self._serve)
-        self._listener.start()
-        self.port = self._listener.port
-
-    def wait_for_call(self) -> None:
-        """Wait for the first connection."""
-        assert self._called.wait(PATIENCE)
-
-    def stop(self) -> None:
-        """End all connections."""
-        self._over.set()
-        self._listener.stop()
-
-    def _serve(self, connection: socket.socket) -> None:
-        self._called.set()
-        connection.recv(1)  # until the caller ends
-        self._over.wait(0)
 
 
 class Tap:

@@ -1,0 +1,199 @@
+"""Requests and responses of the service: names, defaults, what is passed over (spec §6)."""
+
+import json
+from typing import Any
+
+import pytest
+
+from recrypt_core import messages
+from recrypt_core.documents import Head, RecryptionGroup
+from recrypt_core.encoding import write_json
+from recrypt_core.errors import Malformed
+from recrypt_core.messages import (
+    AddMember,
+    ChangeResponse,
+    CreateGroup,
+    GetChanges,
+    GetChangesResponse,
+    GetGroup,
+    GetGroupResponse,
+    GetKey,
+    GetKeyResponse,
+    Hello,
+    HelloResponse,
+    Request,
+    Response,
+    ServiceLimits,
+    UpdateGroup,
+    UpdateMember,
+    Version,
+    read_message,
+    read_response,
+    write_message,
+    write_response,
+)
+from tests.builders import TEAM, create_message, new_group, new_membership, new_person
+
+GROUP, ALICE = new_group(), new_person("alice@example.org")
+MEMBERSHIP = new_membership(ALICE, GROUP.key)
+HEAD = Head(1, "A" * 43)
+LIMIT = 10**6
+
+REQUESTS: list[Request] = [
+    Hello(),
+    GetKey(group_id=TEAM),
+    create_message(GROUP, [MEMBERSHIP], ALICE.online),
+    UpdateGroup(recryption_group=RecryptionGroup(group_name=TEAM)),
+    GetGroup(group_id=GROUP.master.udf, after=ALICE.udf, limit=1000),
+    GetChanges(group_id=TEAM, after=7),
+    AddMember(recryption_group=GROUP.master.udf, member_entry=(MEMBERSHIP.entry,)),
+    UpdateMember(recryption_group=GROUP.master.udf, member_entry=(MEMBERSHIP.entry,)),
+]
+RESPONSES: list[tuple[str, Response]] = [
+    (
+        "Hello",
+        HelloResponse(
+            version=Version(major=1, minor=0),
+            algorithms=("X25519",),
+            encodings=("application/json",),
+            limits=ServiceLimits(request_octets=1, request_entries=2, post_octets=3),
+        ),
+    ),
+    ("GetKey", GetKeyResponse(signed_key=GROUP.signed_key.signed, master=GROUP.master.signed)),
+    ("CreateGroup", ChangeResponse(head=HEAD)),
+    (
+        "GetGroup",
+        GetGroupResponse(
+            recryption_group=RecryptionGroup(group_name=TEAM, members=(MEMBERSHIP.entry,)),
+            next=ALICE.udf,
+            head=HEAD,
+        ),
+    ),
+    ("GetChanges", GetChangesResponse(changes=(ALICE.signed,), head=HEAD)),
+]
+
+
+def as_json(octets: bytes) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(octets)
+    return made
+
+
+def test_every_request_has_its_case() -> None:
+    assert {type(request) for request in REQUESTS} == set(messages._REQUESTS)
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=lambda each: each.transaction)
+def test_a_request_is_read_under_both_names(request_: Request) -> None:
+    written = write_message(request_)
+    ((name, members),) = as_json(written).items()
+    assert name == f"{request_.transaction}Request"
+    assert read_message(written) == request_
+    assert read_message(write_json({request_.transaction: members})) == request_
+    assert read_message(json.dumps({name: members | {"Unknown": 1}}, indent=1).encode()) == request_
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        '{"HelloRequest":{},"GetKeyRequest":{}}',
+        '{"HelloRequest":{},"HelloRequest":{}}',
+        '{"HelloResponse":{}}',
+        '{"helloRequest":{}}',
+        '{"HelloRequestRequest":{}}',
+        '{"Request":{}}',
+        '{"":{}}',
+        '{"HelloRequest":null}',
+        '{"HelloRequest":[]}',
+        '{"HelloRequest":"x"}',
+        '{"Change":{}}',
+        '{"GetKeyRequest":{}}',
+        '{"GetKeyRequest":{"GroupID":""}}',
+        '{"GetKeyRequest":{"GroupID":null}}',
+        '{"GetKeyRequest":{"GroupId":"team@lists.example"}}',
+        '{"GetGroupRequest":{"GroupID":"x","Limit":0}}',
+        '{"GetGroupRequest":{"GroupID":"x","Limit":1001}}',
+        '{"GetGroupRequest":{"GroupID":"x","Limit":"1"}}',
+        '{"GetGroupRequest":{"GroupID":"x","After":"alice@example.org"}}',
+        '{"GetChangesRequest":{"GroupID":"x","After":-1}}',
+        '{"AddMemberRequest":{"RecryptionGroup":"team@lists.example","MemberEntry":[]}}',
+        '{"AddMemberRequest":{"MemberEntry":[]}}',
+        '[{"HelloRequest":{}}]',
+    ],
+)
+def test_what_is_no_request(text: str) -> None:
+    with pytest.raises(Malformed):
+        read_message(text.encode())
+
+
+def test_a_group_id_is_at_most_254_octets() -> None:
+    longest = GetKey(group_id="x" * 254)
+    assert read_message(write_message(longest)) == longest
+    with pytest.raises(Malformed, match="length"):
+        read_message(b'{"GetKeyRequest":{"GroupID":"' + b"x" * 255 + b'"}}')
+
+
+def test_what_a_request_leaves_out_has_its_default() -> None:
+    assert read_message(b'{"GetGroup":{"GroupID":"x"}}') == GetGroup(group_id="x")
+    read = read_message(b'{"GetChanges":{"GroupID":"x"}}')
+    assert isinstance(read, GetChanges)
+    assert (read.after, read.limit) == (0, 100)
+
+
+def test_words_in_a_request_are_read_in_any_case() -> None:
+    text = write_message(REQUESTS[6])
+    for old, new in ((b"ACTIVE", b"Active"), (b'"RECRYPT"', b'"Recrypt"')):
+        assert old in text
+        assert read_message(text.replace(old, new)) == REQUESTS[6]
+
+
+@pytest.mark.parametrize(("transaction", "response"), RESPONSES, ids=lambda each: str(each)[:12])
+def test_a_response_is_read_as_it_was_written(transaction: str, response: Response) -> None:
+    written = write_response(transaction, response)
+    members = as_json(written)[f"{transaction}Response"]
+    assert members["Status"] == 201
+    assert members["StatusDescription"]
+    kind = type(response)
+    assert read_response(written, transaction, kind, limit=LIMIT) == response
+    more = json.dumps({f"{transaction}Response": members | {"Unknown": []}}).encode()
+    assert read_response(more, transaction, kind, limit=LIMIT) == response
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 429, 503])
+def test_a_refusal_is_read_though_it_has_nothing_else(status: int) -> None:
+    refusal = Response(status=status, status_description="fetch its changes, then sign anew")
+    written = write_response("AddMember", refusal)
+    assert read_response(written, "AddMember", ChangeResponse, limit=LIMIT) == refusal
+    assert type(read_response(written, "AddMember", ChangeResponse, limit=LIMIT)) is Response
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "not JSON",
+        '{"AddMemberResponse":[]}',
+        '{"AddMemberResponse":{"Status":201}}',
+        '{"AddMemberResponse":{"Status":201,"Head":{"seq":"1","hash":null}}}',
+        '{"AddMemberResponse":{"Status":"201"}}',
+        '{"AddMemberResponse":{}}',
+        '{"UpdateMemberResponse":{"Status":404}}',
+        '{"AddMember":{"Status":404}}',
+    ],
+)
+def test_what_is_no_answer(text: str) -> None:
+    with pytest.raises(Malformed):
+        read_response(text.encode(), "AddMember", ChangeResponse, limit=LIMIT)
+
+
+def test_an_answer_over_its_limit_is_refused() -> None:
+    written = write_response(*RESPONSES[2])
+    with pytest.raises(Malformed, match="over"):
+        read_response(written, "CreateGroup", ChangeResponse, limit=len(written) - 1)
+
+
+def test_a_private_half_never_stands_in_a_message() -> None:
+    (half,) = MEMBERSHIP.halves.values()
+    secret = str(half.to_secret_jwk()["d"]).encode()
+    assert not any(secret in write_message(request) for request in REQUESTS)
+    assert isinstance(REQUESTS[2], CreateGroup)
