@@ -27,7 +27,7 @@ from recrypt_core.errors import Malformed, NotAuthentic, Refused, Why
 from recrypt_core.keys import PrivateKey
 from recrypt_core.messages import AddMember, CreateGroup, UpdateMember
 from recrypt_core.signature_keys import SignaturePublicKey
-from recrypt_core.signing import Jws, Kind, SignedRequest, signer_of, verify_document
+from recrypt_core.signing import Kind, SignedRequest, signer_of, verify_document
 from recrypt_core.udf import Udf
 
 USED_NONCE = "the nonce was used before: sign anew"
@@ -132,7 +132,7 @@ class Groups:
         async with self._store.begin() as work:
             before = await authentic(work, request, group, named=named)
             if change.hash == before.state.head.hash:
-                return before.state.head
+                return before.state.head  # a repeat, as in `create`
             request.check_fresh(self._house.public_url, now)
             if await work.had_nonce(request.signer, request.nonce):
                 raise NotAuthentic(USED_NONCE)
@@ -206,23 +206,20 @@ def _check_halves(
 ) -> None:
     """Refuse a half that doesn't belong to its entry: A must come of R and X (spec §1)."""
     unused = set(halves)
-    for entry in entries:
-        parse_address(entry.account_name)
-        for each in entry.entries:
+    for member in _changed(state, entries):
+        parse_address(member.account)
+        for each in member.entry.entries:
             half = halves.get(each.member_key_udf)
-            if half is not None and not _belongs(state, each, half):
+            if half is not None and not _belongs(each, half):
                 raise Malformed("halves that don't match: r and X don't make up the group's key")
             unused.discard(each.member_key_udf)
     if unused:
         raise Malformed("halves that belong to no entry of the request")
 
 
-def _belongs(state: GroupState, entry: UserDecryptionEntry, half: PrivateKey) -> bool:
-    group = state.public_key(entry.encryption_key_udf)
-    return (
-        group is not None
-        and half.public == entry.recryption_public
-        and halves_match(entry.split, half, entry.decryption_public, group)
+def _belongs(entry: UserDecryptionEntry, half: PrivateKey) -> bool:
+    return half.public == entry.recryption_public and halves_match(
+        entry.split, half, entry.decryption_public, entry.encryption_key_udf
     )
 
 
@@ -264,7 +261,7 @@ async def _half(
 
 def _row(member: Member, entry: UserDecryptionEntry, recryption: PrivateKey) -> EntryRow:
     half = Half(
-        address=member.entry.account_name,
+        address=member.account,
         group_key=entry.encryption_key_udf,
         member_key=entry.member_key_udf,
         split=entry.split,

@@ -3,8 +3,12 @@
 A module uses its own floor and those below, never one above:
 
 * entry: `cli`, `commands`
-* flows: `administering` (a group and its chain), `writing` (compose, seal), `reading` (open, check)
+* flows: `founding` (a profile, a group), `administering` (members), `writing` (believe a key,
+  seal), `reading` (open, check who wrote it)
+* the chain: `chains` (fetched, replayed, held against the pin; one change more)
 * outer: `home` and `paths` (RECRYPT_HOME), `contacts`, `discovery` (SRV), `service` (HTTP),
   `terminal`
-* pure: `pins` (what was seen before), `mail` (MIME in and out of posts)
+* pure: `entries` (splits for members), `posts` (inside and outside of a post), `pins` (what was
+  seen before), `mail` (MIME in and out as octets)
+* words: `errors` (what a person has to know), `clock`
 """

@@ -84,13 +84,13 @@ def set_status(
     state = chains.current(desk, now=now)
     named = {member.profile.identifier: member for each in who for member in [find(state, each)]}
     wanted = [each for each in named.values() if _needs(each, state, status)]
-    skipped = tuple(each.entry.account_name for each in named.values() if each not in wanted)
+    skipped = tuple(each.account for each in named.values() if each not in wanted)
     key = group_key(desk.home, state) if status is Status.ACTIVE else None
     made = (_with_status(each, status, key) for each in wanted)
     for batch in entries.batches(made):
         state = _change(desk, state, batch, is_new=False, now=now)
         progress(len(batch))
-    return Outcome(state, tuple(each.entry.account_name for each in wanted), skipped)
+    return Outcome(state, tuple(each.account for each in wanted), skipped)
 
 
 def find(state: GroupState, who: str) -> Member:
@@ -166,13 +166,13 @@ def _needs(member: Member, state: GroupState, status: Status) -> bool:
 def _with_status(member: Member, status: Status, key: PrivateKey | None) -> Made:
     if key is None or member.entry_for(key.public.udf) is not None:
         return Made(entries.revised(member.entry, status), {})
-    made = entries.split_for(member.profile, member.entry.account_name, key)
+    made = entries.split_for(member.profile, member.account, key)
     return Made(entries.revised(member.entry, status, fresh=made.entry.entries), made.halves)
 
 
 def _is_named(member: Member, who: str) -> bool:
     if "@" in who:
-        return _same_address(member.entry.account_name, who)
+        return _same_address(member.account, who)
     try:
         return typed_matches(who, member.profile.identifier)
     except Malformed as problem:

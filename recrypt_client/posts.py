@@ -31,6 +31,7 @@ _DROPPED: Final = (
     "DKIM-Signature",
     "HP-Outer",
 )
+_ENCODING: Final = "Content-Transfer-Encoding"
 _RECIPIENTS: Final = ("To", "Cc", "Bcc", "Resent-To", "Resent-Cc", "Resent-Bcc")
 _PROTECTION = re.compile(r";\s*(hp|protected-headers)\s*=\s*(\"[^\"]*\"|[^\s;]*)", re.IGNORECASE)
 _BOUNDARY: Final = b"=_recrypt"  # base64 and our notice have no such line
@@ -108,6 +109,8 @@ def content(ready: Draft) -> bytes:
     message = ready.message.without(*_DROPPED, "Content-Type")
     if message.first("MIME-Version") is None:
         message = message.with_field("MIME-Version", "1.0")
+    if not message.body.isascii() and not ready.message.all("Content-Type", _ENCODING):
+        message = message.with_field(_ENCODING, "8bit")
     outer = tuple(Field("HP-Outer", b"HP-Outer: " + field.octets) for field in ready.outer)
     fields = (*message.fields, *outer, _protected_type(ready.message))
     return Entity(fields, message.body).octets()

@@ -1,10 +1,10 @@
 """Agreement with two halves of a private key, and the check that they match (spec §1)."""
 
-import hmac
 from enum import Enum
 
 from recrypt_core.errors import Malformed
 from recrypt_core.keys import Curve, PrivateKey, PublicKey
+from recrypt_core.udf import Udf
 
 
 class Split(Enum):
@@ -33,7 +33,7 @@ def complete(
     """
     curve = decryption.curve
     if split is Split.PRODUCT:
-        return (decryption.exchange(_point_of(curve, part)),)
+        return (decryption.exchange(_points_of(curve, part)[0]),)  # either y gives the same x
     return combine(curve, part, decryption.exchange(ephemeral))
 
 
@@ -46,31 +46,38 @@ def combine(curve: Curve, part: bytes, own: bytes) -> tuple[bytes, bytes]:
     return curve.field.candidates(part, own)
 
 
-def halves_match(
-    split: Split, recryption: PrivateKey, decryption: PublicKey, group: PublicKey
-) -> bool:
-    """Check an entry: that r, whose R is computed here, and X make up A (spec §1).
+def made_up(split: Split, recryption: PrivateKey, decryption: PublicKey) -> tuple[PublicKey, ...]:
+    """Give the keys that r, whose R is computed here, and X may make up (spec §1).
 
+    One of the four is A or, where coordinates leave the sign open, its negative; P-256 has both.
     It tells nothing about x, which only the member can check against X.
+
+    Raises:
+        Malformed: if they make up none.
     """
-    if not recryption.curve is decryption.curve is group.curve:
-        return False
+    if split is Split.PRODUCT:
+        candidates: tuple[bytes, ...] = (recryption.exchange(decryption),)
+    elif recryption.curve is decryption.curve:
+        candidates = combine(decryption.curve, recryption.public.x, decryption.x)
+    else:
+        raise Malformed("halves of two curves")
+    return tuple(key for x in candidates for key in _points_of(decryption.curve, x))
+
+
+def halves_match(split: Split, recryption: PrivateKey, decryption: PublicKey, group: Udf) -> bool:
+    """Check an entry: that r and X make up the group key of this fingerprint (spec §1)."""
     try:
-        if split is Split.PRODUCT:
-            candidates: tuple[bytes, ...] = (recryption.exchange(decryption),)
-        else:
-            candidates = combine(group.curve, recryption.public.x, decryption.x)
+        return any(key.udf == group for key in made_up(split, recryption, decryption))
     except Malformed:
         return False
-    return any(hmac.compare_digest(candidate, group.x) for candidate in candidates)
 
 
-def _point_of(curve: Curve, x: bytes) -> PublicKey:
-    """Give a point with this x; for P-256 either y will do (spec §1)."""
+def _points_of(curve: Curve, x: bytes) -> tuple[PublicKey, ...]:
+    """Give the keys with this coordinate: one, and for P-256 one for each y."""
     if curve is not Curve.P256:
-        return PublicKey(curve, x)
+        return (PublicKey(curve, x),)
     field = curve.field
     number = field.read(x)
     alpha, beta = field.weierstrass or (0, 0)
     y = field.sqrt((number**3 + alpha * number + beta) % field.prime)
-    return PublicKey(curve, x, field.write(y))
+    return tuple(PublicKey(curve, x, field.write(each)) for each in (y, field.prime - y))

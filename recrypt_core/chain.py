@@ -44,6 +44,11 @@ class Member:
     profile: VerifiedProfile
 
     @property
+    def account(self) -> str:
+        """The address that it is a member with: the first of its profile, unless said (spec §4)."""
+        return self.entry.account_name or self.profile.profile.accounts[0]
+
+    @property
     def is_active(self) -> bool:
         """Whether it is served."""
         return self.entry.status is Status.ACTIVE
@@ -281,7 +286,7 @@ def _member(state: GroupState, entry: MemberEntry) -> Member:
     profile = verified_profile(entry.profile)
     if profile.identifier != entry.recrypt_udf:
         raise Malformed("a RecryptUDF that isn't its Profile's Identifier")
-    if entry.account_name not in profile.profile.accounts:
+    if entry.account_name not in (None, *profile.profile.accounts):
         raise Malformed("an AccountName that isn't one of its Profile's Accounts")
     before = state.members.get(entry.recrypt_udf)
     if before is not None and before.profile.profile.updated > profile.profile.updated:
@@ -294,10 +299,10 @@ def _member(state: GroupState, entry: MemberEntry) -> Member:
 
 
 def _check_entry(state: GroupState, entry: UserDecryptionEntry) -> None:
+    """Check the curves of an entry; a key that isn't the group's may be its next one (spec §6)."""
+    curve = entry.decryption_public.curve
     key = state.public_key(entry.encryption_key_udf)
-    if key is None:
-        raise Malformed("an entry for a key that isn't the group's")
-    if not key.curve is entry.recryption_public.curve is entry.decryption_public.curve:
+    if entry.recryption_public.curve is not curve or (key is not None and key.curve is not curve):
         raise Malformed("an entry of another curve than its group key")
 
 

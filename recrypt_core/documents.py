@@ -199,7 +199,7 @@ class MemberEntry(Document, frozen=True, kw_only=True):
     """A member of a group, as an administrator states it."""
 
     recrypt_udf: UdfText
-    account_name: Account
+    account_name: Account | None = None
     profile: Jws
     privileges: tuple[Privilege, ...] = (Privilege.RECRYPT,)
     quotas: tuple[str, ...] = ()

@@ -54,7 +54,7 @@ def from_json(kind: type[T], value: JsonObject) -> T:
     """Make a document of JSON that was read strictly.
 
     Raises:
-        Malformed: naming the member that is missing or of another type, never its value.
+        Malformed: naming the member that is missing or of another type.
     """
     try:
         return msgspec.convert(value, kind, dec_hook=_read)

@@ -116,7 +116,10 @@ def history(context: click.Context, group: str) -> None:
 
 def _row(state: GroupState, change: Change) -> tuple[str, str, str, str]:
     issued = f"{change.request.issued:%Y-%m-%d %H:%M}"
-    what = [change.message.transaction, *(f"{who} {status}" for who, status in _members(change))]
+    what = [
+        change.message.transaction,
+        *(f"{who} {status}" for who, status in _members(state, change)),
+    ]
     return str(change.link.seq), issued, _signer(state, change), " ".join(what)
 
 
@@ -128,11 +131,13 @@ def _stated(state: GroupState, change: Change) -> JsonObject:
         "Signer": change.request.signer,
         "SignedBy": _signer(state, change),
         "Transaction": change.message.transaction,
-        "Members": [{"AccountName": who, "Status": status} for who, status in _members(change)],
+        "Members": [
+            {"AccountName": who, "Status": status} for who, status in _members(state, change)
+        ],
     }
 
 
-def _members(change: Change) -> list[tuple[str, str]]:
+def _members(state: GroupState, change: Change) -> list[tuple[str, str]]:
     message = change.message
     match message:
         case CreateGroup():
@@ -141,10 +146,10 @@ def _members(change: Change) -> list[tuple[str, str]]:
             entries = message.member_entry
         case _:
             entries = ()
-    return [(each.account_name, each.status.value) for each in entries]
+    return [(state.members[each.recrypt_udf].account, each.status.value) for each in entries]
 
 
 def _signer(state: GroupState, change: Change) -> str:
     """Name who signed: a member by address, else the group itself."""
     member = state.member_of(change.request.signer)
-    return state.name if member is None else member.entry.account_name
+    return state.name if member is None else member.account

@@ -88,13 +88,13 @@ def members(context: click.Context, group: str) -> None:
     desk = using.desk(group)
     with desk.service:
         state = chains.current(desk, now=using.now())
-    found = sorted(state.members.values(), key=lambda each: each.entry.account_name)
+    found = sorted(state.members.values(), key=lambda each: each.account)
     value: JsonObject = {
         "GroupName": state.name,
         "Members": [
             {
                 "RecryptUDF": each.profile.identifier,
-                "AccountName": each.entry.account_name,
+                "AccountName": each.account,
                 "Privileges": [one.value for one in each.entry.privileges],
                 "Status": each.entry.status.value,
                 "HasEntry": each.entry_for(state.key.udf) is not None,
@@ -105,7 +105,7 @@ def members(context: click.Context, group: str) -> None:
     }
     rows = [
         (
-            each.entry.account_name,
+            each.account,
             each.entry.status.value,
             " ".join(one.value for one in each.entry.privileges),
             each.profile.identifier,

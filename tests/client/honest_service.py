@@ -68,9 +68,7 @@ class HonestService:
         """Give a member's `.mmx` with the recryption in it."""
         assert self.state is not None
         envelope = read_envelope(mmx)
-        found = next(
-            each for each in self.state.members.values() if each.entry.account_name == member
-        )
+        found = next(each for each in self.state.members.values() if each.account == member)
         entry = found.entry_for(self.state.key.udf)
         assert entry is not None
         part = Recryption(
@@ -139,7 +137,7 @@ class HonestService:
         if isinstance(message, CreateGroup) and self.state is not None:
             raise Refused(Why.CONFLICT, "the group exists")
         state = chain.begin(change) if self.state is None else chain.advance(self.state, change)
-        self._check_halves(state, message, signed)
+        self._check_halves(message, signed)
         self.state = state
         self.changes.append(signed.jws)
         self.halves |= signed.halves
@@ -151,7 +149,7 @@ class HonestService:
             raise NotAuthentic("signed by a key that is unknown here, or for another service")
         signed.verify(key)
 
-    def _check_halves(self, state: GroupState, message: Change, signed: SignedRequest) -> None:
+    def _check_halves(self, message: Change, signed: SignedRequest) -> None:
         assert isinstance(message, CreateGroup | AddMember | UpdateMember)
         members = (
             message.recryption_group.members
@@ -162,9 +160,9 @@ class HonestService:
             if entry.member_key_udf in self.halves:
                 continue
             half = signed.halves[entry.member_key_udf]
-            group = state.public_key(entry.encryption_key_udf)
-            assert group is not None
-            if not halves_match(entry.split, half, entry.decryption_public, group):
+            if not halves_match(
+                entry.split, half, entry.decryption_public, entry.encryption_key_udf
+            ):
                 raise Malformed("halves that don't match their entry")
 
 

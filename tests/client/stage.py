@@ -10,6 +10,7 @@ from recrypt_client.cli import main
 from recrypt_client.commands.frame import Outside
 from recrypt_client.home import Home
 from recrypt_client.mail import envelope_in
+from recrypt_client.service import Transport
 from tests.client.honest_service import HonestService
 
 TEAM = "team@lists.example"
@@ -28,8 +29,14 @@ class Stage:
 
     def run(self, who: str, *arguments: str, stdin: bytes = b"") -> Result:
         """Run a command in somebody's home."""
+        return self.run_against(self.service.transport, who, *arguments, stdin=stdin)
+
+    def run_against(
+        self, transport: Transport, who: str, *arguments: str, stdin: bytes = b""
+    ) -> Result:
+        """Run a command in somebody's home, with another service than the honest one."""
         self.now += timedelta(seconds=1)
-        outside = Outside(lambda: self.now, self.service.transport, lambda _domain: self.announced)
+        outside = Outside(lambda: self.now, transport, lambda _domain: self.announced)
         return CliRunner().invoke(
             main, [*arguments, "--home", str(self.home(who))], input=stdin, obj=outside
         )

@@ -116,20 +116,20 @@ def test_keys_of_two_curves_never_meet() -> None:
             partial(keys[one], keys[other].public)
         r, x = halves[one].recryption, halves[one].decryption.public
         for each in Split:
-            assert not halves_match(each, r, x, keys[other].public)
-            assert not halves_match(each, r, keys[other].public, keys[one].public)
-            assert not halves_match(each, keys[other], x, keys[one].public)
+            assert not halves_match(each, r, x, keys[other].public.udf)
+            assert not halves_match(each, r, keys[other].public, keys[one].public.udf)
+            assert not halves_match(each, keys[other], x, keys[one].public.udf)
 
 
 @CURVES
 def test_halves_that_are_one_key_never_match(curve: Curve) -> None:
     """With r = x the partial would equal the member's own exchange in every message."""
     half = PrivateKey.generate(curve)
-    assert not halves_match(Split.SUM, half, half.public, half.public)
+    assert not halves_match(Split.SUM, half, half.public, half.public.udf)
 
 
 @CURVES
 def test_halves_of_two_splits_do_not_match(curve: Curve) -> None:
     whole = PrivateKey.generate(curve)
     first, second = split(whole), split(whole)
-    assert not halves_match(Split.SUM, first.recryption, second.decryption.public, whole.public)
+    assert not halves_match(Split.SUM, first.recryption, second.decryption.public, whole.public.udf)

@@ -70,11 +70,11 @@ def test_halves_of_a_vector_match_and_others_do_not(case: dict[str, Any]) -> Non
     group, r, x, ephemeral = keys_of(case)
     split = Split(case["split"])
     other = Split.PRODUCT if split is Split.SUM else Split.SUM
-    assert halves_match(split, r, x.public, group.public)
-    assert not halves_match(other, r, x.public, group.public)
-    assert not halves_match(split, r, x.public, ephemeral)
-    assert not halves_match(split, group, x.public, group.public)
-    assert not halves_match(split, r, ephemeral, group.public)
+    assert halves_match(split, r, x.public, group.public.udf)
+    assert not halves_match(other, r, x.public, group.public.udf)
+    assert not halves_match(split, r, x.public, ephemeral.udf)
+    assert not halves_match(split, group, x.public, group.public.udf)
+    assert not halves_match(split, r, ephemeral, group.public.udf)
 
 
 def envelope_of(case: dict[str, Any]) -> Envelope:
@@ -167,6 +167,6 @@ def test_a_split_of_the_drafts_key_with_its_share_has_the_corrected_share(
     assert partial(halves.recryption, ephemeral) == corrected
     assert complete(Split.SUM, halves.decryption, ephemeral, corrected)
     assert halves_match(
-        Split.SUM, halves.recryption, halves.decryption.public, key_of(section, "key_A").public
+        Split.SUM, halves.recryption, halves.decryption.public, key_of(section, "key_A").public.udf
     )
     assert curve is halves.recryption.curve

@@ -1,6 +1,5 @@
 """What stands around the programs on loopback: the next mail host, taps on the wire, free ports."""
 
-import hashlib
 import socket
 import socketserver
 import threading
@@ -16,12 +15,11 @@ READ_OCTETS: Final = 2**20
 
 @dataclass(frozen=True)
 class Mail:
-    """One mail, as the next host got it; of a large one the host may keep no content."""
+    """One mail, as the next host got it."""
 
     sender: str
     recipient: str
     octets: int
-    sha256: str
     content: bytes
 
 
@@ -31,53 +29,49 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
-class Listener:
+class Listener(socketserver.ThreadingTCPServer):
     """Has a port at once, and refuses every connection; from `start` on it serves them."""
 
     def __init__(self, serve: Callable[[socket.socket], None]) -> None:
+        super().__init__((LOCALHOST, 0), socketserver.BaseRequestHandler, bind_and_activate=False)
+        self.server_bind()
+        self.port = int(self.server_address[1])
         self._serve = serve
-        self._server = socketserver.ThreadingTCPServer(
-            (LOCALHOST, 0), self._handle, bind_and_activate=False
-        )
-        self._server.server_bind()
         self._connections: set[socket.socket] = set()
         self._thread: threading.Thread | None = None
 
-    @property
-    def port(self) -> int:
-        """The port."""
-        return int(self._server.server_address[1])
-
     def start(self) -> None:
         """Listen, and serve each connection in a thread of its own."""
-        self._server.server_activate()
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self.server_activate()
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.05,))
         self._thread.start()
 
     def stop(self) -> None:
         """End all connections."""
         if self._thread is not None:
-            self._server.shutdown()
+            self.shutdown()
             self._thread.join()
         for connection in tuple(self._connections):
             hang_up(connection)
-        self._server.server_close()
+        self.server_close()
 
-    def _handle(self, connection: socket.socket, _address: object, _server: object) -> None:
-        self._connections.add(connection)
+    def finish_request(self, request: object, client_address: object) -> None:
+        """Serve one connection."""
+        assert isinstance(request, socket.socket), client_address
+        self._connections.add(request)
         try:
-            self._serve(connection)
+            self._serve(request)
         except OSError:
             return  # the other side was killed
         finally:
-            self._connections.discard(connection)
+            self._connections.discard(request)
 
 
 class MailHost:
     """The host that the list server hands its mail to: takes everything, and keeps it."""
 
-    def __init__(self, *, keep: bool = True) -> None:
-        """Have a port; keep=False: of the content only size and SHA-256 are kept."""
+    def __init__(self, keep: Callable[[bytes], bytes] = bytes) -> None:
+        """Have a port; `keep` makes of each content what is kept of it."""
         self._keep = keep
         self._mails: list[Mail] = []
         self._changed = threading.Condition()
@@ -153,8 +147,7 @@ class MailHost:
 
     def _take(self, sender: str, recipient: str, content: bytes) -> None:
         content = content.replace(b"\r\n..", b"\r\n.")
-        digest = hashlib.sha256(content).hexdigest()
-        mail = Mail(sender, recipient, len(content), digest, content if self._keep else b"")
+        mail = Mail(sender, recipient, len(content), self._keep(content))
         with self._changed:
             self._mails.append(mail)
             self._changed.notify_all()
@@ -169,6 +162,7 @@ class Tap:
         self._listener = Listener(self._serve)
         self._listener.start()
         self.port, self.stop = self._listener.port, self._listener.stop
+        self.url = f"http://{LOCALHOST}:{self.port}"
 
     def _serve(self, caller: socket.socket) -> None:
         with socket.create_connection((LOCALHOST, self.target)) as called:

@@ -121,7 +121,7 @@ def test_halves_of_every_split_match_and_complete_to_the_agreement(
     r, x = halves.recryption, halves.decryption
     if r.public.x == x.public.x:
         return
-    assert halves_match(Split.SUM, r, x.public, whole.public)
+    assert halves_match(Split.SUM, r, x.public, whole.public.udf)
     candidates = complete(Split.SUM, x, sender.public, partial(r, sender.public))
     assert whole.exchange(sender.public) in candidates
 

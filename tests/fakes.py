@@ -1,0 +1,193 @@
+"""What stands in for the world outside: clock, log, courier; and a server on a real store."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from listserver.addresses import ListAddress, Role
+from listserver.delivering import Delivering
+from listserver.edges.sqlite import SqliteStore, open_store
+from listserver.model import House
+from listserver.outcomes import Accepted, Answer
+from listserver.ports import Outgoing
+from listserver.posting import Posting
+from listserver.replies import Reply
+from listserver.store import Store, StoreTrouble, Work
+from listserver.transactions import Transactions
+from listserver.vault import Vault
+from recrypt_core.messages import Response
+from recrypt_core.signing import Jws
+from tests.builders import (
+    EVERY_POWER,
+    NOW,
+    URL,
+    Group,
+    History,
+    Membership,
+    Person,
+    create_message,
+    new_membership,
+    posted,
+)
+
+POST_OCTETS: Final = 200_000
+TEAM_ADDRESS: Final = ListAddress("team", Role.POST)
+TAKEN: Final = Accepted(250, "queued")
+
+
+class FixedClock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self, now: datetime = NOW) -> None:
+        self._now = now
+
+    def now(self) -> datetime:
+        """Return the same moment until `advance`."""
+        return self._now
+
+    def advance(self, by: timedelta) -> None:
+        """Let time pass."""
+        self._now += by
+
+
+class ListLog:
+    """Keeps events."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, int | str]]] = []
+
+    def event(self, name: str, **counts: int | str) -> None:
+        """Keep it."""
+        self.events.append((name, counts))
+
+
+class ScriptedCourier:
+    """Answers each recipient by its script, then with 250; keeps what it was given."""
+
+    def __init__(self, scripts: Mapping[str, Sequence[Answer]] | None = None) -> None:
+        self._scripts = {to: list(script) for to, script in (scripts or {}).items()}
+        self.sent: list[Outgoing] = []
+
+    async def deliver(self, mail: Outgoing) -> Answer:
+        """Keep it, and give the next answer."""
+        self.sent.append(mail)
+        script = self._scripts.get(mail.recipient)
+        return script.pop(0) if script else TAKEN
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+class TroubledStore:
+    """A store that fails the next transactions: begun and left, but never committed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.failures = 0
+
+    def begin(self) -> AbstractAsyncContextManager[Work]:
+        """Begin a transaction, which comes to nothing while there are failures left."""
+        return self._begin()
+
+    @asynccontextmanager
+    async def _begin(self) -> AsyncIterator[Work]:
+        async with self._store.begin() as work:
+            yield work
+            if self.failures:
+                self.failures -= 1
+                raise StoreTrouble("disk full")
+
+
+@dataclass
+class Bench:
+    """A server without sockets: the flows on a real store."""
+
+    file: Path
+    store: SqliteStore
+    vault: Vault
+    clock: FixedClock
+    courier: ScriptedCourier
+    log: ListLog = field(default_factory=ListLog)
+    post_octets: int = POST_OCTETS
+
+    def __post_init__(self) -> None:
+        house = House("lists.example", URL, self.post_octets)
+        self.posting = Posting(house, self.store, self.clock, self.log)
+        self.delivering = Delivering(self.store, self.courier, self.vault, self.clock)
+        self.transactions = Transactions(house, self.store, self.clock, self.log)
+
+    async def authorize(self, person: Person) -> None:
+        """Let somebody create groups."""
+        async with self.store.begin() as work:
+            await work.authorize(person.verified)
+
+    async def send(self, change: Jws, *memberships: Membership) -> Response:
+        """Send a signed request to the service, with its halves."""
+        _, response = await self.transactions.answer(posted(change, *memberships), signed=True)
+        return response
+
+    async def create(self, group: Group, *memberships: Membership, authorised: Person) -> History:
+        """Create a group through the service."""
+        await self.authorize(authorised)
+        history = History(group)
+        change = history.sign(
+            create_message(group, memberships, authorised.online), group.master.online
+        )
+        response = await self.send(change, *memberships)
+        assert response.status == 201, response.status_description
+        history.take(change)
+        return history
+
+    async def change(self, change: Jws, *memberships: Membership, history: History) -> None:
+        """Send a change that the service takes."""
+        response = await self.send(change, *memberships)
+        assert response.status == 201, response.status_description
+        history.take(change)
+
+    async def post(self, mail: bytes) -> Reply:
+        """Post to team@lists.example."""
+        return await self.posting.receive(mail, TEAM_ADDRESS, null_sender=False)
+
+    async def count(self, table: str) -> int:
+        """Count the rows of a table, in a transaction of its own."""
+        return len(await self.rows(f"SELECT 1 FROM {table}"))  # noqa: S608 - a test's own words
+
+    async def rows(self, sql: str) -> list[tuple[bytes | int | str | None, ...]]:
+        """Look into the store behind everybody's back."""
+        async with self.store.begin():
+            return await self.store._rows.all(sql)
+
+    async def relay_all(self) -> None:
+        """Deliver what is due now, one after the other."""
+        while batch := await self.delivering.claim(100):
+            tried = [await self.delivering.attempt(batch.frame, each) for each in batch.claims]
+            await self.delivering.record(tried)
+
+    def octets_on_disk(self) -> bytes:
+        """Give every octet of the store's files, the write-ahead log's too."""
+        files = sorted(self.file.parent.glob(f"{self.file.name}*"))
+        assert len(files) > 1, "no write-ahead log"
+        return b"".join(file.read_bytes() for file in files)
+
+
+@asynccontextmanager
+async def open_bench(
+    folder: Path, *, courier: ScriptedCourier | None = None, post_octets: int = POST_OCTETS
+) -> AsyncIterator[Bench]:
+    """Open a server on the store in a folder; the same folder is the same store."""
+    vault = Vault(b"v" * 32)
+    file = folder / "store.db"
+    store = await open_store(file, vault)
+    try:
+        given = courier or ScriptedCourier()
+        yield Bench(file, store, vault, FixedClock(), given, post_octets=post_octets)
+    finally:
+        await store.close()
+
+
+def administrator(person: Person, group: Group) -> Membership:
+    """Make the entry of a group's first member."""
+    return new_membership(person, group.key, privileges=EVERY_POWER)

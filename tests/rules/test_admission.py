@@ -1,0 +1,183 @@
+"""Admission: what a list takes, decided from the envelope and the list alone."""
+
+import dataclasses
+from datetime import timedelta
+
+import pytest
+
+from listserver import admission, replies
+from listserver.admission import Accept, Refuse
+from listserver.posts import PostHeaders
+from recrypt_core.authorship import sign_sender
+from recrypt_core.chain import GroupState, Member
+from recrypt_core.documents import Policy, PostRight, Status
+from recrypt_core.encoding import write_b64url
+from recrypt_core.envelope import Envelope, read_envelope
+from recrypt_core.keys import Curve, PrivateKey
+from tests.builders import (
+    NOW,
+    TEAM,
+    URL,
+    Group,
+    Person,
+    new_group,
+    new_history,
+    new_membership,
+    new_person,
+    recryption_for,
+    signed_group_key,
+)
+from tests.fakes import administrator
+from tests.mails import sealed, with_head
+
+HEADERS = PostHeaders(None, (), (), None, (), 0)
+MEMBERS_ONLY = Policy(post=PostRight.MEMBERS)
+
+
+def team(policy: Policy | None = None) -> tuple[Group, Person, GroupState]:
+    """Make a list whose administrator is Alice."""
+    group, alice = new_group(), new_person("alice@example.org")
+    history = new_history(group, administrator(alice, group), authorised=alice)
+    return group, alice, dataclasses.replace(history.state, policy=policy or Policy())
+
+
+def verdict(envelope: Envelope, state: GroupState, headers: PostHeaders = HEADERS) -> str:
+    """Give "accepted", or the words of the refusal."""
+    found = admission.decide(envelope, headers, state, service=URL)
+    return str(found.reply) if isinstance(found, Refuse) else "accepted"
+
+
+def test_a_post_to_the_lists_key_is_accepted_for_its_own_recipient() -> None:
+    group, _, state = team()
+    envelope = sealed(PrivateKey.generate(Curve.X25519).public, group.key.public)
+    found = admission.decide(envelope, HEADERS, state, service=URL)
+    assert found == Accept(group.key.public.udf, envelope.recipients[1])
+
+
+def test_a_post_to_a_past_key_is_accepted_here_and_decided_elsewhere() -> None:
+    group, _, state = team()
+    newer = signed_group_key(group.master, PrivateKey.generate(Curve.X448), generation=2)
+    state = dataclasses.replace(state, key=newer, past_keys=(state.key,))
+    found = admission.decide(sealed(group.key.public), HEADERS, state, service=URL)
+    assert isinstance(found, Accept)
+    assert found.key == group.key.public.udf
+
+
+def test_a_post_to_no_key_of_the_list_is_refused_with_where_to_get_it() -> None:
+    _, _, state = team()
+    said = verdict(sealed(PrivateKey.generate(Curve.X25519).public), state)
+    assert said.startswith("554 5.6.0 It is not encrypted to a key of this list.")
+    assert said.endswith(f"recrypt key {TEAM} --service {URL}")
+
+
+def test_a_post_that_names_no_recipient_is_not_guessed_at() -> None:
+    group, _, state = team()
+    envelope = sealed(group.key.public)
+    (only,) = envelope.recipients
+    nameless = dataclasses.replace(only, kid=None)
+    said = verdict(dataclasses.replace(envelope, recipients=(nameless,)), state)
+    assert "not encrypted to a key of this list" in said
+
+
+def test_a_post_to_two_keys_of_the_list_or_to_one_twice_is_refused() -> None:
+    group, _, state = team()
+    other = PrivateKey.generate(Curve.X25519)
+    newer = signed_group_key(group.master, other, generation=2)
+    state = dataclasses.replace(state, key=newer, past_keys=(state.key,))
+    for keys in ((group.key.public, other.public), (other.public, other.public)):
+        assert verdict(sealed(*keys), state).startswith("554 5.6.0 It is encrypted to two keys")
+
+
+def test_an_epk_of_another_curve_than_the_lists_key_is_refused() -> None:
+    group, _, state = team()
+    envelope = sealed(PrivateKey.generate(Curve.P256).public)
+    (only,) = envelope.recipients
+    forged = dataclasses.replace(only, kid=group.key.public.udf)
+    said = verdict(dataclasses.replace(envelope, recipients=(forged,)), state)
+    assert said == "554 5.6.0 Its epk is of another curve than the list's key. Not taken."
+
+
+def test_a_copy_that_comes_back_is_a_loop() -> None:
+    group, alice, state = team()
+    envelope = sealed(group.key.public)
+    recryption = recryption_for(new_membership(alice, group.key), envelope)
+    copy = dataclasses.replace(envelope, recryption=recryption)
+    assert verdict(copy, state) == str(replies.LOOP)
+    bears = dataclasses.replace(HEADERS, list_ids=("other.lists.example", "team.lists.example"))
+    assert verdict(envelope, state, bears) == str(replies.LOOP)
+    elsewhere = dataclasses.replace(HEADERS, list_ids=("team.lists.example.org",))
+    assert verdict(envelope, state, elsewhere) == "accepted"
+
+
+def signed(  # noqa: PLR0913 - what a forger may vary
+    group: Group,
+    person: Person,
+    *,
+    list_name: str = TEAM,
+    age: timedelta = timedelta(0),
+    cid: bytes | None = None,
+    master: bool = False,
+) -> Envelope:
+    """Make a post with a `sender`."""
+    envelope = sealed(group.key.public)
+    key = person.master if master else person.online
+    made = sign_sender(list_name, cid or envelope.content_id, key, now=NOW - age)
+    return read_envelope(with_head(envelope, sender=made))
+
+
+def may_post(envelope: Envelope, state: GroupState, member: Member | None) -> bool:
+    return admission.may_post(envelope, state, member, now=NOW)
+
+
+def test_a_member_posts_with_any_key_of_the_profile() -> None:
+    group, alice, state = team(MEMBERS_ONLY)
+    for master in (False, True):
+        envelope = signed(group, alice, master=master, age=timedelta(days=5))
+        assert may_post(envelope, state, state.members[alice.udf])
+
+
+def test_without_a_rule_about_it_anyone_posts_with_any_sender_or_none() -> None:
+    group, _, state = team()
+    assert may_post(sealed(group.key.public), state, None)
+    assert may_post(read_envelope(with_head(sealed(group.key.public), sender="x")), state, None)
+
+
+def test_a_sender_that_proves_nothing_may_not_post() -> None:
+    group, alice, state = team(MEMBERS_ONLY)
+    member, bob = state.members[alice.udf], new_person("bob@example.org")
+    for envelope in (
+        sealed(group.key.public),
+        read_envelope(with_head(sealed(group.key.public), sender="x.y.z")),
+        signed(group, bob),
+        signed(group, alice, list_name="other@lists.example"),
+        signed(group, alice, cid=b"1" * 32),
+        signed(group, alice, age=timedelta(days=6)),
+        signed(group, alice, age=timedelta(minutes=-6)),
+    ):
+        assert not may_post(envelope, state, member)
+    assert not may_post(signed(group, alice), state, None)
+    tampered = signed(group, alice)
+    assert tampered.sender is not None
+    head, payload, signature = tampered.sender.split(".")
+    forged = dataclasses.replace(tampered, sender=f"{head}.{payload}.{signature[::-1]}")
+    assert not may_post(forged, state, member)
+
+
+@pytest.mark.parametrize("status", [Status.SUSPENDED, Status.REVOKED])
+def test_who_is_not_active_may_not_post(status: Status) -> None:
+    group, alice, state = team(MEMBERS_ONLY)
+    member = state.members[alice.udf]
+    fields = {name: getattr(member.entry, name) for name in member.entry.__struct_fields__}
+    idle = dataclasses.replace(member, entry=type(member.entry)(**{**fields, "status": status}))
+    assert not may_post(signed(group, alice), state, idle)
+
+
+def test_who_signed_is_read_only_from_what_is_a_sender() -> None:
+    group, alice, _ = team()
+    assert admission.signer_of(signed(group, alice)) == alice.online.public.udf
+    assert admission.signer_of(sealed(group.key.public)) is None
+    for text in ("", "x", "a.b.c", write_b64url(b"{}") + ".a.b"):
+        assert (
+            admission.signer_of(read_envelope(with_head(sealed(group.key.public), sender=text)))
+            is None
+        )
