@@ -36,10 +36,10 @@ LIST = "team@lists.example"
 FIRST = "The meeting is at nine, behind the old observatory."
 SECOND = "This one was sealed by a stock JOSE library."
 PEOPLE = {
-    "Alice": "alice@one.example",
-    "Bob": "bob@two.example",
-    "Carol": "carol@three.example",
-    "Dave": "dave@four.example",
+    "Alice": "alice@example.org",
+    "Bob": "bob@example.org",
+    "Carol": "carol@example.org",
+    "Dave": "dave@example.org",
 }
 READERS = ("Alice", "Bob", "Carol")
 REMOVED = "Dave"
@@ -270,25 +270,25 @@ def make_list(made: World) -> None:
 
 
 def post_both(made: World) -> None:
-    """Bob posts with our own command, Carol with nothing but a stock JOSE library."""
+    """Carol posts with our own command, Bob with nothing but a stock JOSE library."""
     say.print("\n[bold]2. Two posts[/]")
     host, port = "127.0.0.1", made.to_server.server_address[1]
     address = f"http://127.0.0.1:{made.to_service.server_address[1]}"
     message = (
-        f"From: Bob <{PEOPLE['Bob']}>\nTo: {LIST}\nSubject: Tomorrow\n"
+        f"From: Carol <{PEOPLE['Carol']}>\nTo: {LIST}\nSubject: Tomorrow\n"
         f"Content-Type: text/plain; charset=utf-8\n\n{FIRST}\n"
     )
     words = ("seal", "--to", LIST, "--service", address)
-    post = made.recrypt("Bob", *words, text=message.encode()).stdout
+    post = made.recrypt("Carol", *words, text=message.encode()).stdout
     with smtplib.SMTP(host, port) as session:
-        session.sendmail(PEOPLE["Bob"], [LIST], post)
-    say.print("   Bob: [cyan]recrypt seal[/], then plain SMTP.")
+        session.sendmail(PEOPLE["Carol"], [LIST], post)
+    say.print("   Carol: [cyan]recrypt seal[/], then plain SMTP.")
     key = made.folder / "team.jwk"
-    made.recrypt("Carol", "key", LIST, "--service", address, "--out", str(key))
+    made.recrypt("Bob", "key", LIST, "--service", address, "--out", str(key))
     script = HERE / "post_with_any_jose_library.py"
-    stock = [sys.executable, script, key, LIST, PEOPLE["Carol"], f"{host}:{port}"]
+    stock = [sys.executable, script, key, LIST, f"{host}:{port}"]
     subprocess.run(stock, input=SECOND.encode(), check=True)  # noqa: S603 - our own example
-    say.print("   Carol: [cyan]examples/post_with_any_jose_library.py[/], no program of ours.")
+    say.print("   Bob: [cyan]examples/post_with_any_jose_library.py[/], no program of ours.")
 
 
 def wait_for_mail(made: World) -> None:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from msgspec.structs import replace as replace_members
+
 from recrypt_core.documents import Head, Policy
 from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.messages import CreateGroup
@@ -32,10 +34,9 @@ class Team:
         return self.group.key
 
 
-async def new_team(bench: Bench, *others: Membership, policy: Policy | None = None) -> Team:
-    """Create a list; `others` are made for its key beforehand, so see `new_list_of`."""
-    group, alice = new_group(), new_person("alice@example.org")
-    return await new_list_of(bench, group, alice, *others, policy=policy)
+async def new_team(bench: Bench, *, policy: Policy | None = None) -> Team:
+    """Create a list of Alice alone."""
+    return await new_list_of(bench, new_group(), new_person("alice@example.org"), policy=policy)
 
 
 async def new_list_of(
@@ -45,10 +46,8 @@ async def new_list_of(
     await bench.authorize(alice)
     memberships = (administrator(alice, group), *others)
     made = create_message(group, memberships, alice.online)
-    stated = made.recryption_group
-    fields = {name: getattr(stated, name) for name in stated.__struct_fields__}
-    ruled = type(stated)(**{**fields, "policy": policy})
-    message = CreateGroup(recryption_group=ruled, authorization=made.authorization)
+    stated = replace_members(made.recryption_group, policy=policy)
+    message = CreateGroup(recryption_group=stated, authorization=made.authorization)
     change = History(group).sign(message, group.master.online)
     response = await bench.send(change, *memberships)
     assert response.status == 201, response.status_description
