@@ -1,6 +1,6 @@
 """Flows of who administers: members added, removed, suspended, resumed (spec §4 to §6)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
@@ -65,9 +65,8 @@ def add(
     made = (
         entries.member(each, key, privileges=terms.privileges, status=terms.status) for each in new
     )
-    for batch in entries.batches(made):
+    for batch in entries.batches(_counted(made, progress)):
         state = _change(desk, state, batch, is_new=True, now=now)
-        progress(len(batch))
     return Outcome(state, tuple(_account(each) for each in new), skipped)
 
 
@@ -87,9 +86,8 @@ def set_status(
     skipped = tuple(each.account for each in named.values() if each not in wanted)
     key = group_key(desk.home, state) if status is Status.ACTIVE else None
     made = (_with_status(each, status, key) for each in wanted)
-    for batch in entries.batches(made):
+    for batch in entries.batches(_counted(made, progress)):
         state = _change(desk, state, batch, is_new=False, now=now)
-        progress(len(batch))
     return Outcome(state, tuple(each.account for each in wanted), skipped)
 
 
@@ -126,6 +124,12 @@ def group_key(home: Home, state: GroupState) -> PrivateKey:
             "Use the home of the administrator who has it, with --home",
         )
     return key
+
+
+def _counted(made: Iterable[Made], progress: Progress) -> Iterator[Made]:
+    for each in made:
+        progress(1)
+        yield each
 
 
 def _change(

@@ -65,13 +65,21 @@ def check_not_older(home: Home, profile: VerifiedProfile) -> None:
     Raises:
         NotAuthentic: if it is.
     """
-    name = paths.author_file(profile.identifier)
-    known = home.document(name, _Profile)
-    updated = profile.profile.updated
-    if known is not None and updated < known.updated:
+    known = home.document(paths.author_file(profile.identifier), _Profile)
+    if known is not None and profile.profile.updated < known.updated:
         raise NotAuthentic("a profile older than one that was seen before")
-    if known is None or updated > known.updated:
-        home.keep_document(name, _Profile(updated=updated))
+
+
+def see(home: Home, profile: VerifiedProfile) -> None:
+    """Refuse a profile that is older than one that was seen; remember this one.
+
+    Raises:
+        NotAuthentic: if it is older.
+    """
+    check_not_older(home, profile)
+    name, seen = paths.author_file(profile.identifier), _Profile(updated=profile.profile.updated)
+    if home.document(name, _Profile) != seen:
+        home.keep_document(name, seen)
 
 
 def is_replay(home: Home, author: Author, *, group_key: Udf, cid: bytes, now: datetime) -> bool:

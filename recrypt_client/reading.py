@@ -77,7 +77,7 @@ def read_copy(octets: bytes, home: Home, *, now: datetime) -> Opened:
         return Opened(entity, Unsigned(_says(entity)))
     try:
         author = verify_author(line, entity, group=_group_of(home, group_key), group_key=group_key)
-        contacts.check_not_older(home, author.profile)
+        contacts.see(home, author.profile)
     except (Malformed, NotAuthentic) as problem:
         return Opened(entity, Bad(str(problem)))
     is_replay = contacts.is_replay(

@@ -81,7 +81,7 @@ def fetch_key(
                 "NOT THE ONE THAT YOU GAVE",
                 "Nothing was pinned. Ask the group's administrator by another way",
             )
-        contacts.check_not_older(home, master)
+        contacts.see(home, master)
     pin = home.pin(group)
     seen = pins.compare(pin, key)
     if key.document.not_after < now:

@@ -36,9 +36,12 @@ LAYERS = {
         "cli",
     ),
     "recrypt_client": (
+        "errors clock",
         "pins mail",
+        "entries posts",
         "contacts discovery home paths service terminal",
-        "administering reading writing",
+        "chains",
+        "administering founding reading writing",
         "commands.*",
         "cli",
     ),

@@ -118,7 +118,7 @@ def _opened(file: PurePath, vault: Vault) -> Database:
         )
         database = Database(connection)
         try:
-            _prepare(database, vault)
+            _prepare(database, vault, file)
         except BaseException:
             database.close()
             raise
@@ -127,11 +127,11 @@ def _opened(file: PurePath, vault: Vault) -> Database:
     return database
 
 
-def _prepare(database: Database, vault: Vault) -> None:
+def _prepare(database: Database, vault: Vault, file: PurePath) -> None:
     for setting in _SETTINGS:
         database.execute(setting)
     _upgrade(database)
-    _check_vault(database, vault)
+    _check_vault(database, vault, file)
 
 
 def _upgrade(database: Database) -> None:
@@ -151,14 +151,20 @@ def _upgrade(database: Database) -> None:
         )
 
 
-def _check_vault(database: Database, vault: Vault) -> None:
+def _check_vault(database: Database, vault: Vault, file: PurePath) -> None:
     """Refuse another vault key than the store was made with, before anything is lost by it."""
     row = database.execute("SELECT sealed FROM vault_check").fetchone()
     if row is None:
         sealed = vault.seal("vault_check", _CANARY.encode())
         database.execute("INSERT INTO vault_check (sealed) VALUES (?)", [sealed])
-    elif vault.unseal("vault_check", row[0]) != _CANARY.encode():
-        raise NotAuthentic("the store was made with another vault key")
+        return
+    try:
+        vault.unseal("vault_check", row[0])
+    except NotAuthentic:
+        raise NotAuthentic(
+            f"the store {file} was made with another vault key, or is damaged:"
+            " look at [vault] key_file, or restore the key from where it was kept"
+        ) from None
 
 
 class _ThreadRows:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recrypt_client import entries, terminal
+from recrypt_client import contacts, entries, terminal
 from recrypt_client.entries import Made
 from recrypt_core import limits
 from recrypt_core.chain import Member
@@ -204,11 +204,9 @@ def test_a_forged_profile_is_refused(stage: Stage) -> None:
 
 def test_a_profile_older_than_one_that_was_seen_is_refused(stage: Stage, tmp_path: Path) -> None:
     stage.team()
-    bob = new_person("bob@example.org")
-    new, old = tmp_path / "new.json", tmp_path / "old.json"
+    bob, old = new_person("bob@example.org"), tmp_path / "old.json"
     old.write_bytes(write_json(bob.signed.json()))
-    new.write_bytes(write_json(bob.changed().signed.json()))
-    stage.does("alice", "add", TEAM, str(new))
+    contacts.see(stage.keys("alice"), bob.changed().verified)
     assert "older than one that was seen" in stage.fails("alice", "add", TEAM, str(old))
 
 

@@ -142,7 +142,7 @@ class ListServer:
 
     def _do(self, *words: str | Path) -> None:
         """Run a command here, since an interpreter of its own takes most of a second to start."""
-        done = CliRunner().invoke(main, [str(word) for word in words])
+        done = CliRunner(catch_exceptions=False).invoke(main, [str(word) for word in words])
         assert done.exit_code == 0, done.output
 
     def start(self) -> None:

@@ -25,8 +25,13 @@ class Team:
 
     def send(self, post: bytes) -> None:
         """Hand in a post; an answer that isn't 250 raises."""
-        with smtplib.SMTP(LOCALHOST, self.server.smtp_port) as smtp:
-            smtp.sendmail("sender@example.org", [self.group.name], post)
+        send(self.server, self.group.name, post)
+
+
+def send(server: ListServer, to: str, post: bytes) -> None:
+    """Hand a post to a server; an answer that isn't 250 raises."""
+    with smtplib.SMTP(LOCALHOST, server.smtp_port) as smtp:
+        smtp.sendmail("sender@example.org", [to], post)
 
 
 def found_team(server: ListServer, addresses: Iterable[str]) -> Team:

@@ -5,7 +5,9 @@ import socket
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from listserver.cli import main
 from listserver.vault import new_key_line
 from tests.end_to_end.independent import compact, new_person
 from tests.end_to_end.independent_group import clock
@@ -15,15 +17,21 @@ from tests.end_to_end.programs import ListServer, listserver
 
 def serve_fails(server: ListServer) -> str:
     """Run a server that must not start; give its one line."""
-    return failing("serve", "--config", server.config)
+    done = listserver("serve", "--config", server.config)
+    assert (done.returncode, done.stdout) == (1, "")
+    return one_line(done.stderr)
 
 
 def failing(*words: str | Path) -> str:
-    """Run a command that must fail; give its one line."""
-    done = listserver(*words)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert re.fullmatch(r"Error: [^\n]+\n", done.stderr), done.stderr
-    return done.stderr
+    """Run a command here that must fail; give its one line."""
+    done = CliRunner().invoke(main, [str(word) for word in words])
+    assert (done.exit_code, done.stdout) == (1, "")
+    return one_line(done.stderr)
+
+
+def one_line(text: str) -> str:
+    assert re.fullmatch(r"Error: [^\n]+\n", text), text
+    return text
 
 
 @pytest.mark.parametrize("setting", ["[smtp] listen", "[smtp] lmtp", "[service] listen"])
@@ -87,7 +95,7 @@ def test_a_vault_key_of_another_store(server: ListServer) -> None:
     line = serve_fails(server)
     assert "another vault key" in line
     assert str(server.folder / "store.db") in line
-    assert "restore" in line
+    assert "look at [vault] key_file, or restore the key" in line
 
 
 def test_a_store_that_is_no_store(server: ListServer) -> None:
@@ -150,14 +158,19 @@ def test_a_domain_that_is_none(tmp_path: Path) -> None:
     "words", [["srve"], ["init"], ["serve", "--role", "none"], ["authorize"], ["--colour"]]
 )
 def test_wrong_usage_ends_with_status_2(words: list[str]) -> None:
-    done = listserver(*words)
-    assert done.returncode == 2
+    done = CliRunner().invoke(main, words, prog_name="listserver")
+    assert (done.exit_code, done.stdout) == (2, "")
     assert "Usage: listserver" in done.stderr
     assert "Error: " in done.stderr
 
 
+def test_a_real_process_ends_so_too() -> None:
+    assert listserver("srve").returncode == 2
+    assert listserver("authorize", "/nowhere", "--config", "/nowhere").returncode == 1
+
+
 @pytest.mark.parametrize("command", ["init", "authorize", "deauthorize", "serve"])
 def test_each_command_has_help_with_an_example(command: str) -> None:
-    done = listserver(command, "--help")
-    assert (done.returncode, done.stderr) == (0, "")
+    done = CliRunner().invoke(main, [command, "--help"], prog_name="listserver")
+    assert (done.exit_code, done.stderr) == (0, "")
     assert f"Example: listserver {command}" in done.stdout

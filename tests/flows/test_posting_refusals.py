@@ -167,7 +167,7 @@ async def test_a_copy_as_it_was_relayed_is_refused_when_it_comes_back(bench: Ben
 
 @pytest.mark.asyncio
 async def test_the_size_that_counts_is_the_finished_copys(tmp_path: Path) -> None:
-    sizes = []
+    sizes: list[int] = []
     for most in (200_000, 0):
         limit = most or sizes[0]
         folder = tmp_path / str(most)

@@ -1,0 +1,219 @@
+"""The worker: it delivers what comes, wakes for what was put off, and stops without loss."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from listserver.delivering import Delivering
+from listserver.edges import relay as relay_room
+from listserver.edges.relay import Relay
+from listserver.outcomes import Answer, Phase, Refused
+from listserver.ports import Outgoing
+from tests.builders import new_group, new_membership, new_person
+from tests.fakes import (
+    TAKEN,
+    Bench,
+    ScriptedCourier,
+    TroubledStore,
+    administrator,
+    open_bench,
+)
+from tests.mails import mail, sealed
+
+LATER = Refused(Phase.RCPT, 451, "later")
+CONNECTIONS = 2
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_room, "STORE_RETRY", timedelta(0))
+
+
+class GatedCourier(ScriptedCourier):
+    """Holds every delivery until `gate` is open; `held` is released for each that came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.held = asyncio.Semaphore(0)
+        self.under_way = 0
+        self.most_under_way = 0
+
+    async def deliver(self, mail: Outgoing) -> Answer:
+        """Wait, then deliver."""
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        self.held.release()
+        await self.gate.wait()
+        self.under_way -= 1
+        return await super().deliver(mail)
+
+
+async def queued(bench: Bench, members: int = 3) -> None:
+    """Post to a list of so many."""
+    group = new_group()
+    alice, *others = [new_person(f"m{at}@example.org") for at in range(members)]
+    entries = [new_membership(each, group.key) for each in others]
+    await bench.create(group, administrator(alice, group), *entries, authorised=alice)
+    assert (await bench.post(mail(sealed(group.key.public).mmx()))).positive
+
+
+@asynccontextmanager
+async def running(bench: Bench, delivering: Delivering | None = None) -> AsyncIterator[Relay]:
+    """Run a relay; stop it in good order."""
+    relay = Relay(
+        delivering or bench.delivering,
+        bench.posting.arrived,
+        connections=CONNECTIONS,
+        log=bench.log,
+    )
+    task = asyncio.create_task(relay.run())
+    try:
+        yield relay
+    finally:
+        relay.stop()
+        await asyncio.wait_for(task, 5)
+
+
+async def until(is_so: Callable[[], Awaitable[bool]]) -> None:
+    """Ask until something is so, for 5 seconds; each time asked, the store lets others in."""
+    async with asyncio.timeout(5):
+        while not await is_so():
+            pass
+
+
+def in_state(bench: Bench, *expected: int) -> Callable[[], Awaitable[bool]]:
+    """Ask whether the deliveries are in these states, and recorded."""
+
+    async def asked() -> bool:
+        rows = await bench.rows("SELECT state FROM deliveries ORDER BY state")
+        return [row[0] for row in rows] == list(expected)
+
+    return asked
+
+
+@pytest.mark.asyncio
+async def test_what_is_queued_and_what_comes_while_it_runs_is_delivered(tmp_path: Path) -> None:
+    async with open_bench(tmp_path) as bench:
+        async with running(bench):
+            await queued(bench, 12)
+            await until(in_state(bench, *[2] * 12))
+        assert sorted(each.recipient for each in bench.courier.sent) == sorted(
+            f"m{at}@example.org" for at in range(12)
+        )
+        relayed = [counts for name, counts in bench.log.events if name == "relayed"]
+        assert sum(int(each["delivered"]) for each in relayed) == 12
+        assert "example.org" not in str(bench.log.events)
+
+
+@pytest.mark.asyncio
+async def test_it_wakes_by_itself_for_what_was_put_off(tmp_path: Path) -> None:
+    courier = ScriptedCourier({"m0@example.org": [LATER]})
+    async with open_bench(tmp_path, courier=courier) as bench:
+        await queued(bench, 1)
+        slept: asyncio.Queue[timedelta | None] = asyncio.Queue()
+
+        class Watched(Delivering):
+            """Tells how long nothing is due, and then lets all that time pass."""
+
+            async def pause(self) -> timedelta | None:
+                """Tell."""
+                wait = await super().pause()
+                slept.put_nowait(wait)
+                if wait is None:
+                    return None
+                bench.clock.advance(wait)
+                return timedelta(seconds=-1)
+
+        watched = Watched(bench.store, courier, bench.vault, bench.clock)
+        async with running(bench, watched):
+            await until(in_state(bench, 2))
+        assert len(courier.sent) == 2
+        assert timedelta(minutes=5) in [slept.get_nowait() for _ in range(slept.qsize())]
+
+
+@pytest.mark.asyncio
+async def test_no_more_are_under_way_than_there_are_connections(tmp_path: Path) -> None:
+    courier = GatedCourier()
+    async with open_bench(tmp_path, courier=courier) as bench:
+        await queued(bench, 6)
+        async with running(bench):
+            for _ in range(CONNECTIONS):
+                await courier.held.acquire()
+            assert courier.sent == []
+            courier.gate.set()
+            await until(in_state(bench, *[2] * 6))
+        assert courier.most_under_way == CONNECTIONS
+
+
+@pytest.mark.asyncio
+async def test_a_stop_finishes_what_is_in_hand_and_puts_back_the_rest(tmp_path: Path) -> None:
+    courier = GatedCourier()
+    async with open_bench(tmp_path, courier=courier) as bench:
+        await queued(bench, 6)
+        async with running(bench) as relay:
+            for _ in range(CONNECTIONS):
+                await courier.held.acquire()
+            relay.stop()
+            courier.gate.set()
+        assert len(courier.sent) == CONNECTIONS
+        assert await in_state(bench, *[0] * 4, *[2] * 2)()
+        assert await bench.delivering.recover() == 0
+        await bench.relay_all()
+        assert len({each.recipient for each in courier.sent}) == len(courier.sent) == 6
+
+
+@pytest.mark.asyncio
+async def test_outcomes_that_cannot_be_written_at_first_are_not_lost(tmp_path: Path) -> None:
+    courier = GatedCourier()
+    async with open_bench(tmp_path, courier=courier) as bench:
+        await queued(bench, 2)
+        store = TroubledStore(bench.store)
+        delivering = Delivering(store, courier, bench.vault, bench.clock)
+        async with running(bench, delivering):
+            for _ in range(CONNECTIONS):
+                await courier.held.acquire()
+            store.failures = 3
+            courier.gate.set()
+            await until(in_state(bench, 2, 2))
+        assert len(courier.sent) == 2
+        assert store.failures == 0
+        assert "record-trouble" in {name for name, _ in bench.log.events}
+
+
+@pytest.mark.asyncio
+async def test_claims_that_come_to_nothing_are_claimed_again(tmp_path: Path) -> None:
+    async with open_bench(tmp_path) as bench:
+        await queued(bench, 2)
+        store = TroubledStore(bench.store)
+        store.failures = 2
+        delivering = Delivering(store, bench.courier, bench.vault, bench.clock)
+        async with running(bench, delivering):
+            await until(in_state(bench, 2, 2))
+        assert len(bench.courier.sent) == 2
+        assert ("relay-trouble", {"error": "StoreTrouble"}) in bench.log.events
+
+
+@pytest.mark.asyncio
+async def test_a_fault_in_one_delivery_leaves_it_claimed_and_the_others_go_on(
+    tmp_path: Path,
+) -> None:
+    class Faulty(ScriptedCourier):
+        """Has a bug that one recipient brings out."""
+
+        async def deliver(self, mail: Outgoing) -> Answer:
+            """Deliver, or fail."""
+            if mail.recipient == "m1@example.org":
+                raise ZeroDivisionError("m1@example.org")
+            return TAKEN
+
+    async with open_bench(tmp_path, courier=Faulty()) as bench:
+        await queued(bench, 4)
+        async with running(bench):
+            await until(in_state(bench, 1, 2, 2, 2))
+        assert ("delivery-fault", {"error": "ZeroDivisionError"}) in bench.log.events
+        assert await bench.delivering.recover() == 1

@@ -1,0 +1,259 @@
+"""Delivering on a real store: one copy for each, tried again or not, and nothing lost."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from listserver import limits
+from listserver.addresses import ListAddress, Role, parse_address, read_list_address
+from listserver.model import Claim, Record
+from listserver.outcomes import Answer, Broken, Delivered, GaveUp, Phase, Refused, TryLater
+from listserver.store import StoreTrouble
+from listserver.tokens import read_token
+from recrypt_core.documents import Status
+from recrypt_core.errors import NotAuthentic
+from recrypt_core.messages import UpdateMember
+from recrypt_core.opening import open_recrypted
+from tests.builders import (
+    History,
+    Membership,
+    Person,
+    new_group,
+    new_membership,
+    new_person,
+)
+from tests.fakes import TAKEN, Bench, ScriptedCourier, administrator, open_bench
+from tests.mails import CONTENT, envelope_of, mail, sealed
+
+NAMES = ("alice", "bob", "carol")
+BOB = "bob@example.org"
+LATER = Refused(Phase.RCPT, 451, "bob@example.org: try later")
+NEVER = Refused(Phase.RCPT, 550, "bob@example.org: unknown")
+
+
+@pytest_asyncio.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    """Open a server."""
+    async with open_bench(tmp_path) as opened:
+        yield opened
+
+
+async def posted_to_three(bench: Bench) -> tuple[History, list[Person]]:
+    """Create a list of three, and post to it."""
+    group = new_group()
+    people = [new_person(f"{name}@example.org") for name in NAMES]
+    alice, *others = people
+    memberships: list[Membership] = [new_membership(each, group.key) for each in others]
+    history = await bench.create(group, administrator(alice, group), *memberships, authorised=alice)
+    assert (await bench.post(mail(sealed(group.key.public).mmx()))).positive
+    return history, people
+
+
+async def attempts(bench: Bench) -> list[tuple[Claim, Record]]:
+    """Claim what is due and try each once, recording nothing."""
+    batch = await bench.delivering.claim(100)
+    if batch is None:
+        return []
+    return [(each, await bench.delivering.attempt(batch.frame, each)) for each in batch.claims]
+
+
+async def states(bench: Bench) -> list[int]:
+    return sorted(int(row[0] or 0) for row in await bench.rows("SELECT state FROM deliveries"))
+
+
+@pytest.mark.asyncio
+async def test_each_member_gets_one_copy_that_only_it_reads(bench: Bench) -> None:
+    _, people = await posted_to_three(bench)
+    await bench.relay_all()
+    sent = {each.recipient: each for each in bench.courier.sent}
+    assert len(bench.courier.sent) == len(sent) == len(people)
+    for person in people:
+        copy = envelope_of(sent[person.address].parts)
+        assert open_recrypted(copy, person.devices) == CONTENT
+    assert len({len(b"".join(each.parts)) for each in sent.values()}) == 1
+    assert await bench.delivering.claim(100) is None
+    assert await bench.delivering.pause() is None
+
+
+@pytest.mark.asyncio
+async def test_every_return_path_is_another_and_the_servers_own(bench: Bench) -> None:
+    history, _ = await posted_to_three(bench)
+    await bench.post(mail(sealed(history.group.key.public).mmx(), message_id="<2@x>"))
+    await bench.relay_all()
+    paths = [read_list_address(parse_address(each.return_path), "lists.example")
+             for each in bench.courier.sent]  # fmt: skip
+    tokens = []
+    for path in paths:
+        assert path is not None
+        assert path.token is not None
+        assert path == ListAddress("team", Role.BOUNCES, path.token)
+        tokens.append(read_token(bench.vault, path.token))
+    assert len(set(tokens)) == 6
+    assert len({each.post for each in tokens}) == 2
+    assert len({each.member for each in tokens}) == 3
+
+
+@pytest.mark.asyncio
+async def test_a_4xx_is_tried_again_later_and_later_until_it_is_taken(tmp_path: Path) -> None:
+    courier = ScriptedCourier({BOB: [LATER, Broken(Phase.CONNECT, "reset"), LATER, TAKEN]})
+    async with open_bench(tmp_path, courier=courier) as bench:
+        await posted_to_three(bench)
+        await bench.relay_all()
+        for delay in (5, 10, 20):
+            assert await bench.delivering.pause() == timedelta(minutes=delay)
+            bench.clock.advance(timedelta(minutes=delay, seconds=-1))
+            assert await bench.delivering.claim(100) is None
+            bench.clock.advance(timedelta(seconds=1))
+            await bench.relay_all()
+        assert [each.recipient for each in courier.sent].count(BOB) == 4
+        assert await states(bench) == [2, 2, 2]
+        assert await bench.delivering.pause() is None
+
+
+@pytest.mark.asyncio
+async def test_a_5xx_is_final_and_its_words_are_kept_sealed(tmp_path: Path) -> None:
+    async with open_bench(tmp_path, courier=ScriptedCourier({BOB: [NEVER]})) as bench:
+        await posted_to_three(bench)
+        await bench.relay_all()
+        assert await states(bench) == [2, 2, 3]
+        assert await bench.delivering.claim(100) is None
+        (words,) = [
+            row[0]
+            for row in await bench.rows("SELECT sealed FROM deliveries")
+            if row[0] is not None
+        ]
+        assert isinstance(words, bytes)
+        assert bench.vault.unseal("deliveries", words).decode() == NEVER.text
+        assert BOB.encode() not in bench.octets_on_disk()
+
+
+@pytest.mark.asyncio
+async def test_what_was_tried_too_long_is_given_up(tmp_path: Path) -> None:
+    async with open_bench(tmp_path, courier=ScriptedCourier({BOB: [LATER] * 99})) as bench:
+        await posted_to_three(bench)
+        await bench.relay_all()
+        while (wait := await bench.delivering.pause()) is not None:
+            bench.clock.advance(wait)
+            await bench.relay_all()
+        assert await states(bench) == [2, 2, 3]
+        (row,) = await bench.rows("SELECT max(attempts) FROM deliveries")
+        assert isinstance(row[0], int)
+        assert 20 < row[0] < 60
+        assert timedelta(days=5) == limits.LIFETIME
+
+
+async def update(bench: Bench, history: History, alice: Person, entry: Membership) -> None:
+    message = UpdateMember(recryption_group=history.group.master.udf, member_entry=(entry.entry,))
+    await bench.change(history.sign(message, alice.online), entry, history=history)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("status", [Status.REVOKED, Status.SUSPENDED])
+async def test_who_stops_being_active_after_acceptance_gets_no_copy(
+    bench: Bench, status: Status
+) -> None:
+    history, (alice, bob, _) = await posted_to_three(bench)
+    await update(bench, history, alice, new_membership(bob, status=status))
+    await bench.relay_all()
+    assert BOB not in {each.recipient for each in bench.courier.sent}
+    assert await states(bench) == [2, 2, 4]
+
+
+@pytest.mark.asyncio
+async def test_who_is_split_anew_after_acceptance_reads_the_copy(bench: Bench) -> None:
+    history, (alice, bob, _) = await posted_to_three(bench)
+    await update(bench, history, alice, new_membership(bob, history.group.key))
+    await bench.relay_all()
+    (copy,) = [each for each in bench.courier.sent if each.recipient == BOB]
+    assert open_recrypted(envelope_of(copy.parts), bob.devices) == CONTENT
+
+
+@pytest.mark.asyncio
+async def test_what_was_under_way_when_the_server_died_is_due_again(tmp_path: Path) -> None:
+    async with open_bench(tmp_path) as bench:
+        await posted_to_three(bench)
+        (_, tried), *_ = await attempts(bench)
+        await bench.delivering.record([tried])
+    async with open_bench(tmp_path) as bench:
+        assert await bench.delivering.claim(100) is None
+        assert await bench.delivering.recover() == 2
+        assert await bench.delivering.recover() == 0
+        await bench.relay_all()
+        assert len(bench.courier.sent) == 2
+        assert await states(bench) == [2, 2, 2]
+        (row,) = await bench.rows("SELECT min(attempts), max(attempts) FROM deliveries")
+        assert row == (1, 2)
+
+
+@pytest.mark.asyncio
+async def test_the_ciphertext_is_erased_when_every_delivery_is_final(bench: Bench) -> None:
+    await posted_to_three(bench)
+    done = [record for _, record in await attempts(bench)]
+    await bench.delivering.record(done[:2])
+    assert await bench.rows("SELECT ciphertext IS NULL FROM posts") == [(0,)]
+    await bench.delivering.record(done[2:])
+    assert await bench.rows("SELECT ciphertext IS NULL FROM posts") == [(1,)]
+
+
+@pytest.mark.asyncio
+async def test_a_claim_that_nothing_was_done_for_is_due_at_once(bench: Bench) -> None:
+    await posted_to_three(bench)
+    batch = await bench.delivering.claim(2)
+    assert batch is not None
+    assert len(batch.claims) == 2
+    await bench.delivering.record([bench.delivering.untried(each) for each in batch.claims])
+    assert await bench.delivering.pause() == timedelta(0)
+    again = await bench.delivering.claim(100)
+    assert again is not None
+    assert sorted(each.attempts for each in again.claims) == [1, 2, 2]
+
+
+@pytest.mark.asyncio
+async def test_a_batch_is_of_one_post_and_of_no_delivery_twice(bench: Bench) -> None:
+    history, _ = await posted_to_three(bench)
+    await bench.post(mail(sealed(history.group.key.public).mmx(), message_id="<2@x>"))
+    batches = [await bench.delivering.claim(2) for _ in range(5)]
+    found = [each.claims for each in batches if each is not None]
+    assert [len({claim.post for claim in claims}) for claims in found] == [1, 1, 1, 1]
+    assert len({claim.id for claims in found for claim in claims}) == 6
+
+
+@pytest.mark.asyncio
+async def test_an_outcome_is_judged_as_the_policy_says(tmp_path: Path) -> None:
+    in_doubt = Broken(Phase.CONTENT, "lost")
+    script: dict[str, list[Answer]] = {"alice@example.org": [NEVER], BOB: [in_doubt]}
+    async with open_bench(tmp_path, courier=ScriptedCourier(script)) as bench:
+        await posted_to_three(bench)
+        found = {type(each.outcome): each for _, each in await attempts(bench)}
+        assert found.keys() == {GaveUp, TryLater, Delivered}
+        later = found[TryLater].outcome
+        assert later == TryLater(bench.clock.now() + limits.FIRST_DELAY, ambiguous=True)
+        assert (found[TryLater].words, found[GaveUp].words) == ("", NEVER.text)
+
+
+@pytest.mark.asyncio
+async def test_a_damaged_post_is_claimed_once_and_does_not_hold_up_the_next(bench: Bench) -> None:
+    history, _ = await posted_to_three(bench)
+    async with bench.store.begin():
+        await bench.store._rows.run("UPDATE posts SET sealed = zeroblob(99)")
+    await bench.post(mail(sealed(history.group.key.public).mmx(), message_id="<2@x>"))
+    with pytest.raises(NotAuthentic):
+        await bench.delivering.claim(100)
+    await bench.relay_all()
+    assert len(bench.courier.sent) == 3
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_claimed_while_the_post_cannot_be_read(bench: Bench) -> None:
+    await posted_to_three(bench)
+    async with bench.store.begin():
+        await bench.store._rows.run("ALTER TABLE posts RENAME COLUMN ciphertext TO lost")
+    with pytest.raises(StoreTrouble):
+        await bench.delivering.claim(100)
+    async with bench.store.begin():
+        await bench.store._rows.run("ALTER TABLE posts RENAME COLUMN lost TO ciphertext")
+    await bench.relay_all()
+    assert len(bench.courier.sent) == 3
