@@ -87,7 +87,7 @@ class Groups:
             NotAuthentic: if the request or its Authorization isn't.
             Refused: FORBIDDEN without the operator's leave; CONFLICT if the name exists.
         """
-        change = read_change(request)
+        change = await asyncio.to_thread(read_change, request)
         if not isinstance(change.message, CreateGroup):
             raise Malformed("not a CreateGroup")
         async with self._store.begin() as work:
@@ -123,7 +123,7 @@ class Groups:
             Refused: FORBIDDEN without the right, CONFLICT out of order or for an X held before,
                 UNKNOWN for who is no member.
         """
-        change = read_change(request)
+        change = await asyncio.to_thread(read_change, request)
         if not isinstance(change.message, AddMember | UpdateMember):
             raise Malformed("neither AddMember nor UpdateMember")
         entries = change.message.member_entry
@@ -213,6 +213,8 @@ def _check_halves(
             if half is not None and not _belongs(each, half):
                 raise Malformed("halves that don't match: r and X don't make up the group's key")
             unused.discard(each.member_key_udf)
+            if len(each.decryption_key.envelope.mmx()) > limits.DECRYPTION_KEY_OCTETS:
+                raise Malformed("a DecryptionKey that is too large for a copy")
     if unused:
         raise Malformed("halves that belong to no entry of the request")
 

@@ -14,6 +14,7 @@ REQUEST_SKEW: Final = timedelta(seconds=300)  # spec §5
 NONCE_OCTETS: Final = 16  # spec §5
 
 DOCUMENT_OCTETS: Final = 256 * 1024  # one signed document; a profile of 32 devices is 16 KiB
+DECRYPTION_KEY_OCTETS: Final = 16 * 1024  # ours: it goes into a copy's line; 32 devices take 10 KiB
 PROFILE_DEVICES: Final = 32  # spec §4: EncryptionKeys
 PROFILE_KEYS: Final = 32  # as many online and escrow keys as devices
 PROFILE_ACCOUNTS: Final = 32  # ours

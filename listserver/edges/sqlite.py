@@ -10,7 +10,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
 from pathlib import PurePath
 from typing import Final, TypeVar
@@ -58,13 +58,21 @@ class SqliteStore:
         async with self._turn:
             # Jobs run in order on one thread: whatever a cancelled task left there, BEGIN too,
             # is done before the ROLLBACK.
+            tables = SqliteTables(self._rows, self._vault)
             try:
                 await self._rows.run("BEGIN IMMEDIATE")
-                yield SqliteTables(self._rows, self._vault)
+                yield tables
             except BaseException:
                 await self._rows.end("ROLLBACK")
                 raise
             await self._rows.end("COMMIT")
+            if tables.erased:
+                await self._erase()
+
+    async def _erase(self) -> None:
+        """Empty the write-ahead log, in which rows that were deleted still stand (spec §4)."""
+        with suppress(StoreTrouble):  # the commit holds; the next one that erases tries again
+            await self._rows.all("PRAGMA wal_checkpoint(TRUNCATE)")
 
     async def close(self) -> None:
         """Close the file; nobody may be in a block."""

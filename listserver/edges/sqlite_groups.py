@@ -39,6 +39,8 @@ class GroupTables:
     def __init__(self, rows: Rows, vault: Vault) -> None:
         self._rows = rows
         self._vault = vault
+        self.erased = False
+        """Whether an r was erased."""
 
     # --- who may create groups
 
@@ -172,7 +174,8 @@ class GroupTables:
             "INSERT INTO signers (member_id, kid_name) VALUES (?, ?)",
             [(member_id, kid) for kid in kids],
         )
-        await self._rows.run("DELETE FROM entries WHERE member_id = ?", (member_id,))
+        ended = await self._rows.run("DELETE FROM entries WHERE member_id = ?", (member_id,))
+        self.erased = self.erased or ended > 0
         await self._rows.many(
             "INSERT INTO entries (member_id, key_name, half_name, own_octets, sealed)"
             " VALUES (?, ?, ?, ?, ?)",

@@ -70,7 +70,7 @@ class Listener(socketserver.ThreadingTCPServer):
 class MailHost:
     """The host that the list server hands its mail to: takes everything, and keeps it."""
 
-    def __init__(self, keep: Callable[[bytes], bytes] = bytes) -> None:
+    def __init__(self, keep: Callable[[bytearray], bytes] = bytes) -> None:
         """Have a port; `keep` makes of each content what is kept of it."""
         self._keep = keep
         self._mails: list[Mail] = []
@@ -139,14 +139,16 @@ class MailHost:
                             if not (more := stream.read1(READ_OCTETS)):
                                 return
                             content += more
-                        self._take(sender, recipient, bytes(content[:-3]))
+                        del content[-3:]
+                        self._take(sender, recipient, content)
                     case "QUIT":
                         connection.sendall(b"221 bye\r\n")
                         return
                 connection.sendall(b"250 ok\r\n")
 
-    def _take(self, sender: str, recipient: str, content: bytes) -> None:
-        content = content.replace(b"\r\n..", b"\r\n.")
+    def _take(self, sender: str, recipient: str, content: bytearray) -> None:
+        if b"\r\n.." in content:
+            content = content.replace(b"\r\n..", b"\r\n.")
         mail = Mail(sender, recipient, len(content), self._keep(content))
         with self._changed:
             self._mails.append(mail)

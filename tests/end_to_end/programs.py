@@ -65,13 +65,17 @@ class Program:
         """End it in the midst of whatever it does."""
         self._end(signal.SIGKILL)
 
-    def _end(self, number: signal.Signals) -> int:
-        self._process.send_signal(number)
+    def wait(self) -> int:
+        """Wait until it has ended; give its exit status."""
         try:
             return self._process.wait(PATIENCE)
         finally:
             self._process.kill()
-            self._reader.join()
+            self._reader.join(PATIENCE)
+
+    def _end(self, number: signal.Signals) -> int:
+        self._process.send_signal(number)
+        return self.wait()
 
     def _found(self, pattern: str) -> list[re.Match[str]]:
         return [found for line in self._lines if (found := re.search(pattern, line))]
@@ -121,7 +125,7 @@ class ListServer:
         self.set('listen = "127.0.0.1:8080"', f'listen = "127.0.0.1:{url.rpartition(":")[2]}"')
         self.set("port = 25\n", f"port = {relay_port}\n")
         self._program: Program | None = None
-        self.smtp_port = self.service_port = 0
+        self.smtp_port = self.lmtp_port = self.service_port = 0
         self.logs = ""
 
     @property
@@ -148,8 +152,10 @@ class ListServer:
     def start(self) -> None:
         """Run until every listener is up."""
         self._program = Program(BIN / "listserver", "serve", "--config", self.config)
-        ready = self.program.wait_for(r"^listserver: ready: smtp .*:(\d+), lmtp .*service .*:(\d+)")
-        self.smtp_port, self.service_port = int(ready[1]), int(ready[2])
+        ready = self.program.wait_for(
+            r"^listserver: ready: smtp .*:(\d+), lmtp .*:(\d+), service .*:(\d+)"
+        )
+        self.smtp_port, self.lmtp_port, self.service_port = map(int, ready.groups())
 
     def stop(self) -> None:
         """Stop in good order; passed over if it doesn't run."""

@@ -45,6 +45,8 @@ def test_the_defaults_are_as_documented() -> None:
     assert config.smtp.listen == Endpoint("127.0.0.1", 8025)
     assert config.smtp.lmtp == Endpoint("127.0.0.1", 8024)
     assert config.smtp.max_post_octets == limits.POST_OCTETS
+    assert (config.smtp.connections, config.smtp.connections_per_client) == (500, 50)
+    assert (config.smtp.tls_certificate, config.smtp.tls_key) == (None, None)
     assert config.store.file == PurePath("/etc/listserver/store.db")
     assert config.vault.key_file == PurePath("/etc/listserver/vault.key")
     assert config.relay.security is Security.NONE
@@ -65,6 +67,14 @@ def test_a_full_relay_is_read() -> None:
     assert (relay.host, relay.port, relay.security) == ("mx.example.org", 587, Security.STARTTLS)
     assert relay.password_file == PurePath("/etc/listserver/relay.password")
     assert (relay.username, relay.connections) == ("lists", 9)
+
+
+@pytest.mark.parametrize("section", ["smtp", "service"])
+def test_a_certificate_and_its_key_are_read(section: str) -> None:
+    config = parse(f'[{section}]\ntls_certificate = "c.pem"\ntls_key = "/run/k.pem"\n')
+    settings = getattr(config, section)
+    assert settings.tls_certificate == PurePath("/etc/listserver/c.pem")
+    assert settings.tls_key == PurePath("/run/k.pem")
 
 
 def test_an_ipv6_endpoint_is_written_as_it_was_read() -> None:
@@ -102,6 +112,9 @@ def test_a_public_url_may_be_plain_on_loopback_alone(url: str) -> None:
         ('[smtp]\nlisten = "a:65536"\n', "host:port"),
         ('[smtp]\nlisten = "a b:1"\n', "host:port"),
         ('[smtp]\nlmtp = "x"\n', r"\[smtp\] lmtp must be"),
+        ("[smtp]\nconnections = 0\n", "from 1 to 10000"),
+        ("[smtp]\nconnections_per_client = 10001\n", "from 1 to 10000"),
+        ('[smtp]\ntls_key = "k.pem"\n', r"\[smtp\] tls_key must be set exactly when"),
         ('[service]\ntls_certificate = "c.pem"\n', "tls_key must be set exactly when"),
         ('[relay]\nhost = "[::1]"\n', "without brackets"),
         ("[relay]\nport = 0\n", "from 1 to 65535"),

@@ -1,0 +1,261 @@
+"""What every Store does, whatever it is made of: one suite for them all."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+import pytest_asyncio
+
+from listserver.edges.sqlite import SqliteStore, open_store
+from listserver.model import EntryRow, Record, StoredList, StoredPost, Withdrawn
+from listserver.outcomes import Delivered, GaveUp, Outcome, TryLater
+from listserver.store import Work
+from listserver.vault import Vault
+from recrypt_core.documents import Head, Privilege, Status
+from recrypt_core.udf import Udf
+from tests.builders import (
+    EVERY_POWER,
+    NOW,
+    TEAM,
+    Group,
+    History,
+    Membership,
+    Person,
+    new_group,
+    new_history,
+    new_membership,
+    new_person,
+)
+from tests.mails import sealed
+from tests.stored import half_of, stored_post
+
+MakeStore: TypeAlias = Callable[[Path], Awaitable[SqliteStore]]
+
+
+async def sqlite_store(folder: Path) -> SqliteStore:
+    return await open_store(folder / "store.db", Vault(b"v" * 32))
+
+
+@pytest_asyncio.fixture(params=[sqlite_store])
+async def work(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Work]:
+    """Begin one transaction of each kind of store."""
+    make: MakeStore = request.param
+    store = await make(tmp_path)
+    async with store.begin() as begun:
+        yield begun
+    await store.close()
+
+
+async def listed(
+    work: Work, *memberships: Membership, alice: Person, group: Group
+) -> tuple[StoredList, History]:
+    """Write a list with these members beside Alice."""
+    first = new_membership(alice, group.key, privileges=EVERY_POWER)
+    history = new_history(group, first, *memberships, authorised=alice)
+    list_id = await work.create_list(history.state, history.changes[0], b"s" * 32)
+    for each in (first, *memberships):
+        member = history.state.members[each.entry.recrypt_udf]
+        rows = [EntryRow(half_of(each), 900)] if each.entry.entries else []
+        await work.put_member(list_id, member, rows)
+    found = await work.find_list(group.name)
+    assert found is not None
+    return found, history
+
+
+@pytest.fixture
+def group() -> Group:
+    return new_group()
+
+
+@pytest.fixture
+def alice() -> Person:
+    return new_person("alice@example.org")
+
+
+@pytest.mark.asyncio
+async def test_a_right_to_create_holds_for_every_key_until_it_is_taken(
+    work: Work, alice: Person
+) -> None:
+    assert await work.authorized(alice.online.public.udf) is None
+    newer = alice.changed()
+    for profile in (alice.verified, newer.verified):
+        await work.authorize(profile)
+        for key in profile.signature_keys:
+            assert await work.authorized(key.udf) == profile
+    assert await work.authorized(alice.devices[0].public.udf) is None
+    assert await work.deauthorize(alice.udf)
+    assert not await work.deauthorize(alice.udf)
+    assert await work.authorized(alice.online.public.udf) is None
+
+
+@pytest.mark.asyncio
+async def test_a_nonce_is_known_of_its_signer_until_its_time(work: Work) -> None:
+    one, other = Udf("one"), Udf("other")
+    until = NOW + timedelta(minutes=10)
+    assert await work.take_nonce(one, b"n", until=until, now=NOW)
+    assert not await work.take_nonce(one, b"n", until=until, now=until)
+    assert await work.had_nonce(one, b"n")
+    assert not await work.had_nonce(other, b"n")
+    assert await work.take_nonce(other, b"n", until=until, now=NOW)
+    later = until + timedelta(seconds=1)
+    assert await work.take_nonce(one, b"m", until=later, now=later)
+    assert not await work.had_nonce(one, b"n")
+
+
+@pytest.mark.asyncio
+async def test_a_list_is_found_by_name_in_any_case_and_by_identifier(
+    work: Work, group: Group, alice: Person
+) -> None:
+    stored, history = await listed(work, group=group, alice=alice)
+    for name in (TEAM, TEAM.upper(), group.master.udf):
+        assert await work.find_list(name) == stored
+    assert stored.secret == b"s" * 32
+    assert stored.state == replace(history.state, members=stored.state.members)
+    assert not stored.state.members
+    for name in ("", "team", "other@lists.example", group.master.udf.lower(), alice.udf):
+        assert await work.find_list(name) is None
+
+
+@pytest.mark.asyncio
+async def test_a_state_comes_with_the_named_the_signer_and_all_with_powers(
+    work: Work, group: Group, alice: Person
+) -> None:
+    people = [new_person(f"m{at}@example.org") for at in range(4)]
+    idle = new_membership(people[3], privileges=(Privilege.ADMIN,), status=Status.SUSPENDED)
+    others = [new_membership(each, group.key) for each in people[:3]]
+    stored, history = await listed(work, *others, idle, group=group, alice=alice)
+    signer, named = people[0].online.public.udf, people[1].udf
+    found = await work.with_members(stored, named=[named, Udf("nobody")], signer=signer)
+    assert set(found.state.members) == {alice.udf, people[0].udf, people[1].udf, people[3].udf}
+    for udf, member in found.state.members.items():
+        assert member == history.state.members[udf]
+    bare = await work.with_members(stored, named=[], signer=Udf("nobody"))
+    assert set(bare.state.members) == {alice.udf, people[3].udf}
+    assert await work.signing_member(stored, signer) == history.state.members[people[0].udf]
+    assert await work.signing_member(stored, people[0].devices[0].public.udf) is None
+
+
+@pytest.mark.asyncio
+async def test_a_change_is_written_only_upon_the_head_that_was_read(
+    work: Work, group: Group, alice: Person
+) -> None:
+    stored, history = await listed(work, group=group, alice=alice)
+    change = history.changes[0]
+    second = replace(stored.state, head=Head(2, change.hash))
+    assert await work.append_change(stored, second, change)
+    assert not await work.append_change(stored, second, change)
+    found = await work.find_list(TEAM)
+    assert found is not None
+    assert found.state.head == second.head
+    assert await work.append_change(found, replace(second, head=Head(3, change.hash)), change)
+    for after, limit, octets, count in ((0, 9, 10**6, 3), (1, 9, 10**6, 2), (3, 9, 10**6, 0),
+                                        (0, 2, 10**6, 2), (0, 9, 1, 1)):  # fmt: skip
+        page = await work.changes_after(stored.id, after, limit, octets)
+        assert page == (change,) * count
+
+
+@pytest.mark.asyncio
+async def test_an_entry_that_a_member_no_longer_has_is_gone_and_its_x_stays_known(
+    work: Work, group: Group, alice: Person
+) -> None:
+    stored, history = await listed(work, group=group, alice=alice)
+    (row,) = await work.entries_of(stored.id, alice.udf)
+    found = row.half
+    assert (found.address, found.group_key) == (alice.address, group.key.public.udf)
+    assert await work.take_half(found.member_key)
+    assert not await work.take_half(found.member_key)
+    assert await work.has_entries(stored.id, group.key.public.udf)
+    await work.put_member(stored.id, history.state.members[alice.udf], [])
+    assert await work.entries_of(stored.id, alice.udf) == ()
+    assert not await work.has_entries(stored.id, group.key.public.udf)
+    assert not await work.take_half(found.member_key)
+
+
+@pytest.mark.asyncio
+async def test_the_pages_of_members_have_an_order_that_stays(
+    work: Work, group: Group, alice: Person
+) -> None:
+    others = [new_membership(new_person(f"m{at}@example.org"), group.key) for at in range(4)]
+    stored, _ = await listed(work, *others, group=group, alice=alice)
+    whole = await work.members_after(stored.id, None, 99)
+    assert len(whole) == 5
+    for at, each in enumerate(whole):
+        assert await work.members_after(stored.id, each.recrypt_udf, 2) == whole[at + 1 : at + 3]
+    await work.members_after(stored.id, Udf("nobody"), 2)
+
+
+@pytest.mark.asyncio
+async def test_contents_and_message_ids_are_known_of_their_list(
+    work: Work, group: Group, alice: Person
+) -> None:
+    stored, _ = await listed(work, group=group, alice=alice)
+    other, _ = await listed(work, group=new_group("other@lists.example"), alice=alice)
+    key = group.key.public.udf
+    assert await work.take_content(stored.id, b"cid", key)
+    assert not await work.take_content(stored.id, b"cid", key)
+    assert await work.take_content(other.id, b"cid", key)
+    for _ in range(2):
+        await work.take_message_id(stored.id, "<1@x>")
+    assert await work.had_message_id(stored.id, "<1@x>")
+    assert not await work.had_message_id(other.id, "<1@x>")
+
+
+async def posted_to(work: Work, group: Group, alice: Person) -> tuple[StoredPost, bytes]:
+    """Post to a list of four."""
+    people = [new_person(f"m{at}@example.org") for at in range(3)]
+    others = [new_membership(each, group.key) for each in people]
+    stored, _ = await listed(work, *others, group=group, alice=alice)
+    assert await work.longest_own(stored.id, group.key.public.udf) == 900
+    assert await work.longest_own(stored.id, Udf("another")) == 0
+    envelope = sealed(group.key.public)
+    post = stored_post(envelope, *map(half_of, others))
+    assert await work.next_due() is None
+    assert await work.enqueue(stored.id, post, envelope.ciphertext) == 4
+    assert await work.next_due() == NOW
+    return post, envelope.ciphertext
+
+
+@pytest.mark.asyncio
+async def test_a_delivery_that_is_due_is_claimed_once(
+    work: Work, group: Group, alice: Person
+) -> None:
+    post = await posted_to(work, group, alice)
+    assert await work.claim(NOW - timedelta(seconds=1), 9) == ()
+    claims = [*await work.claim(NOW, 3), *await work.claim(NOW, 3)]
+    assert await work.claim(NOW, 3) == ()
+    assert await work.next_due() is None
+    assert len({each.member for each in claims}) == len(claims) == 4
+    assert {each.attempts for each in claims} == {1}
+    assert await work.read_post(claims[0].post) == post
+    assert await work.release_claims() == 4
+    assert {each.attempts for each in await work.claim(NOW, 9)} == {2}
+
+
+@pytest.mark.asyncio
+async def test_what_is_final_stays_so_and_the_ciphertext_goes_with_the_last(
+    work: Work, group: Group, alice: Person
+) -> None:
+    post = await posted_to(work, group, alice)
+    claims = await work.claim(NOW, 9)
+    later = NOW + timedelta(hours=1)
+    outcomes: tuple[Outcome | Withdrawn, ...] = (
+        Delivered(),
+        GaveUp(550, "no"),
+        Withdrawn(),
+        TryLater(later, ambiguous=False),
+    )
+    await work.record(
+        [Record(each.id, each.post, what) for each, what in zip(claims, outcomes, strict=True)]
+    )
+    assert await work.next_due() == later
+    assert await work.release_claims() == 0
+    (again,) = await work.claim(later, 9)
+    assert (again.id, again.attempts) == (claims[3].id, 2)
+    assert await work.read_post(again.post) == post
+    await work.record([Record(again.id, again.post, Delivered())])
+    assert await work.next_due() is None
+    with pytest.raises(TypeError):
+        await work.read_post(again.post)

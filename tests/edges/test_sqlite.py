@@ -1,0 +1,200 @@
+"""The embedded store: opened, upgraded, locked, and honest about what it committed."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from listserver.edges.sqlite import SqliteStore, open_store
+from listserver.edges.sqlite_rows import number
+from listserver.store import StoreTrouble
+from listserver.vault import Vault
+from recrypt_core.errors import NotAuthentic
+from recrypt_core.udf import Udf
+from tests.builders import NOW, new_person
+from tests.fakes import open_bench
+
+VAULT = Vault(b"v" * 32)
+SIGNER = Udf("signer")
+
+
+def looked_at(file: Path, sql: str) -> list[tuple[object, ...]]:
+    """Look into the file as another program would."""
+    with closing(sqlite3.connect(file)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+async def take(store: SqliteStore, nonce: bytes) -> bool:
+    async with store.begin() as work:
+        return await work.take_nonce(SIGNER, nonce, until=NOW, now=NOW)
+
+
+async def had(store: SqliteStore, nonce: bytes) -> bool:
+    async with store.begin() as work:
+        return await work.had_nonce(SIGNER, nonce)
+
+
+@pytest.mark.asyncio
+async def test_a_commit_is_on_the_disk_and_the_log_is_written_ahead(tmp_path: Path) -> None:
+    async with open_bench(tmp_path) as bench:
+        settings = {
+            name: (await bench.rows(f"PRAGMA {name}"))[0][0]
+            for name in ("journal_mode", "synchronous", "foreign_keys", "secure_delete")
+        }
+    assert settings == {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "foreign_keys": 1,
+        "secure_delete": 1,
+    }
+
+
+@pytest.mark.asyncio
+async def test_a_new_store_is_at_the_last_upgrade_and_sound(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    for _ in range(2):
+        await (await open_store(file, VAULT)).close()
+    steps = list((Path(__file__).parents[2] / "listserver/edges/sql").glob("*.sql"))
+    assert steps
+    assert [step.name[:4] for step in sorted(steps)] == [
+        f"{number:04}" for number in range(1, len(steps) + 1)
+    ]
+    assert looked_at(file, "PRAGMA user_version") == [(len(steps),)]
+    assert looked_at(file, "PRAGMA integrity_check") == [("ok",)]
+    assert looked_at(file, "PRAGMA foreign_key_check") == []
+    assert looked_at(file, "SELECT count(*) FROM vault_check") == [(1,)]
+
+
+@pytest.mark.asyncio
+async def test_a_store_of_a_later_version_is_refused_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    await (await open_store(file, VAULT)).close()
+    looked_at(file, "PRAGMA user_version = 99")
+    with pytest.raises(OSError, match="later version of this program"):
+        await open_store(file, VAULT)
+    assert looked_at(file, "PRAGMA user_version") == [(99,)]
+
+
+@pytest.mark.asyncio
+async def test_another_vault_key_is_refused_and_the_right_one_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    await (await open_store(file, VAULT)).close()
+    for _ in range(2):
+        with pytest.raises(NotAuthentic, match="another vault key"):
+            await open_store(file, Vault(b"o" * 32), alone=True)
+    await (await open_store(file, VAULT, alone=True)).close()
+
+
+@pytest.mark.asyncio
+async def test_a_second_server_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    first = await open_store(file, VAULT, alone=True)
+    with pytest.raises(OSError, match="another server runs on the store"):
+        await open_store(file, VAULT, alone=True)
+    command = await open_store(file, VAULT)  # such as `listserver authorize`
+    assert await take(command, b"1")
+    await command.close()
+    assert await had(first, b"1")
+    await first.close()
+    await (await open_store(file, VAULT, alone=True)).close()
+
+
+@pytest.mark.asyncio
+async def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    file.write_bytes(b"not a database, whatever its name says" * 30)
+    with pytest.raises(OSError, match="can't be opened"):
+        await open_store(file, VAULT)
+    with pytest.raises(OSError, match="can't be opened"):
+        await open_store(tmp_path / "none" / "store.db", VAULT)
+    with pytest.raises(OSError, match="store"):
+        await open_store(tmp_path / "none" / "store.db", VAULT, alone=True)
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_transaction_leaves_nothing_and_the_next_one_works(
+    tmp_path: Path,
+) -> None:
+    store = await open_store(tmp_path / "store.db", VAULT)
+    begun = asyncio.Event()
+
+    async def stuck() -> None:
+        async with store.begin() as work:
+            await work.take_nonce(SIGNER, b"1", until=NOW, now=NOW)
+            begun.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(stuck())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not await had(store, b"1")
+    for delay in range(30):  # wherever it is cancelled: before BEGIN, in a statement, at the end
+        taking = asyncio.create_task(take(store, b"%d" % delay))
+        for _ in range(delay):
+            await asyncio.sleep(0)
+        taking.cancel()
+        await asyncio.gather(taking, return_exceptions=True)
+        assert await take(store, b"after %d" % delay)
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_blocks_wait_for_each_other(tmp_path: Path) -> None:
+    store = await open_store(tmp_path / "store.db", VAULT)
+    taken = await asyncio.gather(*(take(store, b"same") for _ in range(20)))
+    assert sorted(taken) == [False] * 19 + [True]
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_a_commit_that_fails_is_trouble_and_nothing_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    store = await open_store(file, VAULT)
+    with pytest.raises(StoreTrouble, match="IntegrityError"):
+        async with store.begin() as work:
+            await work.take_nonce(SIGNER, b"1", until=NOW, now=NOW)
+            # A reference to nothing, checked at the commit: the commit is what fails.
+            await store._rows.run("PRAGMA defer_foreign_keys = ON")
+            await store._rows.run("INSERT INTO changes VALUES (99, 1, x'00')")
+    assert not await had(store, b"1")
+    assert await take(store, b"1")
+    await store.close()
+    assert looked_at(file, "SELECT count(*) FROM changes") == [(0,)]
+
+
+@pytest.mark.asyncio
+async def test_a_full_disk_is_trouble_until_there_is_room(tmp_path: Path) -> None:
+    store = await open_store(tmp_path / "store.db", VAULT)
+    people = [new_person("alice@example.org", devices=20) for _ in range(3)]
+
+    async def authorize_all() -> None:
+        async with store.begin() as work:
+            for person in people:
+                await work.authorize(person.verified)
+
+    ((pages,),) = await store._rows.all("PRAGMA page_count")
+    await store._rows.all(f"PRAGMA max_page_count = {number(pages)}")
+    with pytest.raises(StoreTrouble):
+        await authorize_all()
+    await store._rows.all("PRAGMA max_page_count = 100000")
+    async with store.begin() as work:
+        assert await work.authorized(people[0].online.public.udf) is None
+    await authorize_all()
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_a_store_that_another_holds_too_long_is_trouble(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    store = await open_store(file, VAULT)
+    await store._rows.all("PRAGMA busy_timeout = 0")
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreTrouble, match="OperationalError"):
+            await take(store, b"1")
+    assert await take(store, b"1")
+    await store.close()

@@ -1,0 +1,284 @@
+"""Who may change a group, with which signature, in which order; and that an ended r is gone."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from msgspec.structs import replace as but
+
+from recrypt_core.agreement import Split
+from recrypt_core.documents import Privilege, Status
+from recrypt_core.encoding import write_b64url
+from recrypt_core.keys import Curve, PrivateKey
+from recrypt_core.messages import AddMember, Response, UpdateMember, write_message
+from recrypt_core.signature_keys import SignaturePrivateKey
+from recrypt_core.signing import Jws, Link, sign_request
+from tests.builders import (
+    NOW,
+    URL,
+    Group,
+    History,
+    Membership,
+    Person,
+    create_message,
+    new_group,
+    new_membership,
+    new_person,
+    signed_group_key,
+)
+from tests.fakes import Bench, administrator, open_bench
+
+STRANGE = (
+    401,
+    "Not authentic: signed by a key that is unknown here, or not by the key it names.",
+)
+
+
+@pytest_asyncio.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    """Open a server."""
+    async with open_bench(tmp_path) as opened:
+        yield opened
+
+
+@dataclass
+class Team:
+    """A list of Alice's, on a server; requests are signed with her online key unless said."""
+
+    bench: Bench
+    history: History
+    alice: Person
+
+    @property
+    def group(self) -> Group:
+        """The list's group."""
+        return self.history.group
+
+    def entry(self, person: Person, *privileges: Privilege) -> Membership:
+        """Make an entry for the list's key."""
+        given = privileges or (Privilege.RECRYPT,)
+        return new_membership(person, self.group.key, privileges=given)
+
+    def added(self, *entries: Membership) -> AddMember:
+        """Write an AddMember."""
+        return self.history.add_message(*entries)
+
+    def updated(self, *entries: Membership) -> UpdateMember:
+        """Write an UpdateMember."""
+        return UpdateMember(
+            recryption_group=self.group.master.udf,
+            member_entry=tuple(each.entry for each in entries),
+        )
+
+    async def ask(
+        self, message: AddMember | UpdateMember, *entries: Membership, by: Person | None = None
+    ) -> tuple[int, str]:
+        """Ask for a change for the next place."""
+        key = (by or self.alice).online
+        return said(await self.bench.send(self.history.sign(message, key), *entries))
+
+    async def do(
+        self, message: AddMember | UpdateMember, *entries: Membership, by: Person | None = None
+    ) -> None:
+        """Ask for a change that is taken."""
+        change = self.history.sign(message, (by or self.alice).online)
+        await self.bench.change(change, *entries, history=self.history)
+
+    async def join(self, person: Person, *privileges: Privilege) -> Membership:
+        """Add somebody."""
+        entry = self.entry(person, *privileges)
+        await self.do(self.added(entry), entry)
+        return entry
+
+
+def said(response: Response) -> tuple[int, str]:
+    return response.status, response.status_description
+
+
+@pytest_asyncio.fixture
+async def team(bench: Bench) -> Team:
+    """Create a list."""
+    group, alice = new_group(), new_person("alice@example.org")
+    history = await bench.create(group, administrator(alice, group), authorised=alice)
+    return Team(bench, history, alice)
+
+
+def signed(
+    team: Team,
+    entry: Membership,
+    key: SignaturePrivateKey,
+    *,
+    url: str = URL,
+    now: datetime = NOW,
+) -> Jws:
+    """Sign an AddMember for the next place, with whatever else is wrong."""
+    head = team.history.state.head
+    link = Link(team.group.master.udf, head.seq + 1, head.hash)
+    return sign_request(write_message(team.added(entry)), key, url=url, now=now, link=link)
+
+
+@pytest.mark.asyncio
+async def test_a_bad_signature_an_unknown_signer_and_an_unknown_group_are_one(team: Team) -> None:
+    bob, stranger = new_person("bob@example.org"), new_person("carol@example.org")
+    await team.join(bob)
+    entry = team.entry(new_person("dave@example.org"))
+    elsewhere = replace(team, history=History(new_group("none@lists.example")))
+    elsewhere.history.states.append(team.history.state)
+    honest = signed(team, entry, team.alice.online)
+    other = signed(team, entry, team.alice.online)
+    for change in (
+        signed(team, entry, stranger.online),
+        signed(elsewhere, entry, team.alice.online),
+        Jws(honest.payload, honest.protected, other.signature),
+        Jws(honest.payload, honest.protected, "AAAA"),
+        Jws(honest.payload, honest.protected, "A"),
+        Jws(honest.payload, signed(team, entry, bob.online).protected, honest.signature),
+        Jws(honest.payload, signed(team, entry, stranger.online).protected, honest.signature),
+    ):
+        assert said(await team.bench.send(change, entry)) == STRANGE
+    assert (await team.bench.send(honest, entry)).status == 201
+
+
+@pytest.mark.asyncio
+async def test_a_stale_replayed_or_misdirected_request_is_refused(team: Team) -> None:
+    entry = team.entry(new_person("bob@example.org"))
+    key = team.alice.online
+    clock = "Not authentic: the request was signed over 300 s from the time here: check the clock."
+    service = "Not authentic: the request is for another service: check the configured address."
+    for change, words in (
+        (signed(team, entry, key, now=NOW - timedelta(seconds=301)), clock),
+        (signed(team, entry, key, now=NOW + timedelta(seconds=301)), clock),
+        (signed(team, entry, key, url="https://other.example"), service),
+        (signed(team, entry, key, url=f"{URL}/"), service),
+    ):
+        assert said(await team.bench.send(change, entry)) == (401, words)
+    first = signed(team, entry, key, now=NOW - timedelta(seconds=300))
+    await team.bench.change(first, entry, history=team.history)
+    await team.join(new_person("carol@example.org"))
+    replayed = (401, "Not authentic: the nonce was used before: sign anew.")
+    assert said(await team.bench.send(first, entry)) == replayed
+
+
+@pytest.mark.asyncio
+async def test_a_nonce_is_remembered_for_as_long_as_its_request_is_fresh(team: Team) -> None:
+    entry = team.entry(new_person("bob@example.org"))
+    early = signed(team, entry, team.alice.online, now=NOW + timedelta(seconds=300))
+    await team.bench.change(early, entry, history=team.history)
+    await team.join(new_person("carol@example.org"))
+    team.bench.clock.advance(timedelta(seconds=600))
+    assert (await team.bench.send(early, entry)).status_description.startswith(
+        "Not authentic: the nonce was used before"
+    )
+    team.bench.clock.advance(timedelta(seconds=1))
+    assert "check the clock" in (await team.bench.send(early, entry)).status_description
+
+
+@pytest.mark.asyncio
+async def test_a_change_out_of_order_is_refused(team: Team) -> None:
+    entry = team.entry(new_person("bob@example.org"))
+    group, head = team.group.master.udf, team.history.state.head
+    for link in (
+        Link(group, 3, head.hash),
+        Link(group, 2, write_b64url(bytes(32))),
+        Link(group, 1, None),
+    ):
+        change = team.history.sign(team.added(entry), team.alice.online, link=link)
+        assert said(await team.bench.send(change, entry)) == (
+            409,
+            "Refused: the group is at change 1: fetch its changes, then sign anew.",
+        )
+    other = Link(team.alice.udf, 2, head.hash)
+    change = team.history.sign(team.added(entry), team.alice.online, link=other)
+    assert (await team.bench.send(change, entry)).status == 400
+
+
+@pytest.mark.asyncio
+async def test_only_an_active_admin_adds_and_only_a_super_makes_admins(team: Team) -> None:
+    bob, carol = new_person("bob@example.org"), new_person("carol@example.org")
+    await team.join(bob)
+    await team.join(carol, Privilege.ADMIN)
+    entry = team.entry(new_person("dave@example.org"))
+    power = team.entry(new_person("erin@example.org"), Privilege.ADMIN)
+    admins, supers = ((403, f"Refused: only an ACTIVE {name} may do that.") for name in
+                      ("ADMIN", "SUPER"))  # fmt: skip
+    assert await team.ask(team.added(entry), entry, by=bob) == admins
+    assert await team.ask(team.added(power), power, by=carol) == supers
+    idle = new_membership(carol, privileges=(Privilege.ADMIN,), status=Status.SUSPENDED)
+    assert await team.ask(team.updated(idle), by=carol) == supers
+    await team.do(team.updated(idle))
+    assert await team.ask(team.added(entry), entry, by=carol) == admins
+    await team.do(team.added(power), power)
+    await team.do(team.added(entry), entry, by=team.group.master)
+
+
+@pytest.mark.asyncio
+async def test_add_is_for_the_new_update_for_the_known_and_a_super_stays(team: Team) -> None:
+    entry = team.entry(new_person("bob@example.org"))
+    assert await team.ask(team.updated(entry), entry) == (
+        404,
+        "Refused: not in the group: use AddMember.",
+    )
+    await team.do(team.added(entry), entry)
+    again = new_membership(new_person("bob@example.org"), status=Status.REVOKED)
+    assert (await team.ask(team.updated(again)))[0] == 404
+    assert await team.ask(team.added(entry), entry) == (
+        409,
+        "Refused: already in the group: use UpdateMember.",
+    )
+    for last in (
+        new_membership(team.alice),
+        new_membership(team.alice, privileges=(Privilege.SUPER,), status=Status.SUSPENDED),
+    ):
+        assert await team.ask(team.updated(last)) == (
+            409,
+            "Refused: the group would be without an ACTIVE SUPER.",
+        )
+
+
+@pytest.mark.asyncio
+async def test_an_x_is_taken_once_by_anybody_and_for_ever(team: Team) -> None:
+    bob = new_person("bob@example.org")
+    entry = await team.join(bob)
+    seen = (409, "Refused: an X that was held before: split anew for every entry.")
+    await team.do(team.updated(new_membership(bob, status=Status.REVOKED)))
+    assert await team.ask(team.updated(entry), entry) == seen
+    carol = new_person("carol@example.org")
+    moved = new_membership(carol)
+    taken = replace(entry, entry=but(moved.entry, entries=entry.entry.entries))
+    assert await team.ask(team.added(taken), taken) == seen
+    master, key = new_person("other@lists.example", devices=0), team.group.key
+    other = Group(master, key, signed_group_key(master, key))
+    first = [administrator(team.alice, other), entry]
+    change = History(other).sign(create_message(other, first, team.alice.online), master.online)
+    assert said(await team.bench.send(change, *first)) == seen
+    assert await team.bench.count("lists") == 1
+
+
+@pytest.mark.asyncio
+async def test_an_entry_that_is_held_stands_without_its_half_and_unchanged(team: Team) -> None:
+    bob = new_person("bob@example.org")
+    entry = await team.join(bob)
+    kept = replace(entry, entry=but(entry.entry, privileges=(Privilege.RECRYPT, Privilege.ADMIN)))
+    await team.do(team.updated(kept))
+    (only,) = entry.entry.entries
+    other = PrivateKey.generate(Curve.X25519).public
+    for wrong in (
+        but(only, recryption_public=other),
+        but(only, split=Split.PRODUCT),
+        but(only, encryption_key_udf=other.udf),
+    ):
+        changed = replace(kept, entry=but(kept.entry, entries=(wrong,)), halves={})
+        assert await team.ask(team.updated(changed)) == (
+            400,
+            "Malformed: an entry that was changed: split anew.",
+        )
+    await team.do(team.updated(new_membership(bob, status=Status.REVOKED)))
+    assert (await team.ask(team.updated(replace(kept, halves={}))))[1] == (
+        "Malformed: an entry without its half beside the signature."
+    )
+    again = team.entry(bob)
+    await team.do(team.updated(again), again)
+    assert await team.bench.count("entries") == 2

@@ -1,0 +1,267 @@
+"""Changes of a group through the service: who may do what, all or nothing, and in order."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from msgspec.structs import replace as but
+
+from recrypt_core.documents import CreateAuthorization, Policy, PostRight, sign_create
+from recrypt_core.documents import History as Kept
+from recrypt_core.keys import Curve, PrivateKey
+from recrypt_core.messages import Change, ChangeResponse, CreateGroup, Response
+from recrypt_core.signing import Jws
+from tests.builders import (
+    NOW,
+    TEAM,
+    URL,
+    Group,
+    History,
+    Membership,
+    Person,
+    create_message,
+    new_group,
+    new_membership,
+    new_person,
+)
+from tests.fakes import Bench, administrator, open_bench
+
+
+@pytest_asyncio.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    """Open a server."""
+    async with open_bench(tmp_path) as opened:
+        yield opened
+
+
+def said(response: Response) -> tuple[int, str]:
+    return response.status, response.status_description
+
+
+async def ask(bench: Bench, message: CreateGroup, group: Group, *halves: Membership) -> Response:
+    """Ask for a group that is signed as it should be."""
+    return await bench.send(History(group).sign(message, group.master.online), *halves)
+
+
+@pytest.mark.asyncio
+async def test_only_whom_the_operator_authorised_may_create(bench: Bench) -> None:
+    group, alice = new_group(), new_person("alice@example.org")
+    first = administrator(alice, group)
+    message = create_message(group, [first], alice.online)
+    refused = await ask(bench, message, group, first)
+    assert said(refused) == (
+        403,
+        "Refused: the operator hasn't authorised this profile to create groups:"
+        " ask for `listserver authorize PROFILE.json`.",
+    )
+    assert await bench.count("lists") == await bench.count("nonces") == 0
+    await bench.authorize(alice)
+    await bench.authorize(alice.changed())
+    assert (await ask(bench, message, group, first)).status == 201
+    async with bench.store.begin() as work:
+        assert await work.deauthorize(alice.udf)
+        assert not await work.deauthorize(alice.udf)
+    other = new_group("other@lists.example")
+    entry = administrator(alice, other)
+    assert (
+        await ask(bench, create_message(other, [entry], alice.online), other, entry)
+    ).status == 403
+
+
+@pytest.mark.asyncio
+async def test_an_authorization_for_something_else_is_refused(bench: Bench) -> None:
+    group, alice = new_group(), new_person("alice@example.org")
+    await bench.authorize(alice)
+    first = administrator(alice, group)
+    message = create_message(group, [first], alice.online)
+    right = CreateAuthorization(
+        group_identifier=group.master.udf,
+        group_name=TEAM,
+        url=URL,
+        iat=int(NOW.timestamp()),
+    )
+    for wrong in (
+        but(right, group_identifier=alice.udf),
+        but(right, group_name="other@lists.example"),
+        but(right, url="https://other.example"),
+        but(right, iat=right.iat - 301),
+        but(right, iat=right.iat + 301),
+        but(right, iat=10**15),
+    ):
+        made = sign_create(wrong, alice.online)
+        refused = await ask(bench, but(message, authorization=made), group, first)
+        assert said(refused) == (
+            401,
+            "Not authentic: an Authorization for another group or service, or a stale one.",
+        )
+    honest = message.authorization
+    forged = Jws(honest.payload, honest.protected, honest.signature[::-1])
+    assert (await ask(bench, but(message, authorization=forged), group, first)).status in (400, 401)
+    assert await bench.count("lists") == 0
+
+
+@pytest.mark.asyncio
+async def test_a_name_is_taken_once_and_a_repeat_is_answered_again(bench: Bench) -> None:
+    group, alice = new_group(), new_person("alice@example.org")
+    first = administrator(alice, group)
+    history = await bench.create(group, first, authorised=alice)
+    bench.clock.advance(timedelta(days=30))
+    repeated = await bench.send(history.changes[0], first)
+    assert isinstance(repeated, ChangeResponse)
+    assert (repeated.status, repeated.head) == (201, history.state.head)
+    bench.clock.advance(-timedelta(days=30))
+    rival = new_group()
+    entry = administrator(alice, rival)
+    taken = (409, "Refused: a group of that name exists: choose another.")
+    message = create_message(rival, [entry], alice.online)
+    assert said(await ask(bench, message, rival, entry)) == taken
+    message = create_message(group, [first], alice.online)
+    assert said(await ask(bench, message, group, first)) == taken
+    assert await bench.count("lists") == 1
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("team@other.example", "lists here are named in lower case, at lists.example"),
+        ("Team@lists.example", "lists here are named in lower case, at lists.example"),
+        ("team-owner@lists.example", "A list's name can't end in -owner"),
+        ("postmaster@lists.example", "The names postmaster and abuse belong"),
+        (f"{'x' * 26}@lists.example", "A list's name has at most 25 characters"),
+        ("a team@lists.example", "The part before the @ must be ASCII"),
+        ("team", "An address is name@domain"),
+    ],
+)
+async def test_a_name_that_no_list_can_have_is_refused(bench: Bench, name: str, words: str) -> None:
+    group, alice = new_group(name), new_person("alice@example.org")
+    await bench.authorize(alice)
+    first = administrator(alice, group)
+    response = await ask(bench, create_message(group, [first], alice.online), group, first)
+    assert response.status == 400
+    assert response.status_description.startswith(f"Malformed: {words}")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("policy", [Policy(post=PostRight.MODERATED), Policy(history=Kept.ALL)])
+async def test_rules_that_are_not_kept_yet_are_refused(bench: Bench, policy: Policy) -> None:
+    group, alice = new_group(), new_person("alice@example.org")
+    await bench.authorize(alice)
+    first = administrator(alice, group)
+    message = create_message(group, [first], alice.online)
+    ruled = but(message, recryption_group=but(message.recryption_group, policy=policy))
+    response = await ask(bench, ruled, group, first)
+    assert response.status == 400
+    assert response.status_description.startswith("Malformed: this service takes ")
+
+
+@pytest.mark.asyncio
+async def test_a_chain_that_does_not_begin_well_is_refused(bench: Bench) -> None:
+    group, alice = new_group(), new_person("alice@example.org")
+    await bench.authorize(alice)
+    nobody = create_message(group, [new_membership(alice, group.key)], alice.online)
+    member = new_membership(alice, group.key)
+    assert (await ask(bench, nobody, group, member)).status == 409
+    first = administrator(alice, group)
+    message: Change = create_message(group, [first], alice.online)
+    by_another = History(group).sign(message, alice.online)
+    assert (await bench.send(by_another, first)).status == 401
+    assert await bench.count("lists") == 0
+
+
+async def new_team(bench: Bench) -> tuple[History, Person]:
+    """Create a list of Alice's."""
+    group, alice = new_group(), new_person("alice@example.org")
+    return await bench.create(group, administrator(alice, group), authorised=alice), alice
+
+
+async def adding(bench: Bench, history: History, by: Person, *entries: Membership) -> Response:
+    """Ask to add members."""
+    return await bench.send(history.sign(history.add_message(*entries), by.online), *entries)
+
+
+NO_MATCH = "halves that don't match: r and X don't make up the group's key"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("curve", Curve, ids=lambda curve: curve.value)
+async def test_halves_that_do_not_match_are_refused(bench: Bench, curve: Curve) -> None:
+    group, alice = new_group(curve=curve), new_person("alice@example.org")
+    history = await bench.create(group, administrator(alice, group), authorised=alice)
+    bob, carol = (new_person(f"{name}@example.org") for name in ("bob", "carol"))
+    one, other = new_membership(bob, group.key), new_membership(carol, group.key)
+    for_another_key = new_membership(bob, PrivateKey.generate(curve))
+    (entry,), (wrong,) = for_another_key.entry.entries, one.entry.entries
+    relabelled = but(entry, encryption_key_udf=wrong.encryption_key_udf)
+    (x,), (y,) = one.halves, other.halves
+    for memberships, words in (
+        ([replace(one, halves={x: other.halves[y]})], NO_MATCH),
+        ([replace(one, halves={x: PrivateKey.generate(curve)})], NO_MATCH),
+        (
+            [replace(for_another_key, entry=but(for_another_key.entry, entries=(relabelled,)))],
+            NO_MATCH,
+        ),
+        ([replace(one, halves={})], "an entry without its half beside the signature"),
+        ([one, replace(other, halves={})], "an entry without its half beside the signature"),
+        (
+            [replace(one, halves={**one.halves, **other.halves})],
+            "halves that belong to no entry of the request",
+        ),
+    ):
+        response = await adding(bench, history, alice, *memberships)
+        assert said(response) == (400, f"Malformed: {words}.")
+    assert await bench.count("members") == await bench.count("changes") == 1
+    assert (await adding(bench, history, alice, one, other)).status == 201
+
+
+@pytest.mark.asyncio
+async def test_one_bad_entry_of_many_changes_nothing(bench: Bench) -> None:
+    history, alice = await new_team(bench)
+    people = [new_person(f"m{at}@example.org") for at in range(6)]
+    entries = [new_membership(each, history.group.key) for each in people]
+    before = {table: await bench.rows(f"SELECT * FROM {table}") for table in TABLES}  # noqa: S608
+    broken = replace(entries[-1], halves={})
+    assert (await adding(bench, history, alice, *entries[:-1], broken)).status == 400
+    assert {table: await bench.rows(f"SELECT * FROM {table}") for table in TABLES} == before  # noqa: S608
+    assert (await adding(bench, history, alice, *entries)).status == 201
+    assert await bench.count("entries") == 7
+
+
+TABLES = ("lists", "changes", "members", "signers", "entries", "halves_seen", "nonces")
+
+
+@pytest.mark.asyncio
+async def test_two_changes_for_one_place_do_not_both_succeed(bench: Bench) -> None:
+    history, alice = await new_team(bench)
+    entries = [new_membership(new_person(f"m{at}@example.org"), history.group.key) for at in "12"]
+    answers = await asyncio.gather(*(adding(bench, history, alice, each) for each in entries))
+    assert sorted(each.status for each in answers) == [201, 409]
+    assert await bench.count("members") == await bench.count("changes") == 2
+
+
+@pytest.mark.asyncio
+async def test_one_change_sent_twice_at_once_is_taken_once_and_answered_alike(
+    bench: Bench,
+) -> None:
+    history, alice = await new_team(bench)
+    entry = new_membership(new_person("bob@example.org"), history.group.key)
+    change = history.sign(history.add_message(entry), alice.online)
+    answers = await asyncio.gather(*(bench.send(change, entry) for _ in range(3)))
+    assert [each.status for each in answers] == [201] * 3
+    assert len({str(each) for each in answers}) == 1
+    bench.clock.advance(timedelta(days=1))
+    assert (await bench.send(change, entry)).status == 201
+    assert await bench.count("changes") == 2
+    group, alice = new_group("other@lists.example"), new_person("alice@example.org")
+    await bench.authorize(alice)
+    bench.clock.advance(-timedelta(days=1))
+    first = administrator(alice, group)
+    create = create_message(group, [first], alice.online)
+    change = History(group).sign(create, group.master.online)
+    answers = await asyncio.gather(*(bench.send(change, first) for _ in range(3)))
+    assert [each.status for each in answers] == [201] * 3
+    assert await bench.count("lists") == 2
