@@ -6,7 +6,7 @@ READY := .venv/.ready
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format clean
+.PHONY: help demo test faults check bench format clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -14,8 +14,11 @@ help:  ## this list
 demo: $(READY)  ## set up, then watch a confidential list at work
 	@$(BIN)/python examples/demo.py
 
-test: $(READY)  ## set up, then run every test
-	@$(BIN)/python -m pytest -q
+test: $(READY)  ## set up, then run every test but the faults
+	@$(BIN)/python -m pytest -q --ignore=tests/faults
+
+faults: $(READY)  ## kills, power cuts, full disks, broken peers: prints its ledgers (minutes, root)
+	@$(BIN)/python -m pytest -q tests/faults
 
 check: $(READY)  ## format, lint, types, architecture and citations
 	@$(BIN)/ruff format --check .

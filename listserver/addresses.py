@@ -1,7 +1,4 @@
-"""Addresses: one strict grammar for all of them, and what a list's own ones mean.
-
-What passes `parse_address` can stand in an SMTP command and in a header as it is.
-"""
+"""Addresses: what a list's own ones mean. The grammar of all of them is the core's."""
 
 import re
 from dataclasses import dataclass
@@ -9,28 +6,25 @@ from enum import Enum
 
 from listserver import limits
 from recrypt_core.errors import Malformed
+from recrypt_core.mailboxes import Address, check_domain, parse_address
 
-# RFC 5321 §4.1.2: Dot-string and Domain. We depart: no quoted string, no address literal, no
-# UTF-8. Programs disagree about these, and no member needs one.
-_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+__all__ = (
+    "Address",
+    "ListAddress",
+    "Role",
+    "check_domain",
+    "check_list_name",
+    "parse_address",
+    "read_list_address",
+    "write_list_address",
+)
+
 _LIST_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
 _RESERVED = frozenset({"postmaster", "abuse"})
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """An RFC 5321 mailbox: the local part as it was given, the domain in lower case."""
-
-    local: str
-    domain: str
-
-    def __str__(self) -> str:
-        return f"{self.local}@{self.domain}"
-
-
 class Role(Enum):
-    """What an address of a list is for; the value is what follows the list's name (spec §7)."""
+    """What an address of ours is for; the value is what follows the list's name (spec §7)."""
 
     POST = ""
     REQUEST = "-request"
@@ -40,6 +34,8 @@ class Role(Enum):
     OWNER = "-owner"
     KEY = "-key"
     BOUNCES = "-bounces"
+    OPERATOR = "@"
+    """Of postmaster and abuse, which are no lists (RFC 5321 §4.5.1); no local part ends so."""
 
 
 _WITH_TOKEN = frozenset({Role.UNSUBSCRIBE, Role.CONFIRM, Role.BOUNCES})
@@ -58,38 +54,6 @@ class ListAddress:
     token: str | None = None
 
 
-def check_domain(text: str) -> str:
-    """Return a domain name in lower case.
-
-    Raises:
-        Malformed: it isn't letters, digits and hyphens between dots (RFC 5321 §4.1.2).
-    """
-    domain = text.lower()
-    labels = domain.split(".")
-    # .lower() can make ASCII of other letters (the Kelvin sign), so the text itself is asked.
-    if not text.isascii() or len(domain) > limits.DOMAIN_OCTETS:
-        raise Malformed("The domain is too long or not ASCII.")
-    if not all(_LABEL.fullmatch(x) and len(x) <= limits.LABEL_OCTETS for x in labels):
-        raise Malformed("The domain must be letters, digits and hyphens between dots.")
-    return domain
-
-
-def parse_address(text: str) -> Address:
-    """Read an address, such as alice@example.org.
-
-    Raises:
-        Malformed: it isn't one (RFC 5321 §4.1.2, §4.5.3.1). The words don't repeat it.
-    """
-    local, at, domain = text.rpartition("@")
-    if not at:
-        raise Malformed("An address is name@domain.")
-    if len(text) > limits.ADDRESS_OCTETS or len(local) > limits.LOCAL_PART_OCTETS:
-        raise Malformed("The address is too long.")
-    if not _LOCAL.fullmatch(local):
-        raise Malformed("The part before the @ must be ASCII letters, digits and dots, unquoted.")
-    return Address(local, check_domain(domain))
-
-
 def read_list_address(address: Address, domain: str) -> ListAddress | None:
     """Tell what an address at our domain is for; None if it is at another one (spec §7).
 
@@ -98,6 +62,8 @@ def read_list_address(address: Address, domain: str) -> ListAddress | None:
     if address.domain != domain.lower():
         return None
     local = address.local.lower()
+    if local in _RESERVED:
+        return ListAddress(local, Role.OPERATOR)
     base, plus, token = local.partition("+")
     for role in Role:
         name = base.removesuffix(role.value)
@@ -109,7 +75,8 @@ def read_list_address(address: Address, domain: str) -> ListAddress | None:
 def write_list_address(to: ListAddress, domain: str) -> Address:
     """Write the address that `read_list_address` reads (spec §7)."""
     plus = "" if to.token is None else f"+{to.token}"
-    return parse_address(f"{to.name}{to.role.value}{plus}@{domain}")
+    suffix = "" if to.role is Role.OPERATOR else to.role.value
+    return parse_address(f"{to.name}{suffix}{plus}@{domain}")
 
 
 def check_list_name(text: str) -> None:

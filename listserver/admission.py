@@ -6,12 +6,13 @@ from datetime import datetime
 from listserver import replies
 from listserver.posts import PostHeaders
 from listserver.replies import Reply
+from recrypt_core import jose
 from recrypt_core.authorship import sender_kid, verify_sender
 from recrypt_core.chain import GroupState, Member
-from recrypt_core.documents import PostRight
 from recrypt_core.envelope import Envelope, Recipient
 from recrypt_core.errors import Malformed, NotAuthentic
 from recrypt_core.keys import PublicKey
+from recrypt_core.signing import read_compact
 from recrypt_core.udf import Udf
 
 
@@ -48,7 +49,7 @@ def decide(
     Whether the key may still be used, and who sends it, is decided elsewhere.
     """
     list_id = state.name.replace("@", ".").lower()
-    if envelope.recryption is not None or list_id in headers.list_ids:
+    if list_id in headers.list_ids:
         return Refuse(replies.LOOP)
     ours = [each for each in envelope.recipients if _key_of(state, each) is not None]
     if not ours:
@@ -66,7 +67,9 @@ def decide(
 def may_post(
     envelope: Envelope, state: GroupState, member: Member | None, *, now: datetime
 ) -> bool:
-    """Tell whether this post may go out: by the list's Policy and the `sender` in it (spec §7).
+    """Tell whether the `sender` in this post proves an ACTIVE member (spec §7).
+
+    It takes as long for a stranger's as for a member's that is bad.
 
     Args:
         envelope: The post's.
@@ -74,19 +77,21 @@ def may_post(
         member: Who has the signature key that `signer_of` read; None if nobody does.
         now: The time.
     """
-    if state.policy.post is PostRight.ANYONE:
-        return True
     kid = signer_of(envelope)
-    if member is None or not member.is_active or envelope.sender is None or kid is None:
+    if envelope.sender is None or kid is None:
         return False
-    key = member.profile.signature_key(kid)
-    if key is None:
-        return False
+    cid = envelope.content_id
+    key = None if member is None else member.profile.signature_key(kid)
     try:
-        verify_sender(envelope.sender, key, list_name=state.name, cid=envelope.content_id, now=now)
+        if key is None:
+            # A stranger's is verified too, with any key: else the time would tell who is a member.
+            decoy, signed = state.master.profile.master_signature_key, read_compact(envelope.sender)
+            jose.verify(decoy, signed.protected, signed.payload, signed.signature)
+            return False
+        verify_sender(envelope.sender, key, list_name=state.name, cid=cid, now=now)
     except (Malformed, NotAuthentic):
         return False
-    return True
+    return member is not None and member.is_active
 
 
 def _key_of(state: GroupState, recipient: Recipient) -> PublicKey | None:

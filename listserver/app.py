@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from listserver.config import Config, Endpoint
@@ -45,9 +46,10 @@ class App:
             connections=config.relay.connections,
             log=self._log,
         )
-        self._gateway = Gateway(
-            posting, self._log, domain=config.domain, max_octets=config.smtp.max_post_octets
-        )
+        # A post may come as JSON, a third longer than its copies, whose size is what counts.
+        octets = config.smtp.max_post_octets * 4 // 3 + 2**20
+        at_door = replace(config.smtp, max_post_octets=octets)
+        self._gateway = Gateway(posting, self._log, at_door, domain=config.domain)
         transactions = Transactions(house, store, clock, self._log)
         self._service = Service(transactions, config.service, self._log)
 
@@ -61,6 +63,7 @@ class App:
             StartError: if a listener can't be opened.
         """
         stopping = _stop_signal()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
         listening, line = await self._listen()
         released = await self._delivering.recover()
         self._log.event("started", resumed=released)
@@ -75,6 +78,12 @@ class App:
 
     async def _listen(self) -> tuple[socket.socket, str]:
         """Open the listeners; give the service's socket and the line that tells where all are."""
+        try:
+            self._gateway.reload()
+        except OSError as problem:
+            raise StartError(
+                f"[smtp] tls_certificate, tls_key: can't be used ({problem}): look at the files"
+            ) from problem
         smtp, lmtp, service = self._config.smtp.listen, self._config.smtp.lmtp, self._config.service
         try:
             where = [f"smtp {_where((await self._gateway.listen(smtp)).sockets)}"]
@@ -92,6 +101,15 @@ class App:
             raise _cannot_listen("[service] listen", service.listen, problem) from problem
         where.append(f"service {_where([listening])}")
         return listening, f"listserver: ready: {', '.join(where)}"
+
+    def _reload(self) -> None:
+        """Read the certificates again (SIGHUP); the old ones stay if the new ones are no good."""
+        try:
+            self._gateway.reload()
+        except OSError as problem:
+            self._log.event("certificate-trouble", error=type(problem).__name__)
+        else:
+            self._log.event("certificates-read")
 
     async def _stop(self, tasks: tuple[asyncio.Task[None], ...]) -> None:
         """Stop in the order that loses nothing: the door, the service, the relay, the store."""

@@ -12,6 +12,7 @@ import platformdirs
 from listserver.app import StartError, open_vault, serve
 from listserver.config import Config, parse_config
 from listserver.edges.sqlite import SqliteStore, open_store
+from listserver.store import StoreTrouble
 from listserver.vault import new_key_line
 from recrypt_core import limits
 from recrypt_core.documents import VerifiedProfile, verified_profile
@@ -152,6 +153,9 @@ def serve_command(role: str, config_file: Path | None) -> None:  # noqa: ARG001 
     config = _load(config_file)
     try:
         asyncio.run(serve(config, click.echo))
+    except StoreTrouble as problem:
+        words = f"the store {config.store.file} can't be used ({problem})"
+        raise _failed(f"{words}: look at its disk, and for a program that holds it") from problem
     except (StartError, RecryptError, OSError) as problem:
         raise _failed(str(problem)) from problem
 

@@ -52,11 +52,18 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class SmtpSettings:
-    """[smtp]: where mail comes in; max_post_octets is of the finished copy."""
+    """[smtp]: where mail comes in; max_post_octets is of the finished copy.
+
+    tls_certificate, tls_key: PEM files; without them STARTTLS isn't offered.
+    """
 
     listen: Endpoint
     lmtp: Endpoint | None
     max_post_octets: int
+    connections: int
+    connections_per_client: int
+    tls_certificate: PurePath | None
+    tls_key: PurePath | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,24 +171,31 @@ def parse_config(text: str, folder: str | PurePath) -> Config:
 
 def _smtp(section: "_Section") -> SmtpSettings:
     sizes = range(limits.POST_OCTETS_LEAST, limits.POST_OCTETS_MOST + 1)
+    counts = range(1, limits.SESSIONS_MOST + 1)
     lmtp = section.text("lmtp", "127.0.0.1:8024")
+    certificate, key = section.identity()
     settings = SmtpSettings(
         listen=section.endpoint("listen", "127.0.0.1:8025"),
         lmtp=section.endpoint("lmtp", "127.0.0.1:8024") if lmtp else None,
         max_post_octets=section.number("max_post_octets", limits.POST_OCTETS, sizes),
+        connections=section.number("connections", limits.SESSIONS, counts),
+        connections_per_client=section.number(
+            "connections_per_client", limits.CLIENT_SESSIONS, counts
+        ),
+        tls_certificate=certificate,
+        tls_key=key,
     )
     section.finish()
     return settings
 
 
 def _service(section: "_Section") -> ServiceSettings:
+    certificate, key = section.identity()
     settings = ServiceSettings(
         listen=section.endpoint("listen", "127.0.0.1:8080"),
-        tls_certificate=section.path_or_off("tls_certificate"),
-        tls_key=section.path_or_off("tls_key"),
+        tls_certificate=certificate,
+        tls_key=key,
     )
-    if (settings.tls_certificate is None) != (settings.tls_key is None):
-        raise section.wrong("tls_key", "set exactly when tls_certificate is")
     section.finish()
     return settings
 
@@ -324,6 +338,13 @@ class _Section:
 
     def path_or_off(self, key: str) -> PurePath | None:
         return self.path(key, "") if self.text(key, "") else None
+
+    def identity(self) -> tuple[PurePath | None, PurePath | None]:
+        """Read where a certificate and its key are: both or neither."""
+        certificate, key = self.path_or_off("tls_certificate"), self.path_or_off("tls_key")
+        if (certificate is None) != (key is None):
+            raise self.wrong("tls_key", "set exactly when tls_certificate is")
+        return certificate, key
 
     def sqlite_url(self, key: str, default: str) -> str:
         text = self.text(key, default)

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from listserver.addresses import check_list_name, parse_address
 from listserver.copies import recryption_octets
@@ -10,7 +12,7 @@ from listserver.model import EntryRow, Half, House, ListId, StoredList
 from listserver.store import Store, Work
 from recrypt_core import _random, chain, limits
 from recrypt_core.agreement import halves_match
-from recrypt_core.chain import Change, GroupState, Member, read_change
+from recrypt_core.chain import GroupState, Member, change_of
 from recrypt_core.documents import (
     CreateAuthorization,
     FromPolicy,
@@ -23,7 +25,9 @@ from recrypt_core.documents import (
     read_create,
 )
 from recrypt_core.encoding import write_json
+from recrypt_core.envelope import Envelope
 from recrypt_core.errors import Malformed, NotAuthentic, Refused, Why
+from recrypt_core.jose import ContentCipher
 from recrypt_core.keys import PrivateKey
 from recrypt_core.messages import AddMember, CreateGroup, UpdateMember
 from recrypt_core.signature_keys import SignaturePublicKey
@@ -31,30 +35,31 @@ from recrypt_core.signing import Kind, SignedRequest, signer_of, verify_document
 from recrypt_core.udf import Udf
 
 USED_NONCE = "the nonce was used before: sign anew"
+READ_AT_ONCE = 100  # members, in one transaction; a tenth of a second
 SECRET_OCTETS = 32  # of a list's own secret, which its Message-IDs are made with (spec §7)
 
 
-async def authentic(
-    work: Work, request: SignedRequest, group: str, *, named: frozenset[Udf] = frozenset()
-) -> StoredList:
-    """Find the list that a request is about, with its signer and the members `named`.
+async def authentic(work: Work, request: SignedRequest, group: str) -> StoredList:
+    """Find the list that a request is about, with its signer and all who have powers.
 
     Raises:
         NotAuthentic: if there is no such list, no such signer, or no such signature: all the same.
     """
     found = await work.find_list(group)
     if found is not None:
-        found = await work.with_members(found, named=named, signer=request.signer)
+        found = await work.with_signer(found, request.signer)
         key = found.state.signer(request.signer)
-        # One wording for a bad signature too: else it would tell whose keys are known here.
-        if key is not None and _is_signed(request, key):
+        # A stranger's is verified too, with any key: else the time would tell whose keys are known.
+        decoy = found.state.master.profile.master_signature_key
+        # One wording for a bad signature as well, for the same reason.
+        if _is_signed(request, key or decoy) and key is not None:
             return found
     raise NotAuthentic("signed by a key that is unknown here, or not by the key it names")
 
 
 def _is_signed(request: SignedRequest, key: SignaturePublicKey) -> bool:
     try:
-        request.verify(key)
+        replace(request, signer=key.udf).verify(key)
     except (Malformed, NotAuthentic):
         return False
     return True
@@ -79,7 +84,7 @@ class Groups:
         self._house = house
         self._store = store
 
-    async def create(self, request: SignedRequest, now: datetime) -> Head:
+    async def create(self, request: SignedRequest, message: CreateGroup, now: datetime) -> Head:
         """Register a group, for a profile that the operator has authorised (spec §5).
 
         Raises:
@@ -87,22 +92,20 @@ class Groups:
             NotAuthentic: if the request or its Authorization isn't.
             Refused: FORBIDDEN without the operator's leave; CONFLICT if the name exists.
         """
-        change = await asyncio.to_thread(read_change, request)
-        if not isinstance(change.message, CreateGroup):
-            raise Malformed("not a CreateGroup")
+        change = change_of(request, message)
         async with self._store.begin() as work:
-            repeated = await _repeated(work, change)
+            repeated = await _repeated(work, request)
             if repeated is not None:
                 return repeated
             request.check_fresh(self._house.public_url, now)
-            await self._check_authorization(work, change.message, change.link.group, now)
+            await self._check_authorization(work, message, change.link.group, now)
         state = await asyncio.to_thread(chain.begin, change)
         self._check_name(state.name)
         _check_policy(state.policy)
-        entries = change.message.recryption_group.members
-        await asyncio.to_thread(_check_halves, state, entries, request.halves)
+        entries = message.recryption_group.members
+        rows = await asyncio.to_thread(_rows, state, entries, request.halves, {})
         async with self._store.begin() as work:
-            repeated = await _repeated(work, change)
+            repeated = await _repeated(work, request)
             if repeated is not None:
                 return repeated
             for name in (state.identifier, state.name):
@@ -111,10 +114,12 @@ class Groups:
             await take_fresh(work, request, self._house.public_url, now)
             secret = _random.octets(SECRET_OCTETS)
             list_id = await work.create_list(state, request.jws, secret)
-            await _put_members(work, list_id, _changed(state, entries), request.halves)
+            await _put(work, list_id, rows)
         return state.head
 
-    async def change_members(self, request: SignedRequest, now: datetime) -> Head:
+    async def change_members(
+        self, request: SignedRequest, message: AddMember | UpdateMember, now: datetime
+    ) -> Head:
         """Add members, or replace their entries: all of them or none (spec §6).
 
         Raises:
@@ -123,30 +128,44 @@ class Groups:
             Refused: FORBIDDEN without the right, CONFLICT out of order or for an X held before,
                 UNKNOWN for who is no member.
         """
-        change = await asyncio.to_thread(read_change, request)
-        if not isinstance(change.message, AddMember | UpdateMember):
-            raise Malformed("neither AddMember nor UpdateMember")
-        entries = change.message.member_entry
-        named = frozenset(entry.recrypt_udf for entry in entries)
-        group = change.message.recryption_group
         async with self._store.begin() as work:
-            before = await authentic(work, request, group, named=named)
-            if change.hash == before.state.head.hash:
-                return before.state.head  # a repeat, as in `create`
+            repeated = await _repeated(work, request)
+            if repeated is not None:
+                return repeated
+            before = await authentic(work, request, message.recryption_group)
             request.check_fresh(self._house.public_url, now)
             if await work.had_nonce(request.signer, request.nonce):
                 raise NotAuthentic(USED_NONCE)
-        state = await asyncio.to_thread(chain.advance, before.state, change)
-        await asyncio.to_thread(_check_halves, state, entries, request.halves)
+        change, entries = change_of(request, message), message.member_entry
+        full, held = await self._with_named(before, entries)
+        state = await asyncio.to_thread(chain.advance, full, change)
+        rows = await asyncio.to_thread(_rows, state, entries, request.halves, held)
         async with self._store.begin() as work:
-            repeated = await _repeated(work, change)
+            repeated = await _repeated(work, request)
             if repeated is not None:
                 return repeated
             await take_fresh(work, request, self._house.public_url, now)
+            # The head is compared there: if it is the same, so are all members that were read.
             if not await work.append_change(before, state, request.jws):
                 raise Refused(Why.CONFLICT, "the group has changed: fetch it, then sign anew")
-            await _put_members(work, before.id, _changed(state, entries), request.halves)
+            await _put(work, before.id, rows)
         return state.head
+
+    async def _with_named(
+        self, before: StoredList, entries: tuple[MemberEntry, ...]
+    ) -> tuple[GroupState, dict[Udf, tuple[Half, ...]]]:
+        """Add to a list's state the members that entries name; give the halves that each has.
+
+        It reads some at a time, as nobody else has the store meanwhile.
+        """
+        members, held = dict(before.state.members), {}
+        for at in range(0, len(entries), READ_AT_ONCE):
+            udfs = [entry.recrypt_udf for entry in entries[at : at + READ_AT_ONCE]]
+            async with self._store.begin() as work:
+                for member, halves in await work.named(before.id, udfs):
+                    members[member.profile.identifier] = member
+                    held[member.profile.identifier] = halves
+        return replace(before.state, members=MappingProxyType(members)), held
 
     def _check_name(self, name: str) -> None:
         address = parse_address(name)
@@ -179,10 +198,10 @@ class Groups:
             raise NotAuthentic("an Authorization for another group or service, or a stale one")
 
 
-async def _repeated(work: Work, change: Change) -> Head | None:
+async def _repeated(work: Work, request: SignedRequest) -> Head | None:
     """Give the head if it is this very change: a repeat, whatever its iat and nonce (spec §5)."""
-    found = await work.find_list(change.link.group)
-    if found is None or found.state.head.hash != change.hash:
+    found = None if request.link is None else await work.find_list(request.link.group)
+    if found is None or found.state.head.hash != request.jws.hash:
         return None
     return found.state.head
 
@@ -197,68 +216,59 @@ def _check_policy(policy: Policy) -> None:
         raise Malformed("this service takes history = none only")
 
 
-def _changed(state: GroupState, entries: tuple[MemberEntry, ...]) -> list[Member]:
-    return [state.members[entry.recrypt_udf] for entry in entries]
+def _rows(
+    state: GroupState,
+    entries: tuple[MemberEntry, ...],
+    halves: Mapping[Udf, PrivateKey],
+    held: Mapping[Udf, tuple[Half, ...]],
+) -> "_Rows":
+    """Make the rows of the members that entries state, each r checked (spec §1).
 
+    Args:
+        state: The group after the change.
+        entries: What the change states.
+        halves: Each r that came beside the signature.
+        held: The halves that each of these members has already.
 
-def _check_halves(
-    state: GroupState, entries: tuple[MemberEntry, ...], halves: Mapping[Udf, PrivateKey]
-) -> None:
-    """Refuse a half that doesn't belong to its entry: A must come of R and X (spec §1)."""
-    unused = set(halves)
-    for member in _changed(state, entries):
+    Raises:
+        Malformed: if a half is missing, or doesn't belong to its entry.
+    """
+    made, unused = _Rows([], []), set(halves)
+    for member in [state.members[entry.recrypt_udf] for entry in entries]:
         parse_address(member.account)
-        for each in member.entry.entries:
-            half = halves.get(each.member_key_udf)
-            if half is not None and not _belongs(each, half):
-                raise Malformed("halves that don't match: r and X don't make up the group's key")
-            unused.discard(each.member_key_udf)
-            if len(each.decryption_key.envelope.mmx()) > limits.DECRYPTION_KEY_OCTETS:
-                raise Malformed("a DecryptionKey that is too large for a copy")
+        old = {half.member_key: half for half in held.get(member.profile.identifier, ())}
+        stated = member.entry.entries
+        rows = [_row(member, each, _half(each, old, halves)) for each in stated]
+        made.members.append((member, rows))
+        keys = [each.member_key_udf for each in stated]
+        made.new.extend(key for key in keys if key not in old)
+        unused.difference_update(keys)
     if unused:
         raise Malformed("halves that belong to no entry of the request")
+    return made
+
+
+def _half(
+    entry: UserDecryptionEntry, held: Mapping[Udf, Half], halves: Mapping[Udf, PrivateKey]
+) -> PrivateKey:
+    """Give the r of an entry: the one that the member has already, or a new one beside it."""
+    old, half = held.get(entry.member_key_udf), halves.get(entry.member_key_udf)
+    if half is not None and not _belongs(entry, half):
+        raise Malformed("halves that don't match: r and X don't make up the group's key")
+    if old is None:
+        if half is None:
+            raise Malformed("an entry without its half beside the signature")
+        return half
+    same = (old.group_key, old.split, old.recryption.public)
+    if same != (entry.encryption_key_udf, entry.split, entry.recryption_public):
+        raise Malformed("an entry that was changed: split anew")
+    return old.recryption
 
 
 def _belongs(entry: UserDecryptionEntry, half: PrivateKey) -> bool:
     return half.public == entry.recryption_public and halves_match(
         entry.split, half, entry.decryption_public, entry.encryption_key_udf
     )
-
-
-async def _put_members(
-    work: Work, list_id: ListId, members: list[Member], halves: Mapping[Udf, PrivateKey]
-) -> None:
-    for member in members:
-        held = {
-            row.half.member_key: row.half
-            for row in await work.entries_of(list_id, member.profile.identifier)
-        }
-        rows = [
-            _row(member, entry, await _half(work, entry, held, halves))
-            for entry in member.entry.entries
-        ]
-        await work.put_member(list_id, member, rows)
-
-
-async def _half(
-    work: Work,
-    entry: UserDecryptionEntry,
-    held: Mapping[Udf, Half],
-    halves: Mapping[Udf, PrivateKey],
-) -> PrivateKey:
-    """Give the r of an entry: the one that the member has already, or a new one beside it."""
-    old = held.get(entry.member_key_udf)
-    if old is not None:
-        same = (old.group_key, old.split, old.recryption.public)
-        if same != (entry.encryption_key_udf, entry.split, entry.recryption_public):
-            raise Malformed("an entry that was changed: split anew")
-        return old.recryption
-    half = halves.get(entry.member_key_udf)
-    if half is None:
-        raise Malformed("an entry without its half beside the signature")
-    if not await work.take_half(entry.member_key_udf):
-        raise Refused(Why.CONFLICT, "an X that was held before: split anew for every entry")
-    return half
 
 
 def _row(member: Member, entry: UserDecryptionEntry, recryption: PrivateKey) -> EntryRow:
@@ -268,6 +278,34 @@ def _row(member: Member, entry: UserDecryptionEntry, recryption: PrivateKey) -> 
         member_key=entry.member_key_udf,
         split=entry.split,
         recryption=recryption,
-        decryption_key=write_json(entry.decryption_key.envelope.json()),
+        decryption_key=_decryption_key(entry.decryption_key.envelope),
     )
     return EntryRow(half, recryption_octets(half))
+
+
+def _decryption_key(envelope: Envelope) -> bytes:
+    """Write the JWE of x as copies carry it; it must fit there, and link nobody (spec §4)."""
+    if envelope.cipher is not ContentCipher.A256GCM:
+        raise Malformed("a DecryptionKey that isn't A256GCM")
+    if any(each.kid is not None for each in envelope.recipients):
+        raise Malformed("a DecryptionKey whose recipients have a kid")
+    if envelope.recryption is not None or envelope.sender is not None:
+        raise Malformed("a DecryptionKey with a recryption or a sender")
+    octets = write_json(envelope.json())
+    if len(octets) > limits.DECRYPTION_KEY_OCTETS:
+        raise Malformed("a DecryptionKey that is too large for a copy")
+    return octets
+
+
+async def _put(work: Work, list_id: ListId, rows: "_Rows") -> None:
+    if not await work.take_halves(rows.new):
+        raise Refused(Why.CONFLICT, "an X that was held before: split anew for every entry")
+    await work.put_members(list_id, rows.members)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Members with their entries' rows, and each X that is new here."""
+
+    members: list[tuple[Member, list[EntryRow]]]
+    new: list[Udf]

@@ -10,12 +10,23 @@ POST_OCTETS: Final = (
 POST_OCTETS_LEAST: Final = 64 * 2**10  # RFC 5321 §4.5.3.1.7
 POST_OCTETS_MOST: Final = 2**30  # ours: a post is held in memory
 LINE_OCTETS: Final = 8192  # with its CRLF; RFC 5321 §4.5.3.1.6 asks for 1,000
-READ_OCTETS: Final = (
-    64 * 2**10
-)  # ours: what is read of a post at once, and the longest command kept
+READ_OCTETS: Final = 64 * 2**10  # ours: what is read at once; a longer command ends the session
+COMMAND_OCTETS: Final = 512  # with its CRLF; RFC 5321 §4.5.3.1.4. A path has 256 at most
 RECIPIENTS: Final = 100  # in one transaction; RFC 5321 §4.5.3.1.8
+SMALL_POST_OCTETS: Final = (
+    256 * 2**10
+)  # ours: a post's first octets, for which there is room always
+LARGE_POSTS: Final = 8  # ours: what is held of larger posts at once, in max_post_octets
+SESSIONS: Final = (
+    500  # default of [smtp] connections: half of the files that Linux opens by default
+)
+CLIENT_SESSIONS: Final = 50  # default of [smtp] connections_per_client, as Postfix has it
+SESSIONS_MOST: Final = 10_000  # ours, of both
 SESSION_MAILS: Final = 10_000  # MAIL, RCPT, DATA or RSET commands in one session; ours
 SESSION_COMMANDS: Final = 100  # any other command in one session; ours: NOOP holds none for ever
+SESSION_ERRORS: Final = 20  # refusals after which a session ends; Postfix's smtpd_hard_error_limit
+SESSION_AGE: Final = timedelta(minutes=30)  # ours: without a mail, however busy a session looks
+HANDSHAKE_TIMEOUT: Final = timedelta(minutes=1)  # ours, for STARTTLS
 COMMAND_TIMEOUT: Final = timedelta(minutes=5)  # RFC 5321 §4.5.3.2.7; in DATA for each READ_OCTETS
 COMMIT_TIMEOUT: Final = timedelta(
     minutes=10

@@ -13,9 +13,9 @@ from listserver.posts import Post, PostHeaders, PostRefused, Reason, read_post
 from listserver.replies import Reply
 from listserver.store import Store, Work
 from listserver.threads import ThreadIds
-from recrypt_core.documents import ReplyTo
-from recrypt_core.envelope import Envelope, read_envelope
-from recrypt_core.errors import Malformed
+from recrypt_core.documents import PostRight, ReplyTo
+from recrypt_core.envelope import Envelope, read_post_envelope
+from recrypt_core.errors import Malformed, Recrypted
 
 
 class Posting:
@@ -46,6 +46,8 @@ class Posting:
             post, envelope = await asyncio.to_thread(_read, raw)
         except PostRefused as problem:
             return self._refused(problem, to)
+        except Recrypted:
+            return replies.LOOP
         except Malformed as problem:
             return replies.malformed_post(f"Its envelope is no good: {problem}.")
         async with self._store.begin() as work:
@@ -83,9 +85,7 @@ class Posting:
         ):
             reason = "It is encrypted to a key that this list no longer takes."
             return replies.not_encrypted(reason, found.state.name, self._house.public_url)
-        kid = admission.signer_of(envelope)
-        member = None if kid is None else await work.signing_member(found, kid)
-        if not admission.may_post(envelope, found.state, member, now=now):
+        if not await self._may_post(work, envelope, found, now):
             return replies.NOT_ALLOWED_TO_POST
         return await self._queue(work, _Accepted(post.headers, envelope, verdict, now), found)
 
@@ -94,6 +94,16 @@ class Posting:
     ) -> bool:
         """Take a post to a past key while members have entries for it (spec §7)."""
         return found.state.policy.past_keys and await work.has_entries(found.id, verdict.key)
+
+    async def _may_post(
+        self, work: Work, envelope: Envelope, found: StoredList, now: datetime
+    ) -> bool:
+        """Look for the sender where the list's Policy asks for one, and only there."""
+        if found.state.policy.post is PostRight.ANYONE:
+            return True
+        kid = admission.signer_of(envelope)
+        member = None if kid is None else await work.signing_member(found, kid)
+        return admission.may_post(envelope, found.state, member, now=now)
 
     async def _queue(self, work: Work, accepted: "_Accepted", found: StoredList) -> Reply:
         envelope, verdict = accepted.envelope, accepted.verdict
@@ -116,7 +126,7 @@ class Posting:
             accepted=accepted.now,
         )
         if copies.copy_octets(post, len(envelope.ciphertext)) > self._house.post_octets:
-            return replies.too_large(self._house.post_octets)
+            return replies.copy_too_large(self._house.post_octets)
         if not await work.take_content(found.id, envelope.content_id, verdict.key):
             return replies.ACCEPTED  # had before: a sender that didn't see our 250, or a replay
         await work.take_message_id(found.id, facts.message_id)
@@ -157,7 +167,7 @@ class _Accepted:
 def _read(raw: bytes) -> tuple[Post, Envelope]:
     """Read a post and its envelope; for a thread of its own, since a large one takes a while."""
     post = read_post(raw)
-    return post, read_envelope(post.encrypted)
+    return post, read_post_envelope(post.encrypted)
 
 
 def _name(found: StoredList) -> str:

@@ -53,11 +53,25 @@ LONG_LINE = Reply(
 )
 TROUBLE = Reply(451, "4.3.0", "Trouble here, not with your mail. Try again later.")
 
+CROWDED = Reply(421, "4.7.0", "Too many connections. Try again later.")
+IDLE = Reply(421, "4.4.2", "Nothing came for too long.")
+STOPPING = Reply(421, "4.3.2", "Going down for a while. Try again later.")
+TOO_MANY_COMMANDS = Reply(421, "4.7.0", "Too many commands in one session.")
+TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors in one session.")
+TOO_OLD = Reply(421, "4.7.0", "Too long a session without a mail.")
+NO_ROOM = Reply(452, "4.3.1", "Too much mail is under way. Try again later.")
+OUT_OF_STEP = Reply(554, "5.5.0", "Wait for the reply before you send more (RFC 2920).")
+START_TLS = Reply(220, "2.0.0", "Begin TLS.")
+
 NO_MAIL = Reply(503, "5.5.1", "Send MAIL FROM first.")
 NO_HELLO = Reply(503, "5.5.1", "Send a greeting first.")
 NESTED_MAIL = Reply(503, "5.5.1", "A mail is begun already; send RSET to drop it.")
 NO_RECIPIENT = Reply(503, "5.5.1", "No recipient was accepted; send RCPT TO first.")
 NOT_UNDERSTOOD = Reply(500, "5.5.2", "Command not understood.")
+LONG_COMMAND = Reply(
+    500, "5.5.2", f"A command has at most {limits.COMMAND_OCTETS} octets (RFC 5321 4.5.3.1.4)."
+)
+BARE_COMMAND = Reply(500, "5.5.2", "Lines must end in CRLF; bare CR, bare LF and NUL are refused.")
 BAD_ARGUMENT = Reply(501, "5.5.4", "The command's argument is missing or malformed.")
 BAD_PARAMETER = Reply(555, "5.5.4", "That parameter is not offered here.")
 NOT_OFFERED = Reply(502, "5.5.1", "That command is not offered here.")
@@ -66,6 +80,11 @@ NOT_OFFERED = Reply(502, "5.5.1", "That command is not offered here.")
 def too_large(most: int) -> Reply:
     """Refuse a mail of more than `most` octets (RFC 1870 §6)."""
     return Reply(552, "5.3.4", f"Too large: at most {most} octets are taken.")
+
+
+def copy_too_large(most: int) -> Reply:
+    """Refuse a post of which each copy would have more than `most` octets."""
+    return Reply(552, "5.3.4", f"Too large: a copy of it would be over {most} octets.")
 
 
 def not_encrypted(reason: str, list_address: str, service: str) -> Reply:

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
-from listserver.model import Claim, EntryRow, ListId, PostId, Record, StoredList, StoredPost
+from listserver.model import Claim, EntryRow, Half, ListId, PostId, Record, StoredList, StoredPost
 from recrypt_core.chain import GroupState, Member
 from recrypt_core.documents import MemberEntry, VerifiedProfile
 from recrypt_core.signing import Jws
@@ -49,10 +49,17 @@ class Work(Protocol):
         """Find a list by its GroupName or Identifier; its state comes without members."""
         ...
 
-    async def with_members(
-        self, stored: StoredList, *, named: Collection[Udf], signer: Udf | None
-    ) -> StoredList:
-        """Add to its state these members, the one with this signature key, and all with powers."""
+    async def with_signer(self, stored: StoredList, kid: Udf) -> StoredList:
+        """Add to its state all members with powers, and the one with this signature key.
+
+        It takes as long where nobody has the key: the time must not tell whose keys are known.
+        """
+        ...
+
+    async def named(
+        self, list_id: ListId, members: Collection[Udf]
+    ) -> tuple[tuple[Member, tuple[Half, ...]], ...]:
+        """Read these members, those of them that there are, each with the halves of its entries."""
         ...
 
     async def create_list(self, state: GroupState, change: Jws, secret: bytes) -> ListId:
@@ -66,28 +73,27 @@ class Work(Protocol):
         """
         ...
 
-    async def put_member(
-        self, list_id: ListId, member: Member, entries: Sequence[EntryRow]
+    async def put_members(
+        self, list_id: ListId, members: Sequence[tuple[Member, Sequence[EntryRow]]]
     ) -> None:
-        """Write a member whole; the rows of entries that it no longer has are erased."""
+        """Write members whole; the rows of entries that they no longer have are erased."""
         ...
 
-    async def entries_of(self, list_id: ListId, member: Udf) -> tuple[EntryRow, ...]:
-        """Read the entries that a member has now."""
-        ...
-
-    async def take_half(self, member_key: Udf) -> bool:
-        """Remember an X for ever. False if it was held before, by anybody (spec §4)."""
+    async def take_halves(self, member_keys: Collection[Udf]) -> bool:
+        """Remember each X for ever. False if one was held before, by anybody (spec §4)."""
         ...
 
     async def members_after(
-        self, list_id: ListId, after: Udf | None, limit: int
-    ) -> tuple[MemberEntry, ...]:
-        """Read a page of members, in an order that stays; `after` needn't be a member."""
+        self, list_id: ListId, after: Udf | None, limit: int, *, octets: int
+    ) -> tuple[tuple[MemberEntry, ...], bool]:
+        """Read a page of members, in an order that stays; `after` needn't be a member.
+
+        It holds up to `limit` of them, and about `octets` in all. True if there are more.
+        """
         ...
 
     async def changes_after(
-        self, list_id: ListId, after: int, limit: int, octets: int
+        self, list_id: ListId, after: int, limit: int, *, octets: int
     ) -> tuple[Jws, ...]:
         """Read changes from seq `after` + 1 on: up to `limit`, and about `octets` in all."""
         ...
@@ -95,7 +101,7 @@ class Work(Protocol):
     # --- posts
 
     async def signing_member(self, stored: StoredList, kid: Udf) -> Member | None:
-        """Find the member with this signature key."""
+        """Find the member with this signature key; it takes as long where nobody has it."""
         ...
 
     async def has_entries(self, list_id: ListId, key: Udf) -> bool:

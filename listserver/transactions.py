@@ -1,6 +1,8 @@
 """One request, one answer: who asks, what for, and the transactions that only read (spec §6)."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Final
 
@@ -8,17 +10,22 @@ from listserver.groups import Groups, authentic, take_fresh
 from listserver.limits import PAGE_OCTETS
 from listserver.model import House, StoredList
 from listserver.ports import Clock, Log
-from listserver.store import Store, StoreTrouble
+from listserver.store import Store, StoreTrouble, Work
 from recrypt_core import limits, messages
 from recrypt_core.documents import Privilege, RecryptionGroup
 from recrypt_core.encoding import read_b64url
-from recrypt_core.errors import Malformed, NotAuthentic, NotForThisKey, RecryptError, Refused, Why
+from recrypt_core.errors import (
+    Malformed,
+    NotAuthentic,
+    NotForThisKey,
+    RecryptError,
+    Refused,
+    TooLarge,
+    Why,
+)
 from recrypt_core.keys import Curve
 from recrypt_core.messages import Response
 from recrypt_core.signing import SignedRequest, read_request
-
-ANY: Final = "Recrypt"
-"""The transaction's name in an answer to what wasn't understood (D§5.2.1)."""
 
 _STATUS: Final = {Why.FORBIDDEN: 403, Why.UNKNOWN: 404, Why.CONFLICT: 409}
 
@@ -40,14 +47,14 @@ class Transactions:
             body: At most limits.REQUEST_OCTETS, believed in nothing.
             signed: Whether it came as `application/jose+json`.
         """
-        name = ANY
+        name = messages.ANY
         try:
-            request, message = await asyncio.to_thread(_read, body, signed)
-            name = message.transaction
+            request, opened = await asyncio.to_thread(_open, body, signed)
+            name = opened.transaction
             if request is None:
-                response = await self._plain(message)
+                response = await self._plain(opened.read())
             else:
-                response = await self._signed(request, message, self._clock.now())
+                response = await self._signed(request, opened, self._clock.now())
         except (RecryptError, StoreTrouble) as problem:
             response = refusal(problem)
         self._log.event("transaction", kind=name, status=response.status)
@@ -63,13 +70,30 @@ class Transactions:
                 raise NotAuthentic(f"{message.transaction} must be signed (application/jose+json)")
 
     async def _signed(
+        self, request: SignedRequest, opened: messages.UnreadRequest, now: datetime
+    ) -> Response:
+        try:
+            message = await asyncio.to_thread(opened.read)
+            return await self._answered(request, message, now)
+        except Malformed:
+            await self._check_signer(request, opened)
+            raise
+
+    async def _check_signer(self, request: SignedRequest, opened: messages.UnreadRequest) -> None:
+        """Refuse a stranger, whatever is asked (spec §5); but anyone may try to create a group."""
+        if opened.kind is not messages.CreateGroup and opened.group_id is not None:
+            async with self._store.begin() as work:
+                await authentic(work, request, opened.group_id)
+
+    async def _answered(
         self, request: SignedRequest, message: messages.Request, now: datetime
     ) -> Response:
         match message:
             case messages.CreateGroup():
-                return messages.ChangeResponse(head=await self._groups.create(request, now))
+                head = await self._groups.create(request, message, now)
+                return messages.ChangeResponse(head=head)
             case messages.AddMember() | messages.UpdateMember():
-                head = await self._groups.change_members(request, now)
+                head = await self._groups.change_members(request, message, now)
                 return messages.ChangeResponse(head=head)
             case messages.GetGroup():
                 return await self._get_group(request, message, now)
@@ -103,12 +127,11 @@ class Transactions:
     async def _get_group(
         self, request: SignedRequest, message: messages.GetGroup, now: datetime
     ) -> Response:
-        async with self._store.begin() as work:
-            found = await authentic(work, request, message.group_id)
-            await take_fresh(work, request, self._house.public_url, now)
-            _check_administrator(found, request)
-            page = await work.members_after(found.id, message.after, message.limit + 1)
-        state, members = found.state, page[: message.limit]
+        async with self._administered(request, message.group_id, now) as (work, found):
+            members, more = await work.members_after(
+                found.id, message.after, message.limit, octets=PAGE_OCTETS
+            )
+        state = found.state
         return messages.GetGroupResponse(
             recryption_group=RecryptionGroup(
                 group_name=state.name,
@@ -119,26 +142,37 @@ class Transactions:
                 policy=state.policy,
                 members=members,
             ),
-            next=members[-1].recrypt_udf if len(page) > message.limit else None,
+            next=members[-1].recrypt_udf if more else None,
             head=state.head,
         )
 
     async def _get_changes(
         self, request: SignedRequest, message: messages.GetChanges, now: datetime
     ) -> Response:
-        async with self._store.begin() as work:
-            found = await authentic(work, request, message.group_id)
-            await take_fresh(work, request, self._house.public_url, now)
-            _check_administrator(found, request)
+        async with self._administered(request, message.group_id, now) as (work, found):
             changes = await work.changes_after(
                 found.id, message.after, message.limit, octets=PAGE_OCTETS
             )
         return messages.GetChangesResponse(changes=changes, head=found.state.head)
 
+    @asynccontextmanager
+    async def _administered(
+        self, request: SignedRequest, group: str, now: datetime
+    ) -> AsyncIterator[tuple[Work, StoredList]]:
+        """Begin a transaction about a list for one who administers it."""
+        async with self._store.begin() as work:
+            found = await authentic(work, request, group)
+            await take_fresh(work, request, self._house.public_url, now)
+            if not found.state.may(request.signer, Privilege.ADMIN, Privilege.SUPER):
+                raise Refused(Why.FORBIDDEN, "only an ACTIVE ADMIN or SUPER may do that")
+            yield work, found
+
 
 def refusal(problem: RecryptError | StoreTrouble) -> Response:
     """Give the answer to a request that failed; it reveals nothing about members (spec §6)."""
     match problem:
+        case TooLarge():
+            return Response(status=413, status_description=f"Too large: {problem}.")
         case Malformed():
             return Response(status=400, status_description=f"Malformed: {problem}.")
         case NotAuthentic() | NotForThisKey():
@@ -149,14 +183,9 @@ def refusal(problem: RecryptError | StoreTrouble) -> Response:
             return Response(status=503, status_description="Trouble here: try again later.")
 
 
-def _read(body: bytes, signed: bool) -> tuple[SignedRequest | None, messages.Request]:
-    """Read a request and its message; for a thread of its own, as 8 MiB take a while."""
+def _open(body: bytes, signed: bool) -> tuple[SignedRequest | None, messages.UnreadRequest]:
+    """Read a request and its name; for a thread of its own, as 8 MiB take a while."""
     request = read_request(body) if signed else None
-    return request, messages.read_message(
+    return request, messages.open_message(
         body if request is None else read_b64url(request.jws.payload)
     )
-
-
-def _check_administrator(found: StoredList, request: SignedRequest) -> None:
-    if not found.state.may(request.signer, Privilege.ADMIN, Privilege.SUPER):
-        raise Refused(Why.FORBIDDEN, "only an ACTIVE ADMIN or SUPER may do that")

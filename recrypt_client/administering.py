@@ -15,7 +15,7 @@ from recrypt_core.documents import Privilege, Status, VerifiedProfile
 from recrypt_core.errors import Malformed
 from recrypt_core.keys import PrivateKey
 from recrypt_core.messages import AddMember, UpdateMember
-from recrypt_core.udf import typed_matches
+from recrypt_core.udf import Udf, typed_matches
 
 Progress: TypeAlias = Callable[[int], None]
 """Is told how many members more are done."""
@@ -57,17 +57,15 @@ def add(
     Raises:
         Trouble: if one of them was a member before, or the service doesn't take it.
     """
-    state = chains.current(desk, now=now)
-    key = group_key(desk.home, state)
-    named = {each.identifier: each for each in profiles}.values()
-    new = [each for each in named if not _is_in(state, each)]
-    skipped = tuple(_account(each) for each in named if each not in new)
-    made = (
-        entries.member(each, key, privileges=terms.privileges, status=terms.status) for each in new
-    )
-    for batch in entries.batches(_counted(made, progress)):
-        state = _change(desk, state, batch, is_new=True, now=now)
-    return Outcome(state, tuple(_account(each) for each in new), skipped)
+    named = {each.identifier: each for each in profiles}
+
+    def write(state: GroupState) -> Iterator[Made]:
+        key = group_key(desk.home, state)
+        for each in [each for each in named.values() if not _is_in(state, each)]:
+            yield entries.member(each, key, privileges=terms.privileges, status=terms.status)
+
+    state, changed = _carry_out(desk, AddMember, write, now=now, progress=progress)
+    return _outcome(state, named, changed)
 
 
 def set_status(
@@ -80,15 +78,17 @@ def set_status(
     Raises:
         Trouble: if one of them isn't a member, or the service doesn't take it.
     """
-    state = chains.current(desk, now=now)
-    named = {member.profile.identifier: member for each in who for member in [find(state, each)]}
-    wanted = [each for each in named.values() if _needs(each, state, status)]
-    skipped = tuple(each.account for each in named.values() if each not in wanted)
-    key = group_key(desk.home, state) if status is Status.ACTIVE else None
-    made = (_with_status(each, status, key) for each in wanted)
-    for batch in entries.batches(_counted(made, progress)):
-        state = _change(desk, state, batch, is_new=False, now=now)
-    return Outcome(state, tuple(each.account for each in wanted), skipped)
+    named: dict[Udf, Member] = {}
+
+    def write(state: GroupState) -> Iterator[Made]:
+        named.update({each.profile.identifier: each for each in (find(state, one) for one in who)})
+        key = group_key(desk.home, state) if status is Status.ACTIVE else None
+        for each in [state.members[udf] for udf in named]:
+            if _needs(each, state, status):
+                yield _with_status(each, status, key)
+
+    state, changed = _carry_out(desk, UpdateMember, write, now=now, progress=progress)
+    return _outcome(state, named, changed)
 
 
 def find(state: GroupState, who: str) -> Member:
@@ -126,28 +126,65 @@ def group_key(home: Home, state: GroupState) -> PrivateKey:
     return key
 
 
-def _counted(made: Iterable[Made], progress: Progress) -> Iterator[Made]:
+def _carry_out(
+    desk: Desk,
+    kind: type[AddMember | UpdateMember],
+    write: Callable[[GroupState], Iterator[Made]],
+    *,
+    now: datetime,
+    progress: Progress,
+) -> tuple[GroupState, set[Udf]]:
+    """Send what `write` makes of the group as it is; tell how it is then, and who was changed.
+
+    If another administrator's change comes first, the rest is written anew on the group as that
+    left it: entries that were made for an older state would undo what the other one did.
+    """
+    state = chains.current(desk, now=now)
+    counted, changed = set[Udf](), set[Udf]()
+    for is_last in (False, True):
+        try:
+            for batch in entries.batches(_counted(write(state), counted, progress)):
+                state = _send(desk, state, kind, batch, now=now)
+                changed |= {each.entry.recrypt_udf for each in batch}
+            break
+        except ServiceRefused as refusal:
+            if is_last or not chains.is_conflict(refusal):
+                raise
+        state = chains.current(desk, now=now)
+    return state, changed
+
+
+def _counted(made: Iterable[Made], counted: set[Udf], progress: Progress) -> Iterator[Made]:
+    """Tell of each member once, however often the entry is written."""
     for each in made:
-        progress(1)
+        if each.entry.recrypt_udf not in counted:
+            counted.add(each.entry.recrypt_udf)
+            progress(1)
         yield each
 
 
-def _change(
-    desk: Desk, state: GroupState, batch: Sequence[Made], *, is_new: bool, now: datetime
+def _send(
+    desk: Desk,
+    state: GroupState,
+    kind: type[AddMember | UpdateMember],
+    batch: Sequence[Made],
+    *,
+    now: datetime,
 ) -> GroupState:
-    """Send one change; if another administrator's came first, once more on the state of now."""
-    kind = AddMember if is_new else UpdateMember
     message = kind(
         recryption_group=state.identifier, member_entry=tuple(each.entry for each in batch)
     )
     halves = {udf: half for each in batch for udf, half in each.halves.items()}
-    try:
-        return chains.append(desk, state, message, halves=halves, now=now)
-    except ServiceRefused as refusal:
-        if not chains.is_conflict(refusal):
-            raise
-    state = chains.current(desk, now=now)
     return chains.append(desk, state, message, halves=halves, now=now)
+
+
+def _outcome(state: GroupState, named: Iterable[Udf], changed: set[Udf]) -> Outcome:
+    accounts = {udf: state.members[udf].account for udf in named}
+    return Outcome(
+        state,
+        tuple(account for udf, account in accounts.items() if udf in changed),
+        tuple(account for udf, account in accounts.items() if udf not in changed),
+    )
 
 
 def _is_in(state: GroupState, profile: VerifiedProfile) -> bool:

@@ -134,16 +134,23 @@ def _fetch(desk: Desk, *, now: datetime) -> Iterator[Jws]:
 
 def _check(desk: Desk, state: GroupState, hashes: Mapping[int, str]) -> None:
     """Hold the chain against the pin and against the head in the group key (spec §5, §8)."""
-    for head in (desk.pin.head, state.key.document.head):
+    pin = _pin(desk)
+    for head in (pin.head, state.key.document.head):
         if head.seq > 0:
-            pins.check_hash(desk.pin, head, hashes.get(head.seq))
-    pins.compare(desk.pin, state.key)
+            pins.check_hash(pin, head, hashes.get(head.seq))
+    pins.compare(pin, state.key)
 
 
 def _remember(desk: Desk, state: GroupState, *, now: datetime) -> None:
-    pin = pins.renew(desk.pin, state.key, service=desk.service.url, now=now, head=state.head)
-    if pin != desk.pin:
+    known = _pin(desk)
+    pin = pins.renew(known, state.key, service=desk.service.url, now=now, head=state.head)
+    if pin != known:
         desk.home.keep_pin(pin)
+
+
+def _pin(desk: Desk) -> Pin:
+    """Give what is known of the group now: this command may have added a change already."""
+    return desk.home.pin(desk.pin.group_name) or desk.pin
 
 
 def _cut_off(desk: Desk) -> Trouble:

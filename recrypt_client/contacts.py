@@ -1,13 +1,15 @@
-"""The authors that this home has met, and the ids of their messages that it has read (spec §7)."""
+"""What this home has met: authors, ids of their messages, and whose each half is (spec §1, §7)."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from recrypt_client import paths
+from recrypt_client.errors import Trouble
 from recrypt_client.home import Home
 from recrypt_core.authorship import Author
 from recrypt_core.documents import VerifiedProfile
 from recrypt_core.encoding import write_b64url
+from recrypt_core.envelope import Recryption
 from recrypt_core.errors import NotAuthentic
 from recrypt_core.udf import Udf
 from recrypt_core.wire import Document, Hash, UdfText
@@ -32,6 +34,12 @@ class _Message(Document, frozen=True, kw_only=True):
 
     content_id: Hash
     since: datetime
+
+
+class _Half(Document, frozen=True, kw_only=True):
+    """The group key that a half X was first seen with."""
+
+    group_key_udf: UdfText
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +98,28 @@ def is_replay(home: Home, author: Author, *, group_key: Udf, cid: bytes, now: da
         home.keep_document(name, _Message(content_id=write_b64url(cid), since=now))
         return False
     return known.content_id != write_b64url(cid)
+
+
+def check_half(home: Home, recryption: Recryption) -> None:
+    """Refuse a recryption whose X is known to belong to another group key.
+
+    No X is used for two group keys (spec §1). Who shows one under another name would pass one
+    group's mail off as another's.
+
+    Raises:
+        Trouble: if it does.
+    """
+    known = home.document(paths.half_file(recryption.member_key), _Half)
+    if known is not None and known.group_key_udf != recryption.group_key:
+        raise Trouble(
+            f"THE SERVICE SHOWS ANOTHER GROUP KEY, {recryption.group_key}, where your key "
+            f"{recryption.member_key} belongs to {known.group_key_udf}",
+            "Nothing was shown. Ask the group's administrator by another way",
+        )
+
+
+def keep_half(home: Home, recryption: Recryption) -> None:
+    """Remember the group key of an X that has opened something."""
+    name = paths.half_file(recryption.member_key)
+    if home.document(name, _Half) is None:
+        home.keep_document(name, _Half(group_key_udf=recryption.group_key))

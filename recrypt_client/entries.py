@@ -19,6 +19,7 @@ from recrypt_core.documents import (
 from recrypt_core.encoding import write_json
 from recrypt_core.keys import PrivateKey
 from recrypt_core.sealing import seal
+from recrypt_core.signature_keys import SignaturePrivateKey
 from recrypt_core.splitting import split
 from recrypt_core.udf import Udf
 from recrypt_core.wire import SealedKey, to_json
@@ -98,6 +99,18 @@ def revised(
         status=status,
         entries=() if status is Status.REVOKED else (*entry.entries, *fresh),
     )
+
+
+def administrator_keys(
+    administrator: VerifiedProfile, *parts: Iterable[PrivateKey | SignaturePrivateKey]
+) -> tuple[SealedKey, ...]:
+    """Seal a group's private keys to an administrator's devices, a JWE for each part (spec §4).
+
+    The master key is a part of its own, for SUPER alone.
+    """
+    devices = administrator.profile.encryption_keys
+    texts = (write_json({key.public.udf: key.to_secret_jwk() for key in part}) for part in parts)
+    return tuple(SealedKey(seal(text, devices)) for text in texts)
 
 
 def batches(made: Iterable[Made]) -> Iterator[list[Made]]:

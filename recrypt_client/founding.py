@@ -126,6 +126,7 @@ def _new_group(home: Home, service: Service, group: str, *, curve: Curve, now: d
         master=signed_master.signed,
         current_encryption_key=_sign_key(group, signed_master, (key, online), now=now),
         members=(first.entry,),
+        administrator_keys=entries.administrator_keys(administrator, (online, key), (master,)),
     )
     for each in (master, online, key):
         home.keep_key(each)

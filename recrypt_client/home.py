@@ -1,10 +1,12 @@
 """RECRYPT_HOME: private keys, the profile and pins; 0600, written then renamed (spec §8)."""
 
+import fcntl
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from recrypt_client import paths
 from recrypt_client.errors import Trouble, about
@@ -21,12 +23,51 @@ from recrypt_core.wire import Document, from_json, to_json
 
 T = TypeVar("T", bound=Document)
 
+LOCK_TRIES: Final = 100  # a pause between two: ten seconds in all; ours
+PAUSE_SECONDS: Final = 0.1
+
+
+def pause() -> None:
+    """Let another command get on."""
+    time.sleep(PAUSE_SECONDS)
+
 
 class Home:
     """A folder of its own: 0700, and whatever is in it 0600. It is made when first written to."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+
+    @contextmanager
+    def alone(self, wait: Callable[[], None] = pause) -> Iterator[None]:
+        """Keep other commands out, so that none overwrites what another has just remembered.
+
+        Whoever holds the home neither reads nor writes a pipe: another recrypt may be at its end.
+
+        Raises:
+            Trouble: if another one holds it for too long.
+        """
+        with self._in_words(path := self.root / paths.lock_file()):
+            if not self.root.exists():
+                self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._lock(handle, wait)
+            yield
+        finally:
+            os.close(handle)  # with it the lock goes, as it does when a process dies
+
+    def _lock(self, handle: int, wait: Callable[[], None]) -> None:
+        for _ in range(LOCK_TRIES):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                wait()
+            else:
+                return
+        raise Trouble(
+            f"{self.root}: another recrypt is at work here", "Try again when it has ended"
+        )
 
     def has_profile(self) -> bool:
         """Tell whether there is a profile."""

@@ -14,7 +14,6 @@ from email.message import Message
 from email.utils import getaddresses
 from typing import Final
 
-from recrypt_core import limits
 from recrypt_core.errors import Malformed
 
 HEADER_OCTETS: Final = 64 * 2**10  # of one entity's header; ours
@@ -25,7 +24,6 @@ PARTS: Final = 100  # leaves of one message; ours
 
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:(.*?)\r\n(?![ \t])", re.DOTALL)  # RFC 5322 §2.2
 _ID = re.compile(r"<[!-;=?-~]{1,250}>")
-_ADDRESS = re.compile(r"[!#-'*+/-9=?A-Z^-~.-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", re.ASCII)
 _FOLD = re.compile(r"\r\n(?=[ \t])")
 _ENVELOPES: Final = frozenset({"application/vnd.recrypt", "application/jose+json"})
 
@@ -97,11 +95,6 @@ class Entity:
         except (TypeError, ValueError):  # Python 3.11 on `name*` beside `name*0`
             raise Malformed(f"a {field} that is broken") from None
         return found[2] if isinstance(found, tuple) else found
-
-
-def is_address(text: str) -> bool:
-    """Tell an address, such as alice@example.org (RFC 5321 §4.1.2, without quoted strings)."""
-    return len(text) <= limits.ACCOUNT_OCTETS and bool(_ADDRESS.fullmatch(text))
 
 
 def make_field(name: str, value: str) -> Field:

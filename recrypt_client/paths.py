@@ -7,7 +7,8 @@ from pathlib import Path
 
 import platformdirs
 
-from recrypt_client.errors import Trouble
+from recrypt_client.errors import Trouble, about
+from recrypt_core.mailboxes import parse_address
 from recrypt_core.udf import Udf, read_udf
 
 _GROUP = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?@[a-z0-9.-]{1,180}[a-z0-9]", re.ASCII)
@@ -28,12 +29,23 @@ def group_name(typed: str) -> str:
     name = typed.lower()
     if not _GROUP.fullmatch(name):
         raise Trouble(f"{typed!r} is no group", "A group's name is an address: team@lists.example")
-    return name
+    with about(f"{typed!r} is no group"):
+        return str(parse_address(name))
 
 
 def profile_file() -> str:
     """Name the file of the signed profile."""
     return "profile.json"
+
+
+def lock_file() -> str:
+    """Name the file that who works in the home has locked."""
+    return "lock"
+
+
+def half_file(member_key: Udf) -> str:
+    """Name the file of what a member's half X belongs to."""
+    return f"halves/{read_udf(member_key)}.json"
 
 
 def key_file(udf: Udf) -> str:

@@ -68,7 +68,7 @@ def read_copy(octets: bytes, home: Home, *, now: datetime) -> Opened:
         Trouble: if it is none, or can't be opened with the keys here.
     """
     with about("the message"):
-        is_file = octets.lstrip(b" \t\r\n").startswith(b'{"')
+        is_file = octets.lstrip(b" \t\r\n").startswith(b"{")
         envelope = read_envelope(octets if is_file else mail.envelope_in(octets))
     content, group_key = _open(envelope, home, what="the message")
     with about("the content of the message"):
@@ -104,18 +104,19 @@ def _open(envelope: Envelope, home: Home, *, what: str) -> tuple[bytes, Udf]:
             key = home.agreement_key(recipient.kid) if recipient.kid else None
             if key is not None:
                 return open_whole(envelope, [key]), key.public.udf
-        if envelope.recryption is None:
+        recryption = envelope.recryption
+        if recryption is None:
             raise _no_way(envelope, home, what)
+        contacts.check_half(home, recryption)
         try:
-            return (
-                open_recrypted(envelope, home.device_keys()),
-                envelope.recryption.group_key,
-            )
+            content = open_recrypted(envelope, home.device_keys())
         except NotForThisKey:
             raise Trouble(
                 f"{what} was recrypted for another member, or another profile",
                 f"Is {home.root} the right home? Choose one with --home",
             ) from None
+        contacts.keep_half(home, recryption)
+        return content, recryption.group_key
 
 
 def _no_way(envelope: Envelope, home: Home, what: str) -> Trouble:

@@ -4,16 +4,18 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Final, Self, TypeAlias, TypeVar
-
-import httpx2
+from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar
 
 from recrypt_client.errors import ServiceRefused, Trouble, about
 from recrypt_core import limits
 from recrypt_core.messages import Request, Response, read_response, write_message
 
+# httpx2 is loaded when a service is called: not every command does, and it takes a while.
+if TYPE_CHECKING:
+    import httpx2
+
 R = TypeVar("R", bound=Response)
-Transport: TypeAlias = httpx2.BaseTransport
+Transport: TypeAlias = "httpx2.BaseTransport"
 
 ANSWER_OCTETS: Final = 8 * limits.REQUEST_OCTETS  # a page of changes, each at most a request
 TIMEOUT_SECONDS: Final = 60  # of one step; a service checks 1,000 entries in a few
@@ -39,7 +41,9 @@ _HINTS: Final[Mapping[int, str]] = {
 class Service:
     """A service at the address that it is configured with, which requests to it name."""
 
-    def __init__(self, url: str, transport: Transport | None = None) -> None:
+    def __init__(self, url: str, transport: "Transport | None" = None) -> None:
+        import httpx2
+
         self.url = _checked(url)
         self._client = httpx2.Client(transport=transport, timeout=TIMEOUT_SECONDS)
 
@@ -74,6 +78,8 @@ class Service:
         return self._read(self._post(body, "application/jose+json"), transaction, kind)
 
     def _post(self, body: bytes, media_type: str) -> bytes:
+        import httpx2
+
         headers = {"Content-Type": media_type}
         try:
             with self._client.stream(
@@ -86,7 +92,7 @@ class Service:
                 "Check the address and the network, then try again",
             ) from problem
 
-    def _bounded(self, answer: httpx2.Response) -> bytes:
+    def _bounded(self, answer: "httpx2.Response") -> bytes:
         octets = bytearray()
         for piece in answer.iter_bytes():
             octets += piece
@@ -100,9 +106,10 @@ class Service:
             answer = read_response(octets, transaction, kind, limit=ANSWER_OCTETS)
         if isinstance(answer, kind) and answer.status == _DONE:
             return answer
+        words = answer.status_description.rstrip(". ")
         raise ServiceRefused(
             answer.status,
-            f"{self.url} refused {transaction}: {answer.status} {answer.status_description}",
+            f"{self.url} refused {transaction}: {answer.status} {words}",
             _HINTS.get(answer.status, _ODD),
         )
 

@@ -10,10 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.text import Text
-
 from recrypt_core.encoding import JsonObject, write_json
 
 # C0 but tab and line feed, DEL, C1, marks of direction, lone surrogates.
@@ -62,6 +58,9 @@ class Terminal:
 
     def alarm(self, text: str) -> None:
         """Tell something that mustn't be missed, in one line, red on a terminal."""
+        from rich.console import Console  # loaded where it is used: it takes a while
+        from rich.text import Text
+
         Console(stderr=True, soft_wrap=True, highlight=False).print(
             Text(plain_line(text), style="bold red")
         )
@@ -73,11 +72,14 @@ class Terminal:
     @contextmanager
     def progress(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
         """Show a bar, on a terminal only, that the given function moves on."""
+        if not sys.stderr.isatty():
+            yield lambda _done: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        console = Console(stderr=True)
-        with Progress(
-            *columns, console=console, transient=True, disable=not console.is_terminal
-        ) as bar:
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(label, total=total)
             yield lambda done: bar.advance(task, done)
 

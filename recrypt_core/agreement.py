@@ -1,13 +1,12 @@
 """Agreement with two halves of a private key, and the check that they match (spec §1)."""
 
-from enum import Enum
-
 from recrypt_core.errors import Malformed
 from recrypt_core.keys import Curve, PrivateKey, PublicKey
 from recrypt_core.udf import Udf
+from recrypt_core.words import Word
 
 
-class Split(Enum):
+class Split(Word):
     """How an entry's halves make up the group's private key (spec §1)."""
 
     SUM = "sum"

@@ -3,14 +3,14 @@
 import hashlib
 import hmac
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from recrypt_core import limits
 from recrypt_core.documents import VerifiedProfile, verified_profile
-from recrypt_core.encoding import JsonObject, write_b64url
+from recrypt_core.encoding import JsonObject, read_seconds, write_b64url
 from recrypt_core.errors import Malformed, NotAuthentic
 from recrypt_core.signature_keys import SignaturePrivateKey, SignaturePublicKey
 from recrypt_core.signing import (
@@ -23,7 +23,7 @@ from recrypt_core.signing import (
     verify_document,
 )
 from recrypt_core.udf import Udf
-from recrypt_core.wire import Hash, UdfText, from_json
+from recrypt_core.wire import Hash, Seconds, UdfText, from_json
 
 AUTHOR_FIELD: Final = b"Recrypt-Signature: "
 
@@ -32,7 +32,7 @@ class _Sender(msgspec.Struct, frozen=True):
     """The payload of a `recrypt-sender`."""
 
     list: str
-    iat: int
+    iat: Seconds
     cid: Hash
 
 
@@ -42,7 +42,7 @@ class _Author(msgspec.Struct, frozen=True):
     group: UdfText
     key: UdfText
     id: str
-    iat: int
+    iat: Seconds
     sha256: Hash
     profile: Jws
 
@@ -93,7 +93,7 @@ def verify_sender(
     stated = from_json(_Sender, verify_document(read_compact(text), Kind.SENDER, key))
     if stated.list != list_name or not hmac.compare_digest(stated.cid, write_b64url(cid)):
         raise NotAuthentic("a sender's signature for another list or content")
-    age = now - _time(stated.iat)
+    age = now - read_seconds(stated.iat)
     if not -limits.REQUEST_SKEW <= age <= limits.SENDER_LIFE:
         raise NotAuthentic("a sender's signature that is too old, or from the future")
 
@@ -170,15 +170,8 @@ def verify_author(line: str, entity: bytes, *, group: Udf | None, group_key: Udf
         raise NotAuthentic("an authorship line for another group or group key")
     if not hmac.compare_digest(stated.sha256, _digest(entity)):
         raise NotAuthentic("an authorship line for another content")
-    return Author(profile, stated.id, _time(stated.iat))
+    return Author(profile, stated.id, read_seconds(stated.iat))
 
 
 def _digest(entity: bytes) -> str:
     return write_b64url(hashlib.sha256(entity).digest())
-
-
-def _time(seconds: int) -> datetime:
-    try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (OverflowError, ValueError, OSError):
-        raise Malformed("an iat that is no time") from None

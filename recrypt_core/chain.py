@@ -25,7 +25,7 @@ from recrypt_core.documents import (
     verified_profile,
 )
 from recrypt_core.encoding import read_b64url
-from recrypt_core.errors import Malformed, NotAuthentic, Refused, Why
+from recrypt_core.errors import Malformed, NotAuthentic, Refused, TooLarge, Why
 from recrypt_core.keys import PublicKey
 from recrypt_core.messages import AddMember, CreateGroup, UpdateGroup, UpdateMember
 from recrypt_core.signature_keys import SignaturePublicKey
@@ -135,10 +135,20 @@ def read_change(request: SignedRequest | Jws) -> Change:
     """Read a change of a chain, believing nothing.
 
     Raises:
+        TooLarge: if it has over 1,000 entries.
         Malformed: if it is no signed request that changes a group.
     """
     signed = read_signed(request) if isinstance(request, Jws) else request
-    message = messages.read_message(read_b64url(signed.jws.payload))
+    return change_of(signed, messages.read_message(read_b64url(signed.jws.payload)))
+
+
+def change_of(signed: SignedRequest, message: messages.Request) -> Change:
+    """Take a signed request, whose payload was read as `message`, as a change; believe nothing.
+
+    Raises:
+        TooLarge: if it has over 1,000 entries.
+        Malformed: if it is no change.
+    """
     if not isinstance(message, messages.Change):
         raise Malformed(f"{message.transaction} is not a change")
     if signed.link is None:
@@ -245,7 +255,7 @@ def _entries_of(message: CreateGroup | AddMember | UpdateMember) -> tuple[Member
 
 def _check_size(entries: tuple[MemberEntry, ...]) -> None:
     if max(len(entries), sum(len(each.entries) for each in entries)) > limits.REQUEST_ENTRIES:
-        raise Malformed(f"over {limits.REQUEST_ENTRIES} entries: send them in several changes")
+        raise TooLarge(f"over {limits.REQUEST_ENTRIES} entries: send them in several changes")
     if len({each.recrypt_udf for each in entries}) != len(entries):
         raise Malformed("two entries for one member in one change")
 

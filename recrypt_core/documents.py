@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
 from typing import Annotated, Final
 
 import msgspec
@@ -16,7 +15,17 @@ from recrypt_core.signature_keys import SignaturePrivateKey, SignaturePublicKey
 from recrypt_core.signing import Jws, Kind, sign_document, signer_of, unverified_payload
 from recrypt_core.signing import verify_document as verify
 from recrypt_core.udf import Udf
-from recrypt_core.wire import Document, Hash, SealedKey, UdfText, check_utc, from_json, to_json
+from recrypt_core.wire import (
+    Document,
+    Hash,
+    SealedKey,
+    Seconds,
+    UdfText,
+    check_utc,
+    from_json,
+    to_json,
+)
+from recrypt_core.words import Word
 
 Account = Annotated[str, msgspec.Meta(min_length=3, max_length=limits.ACCOUNT_OCTETS)]
 """An RFC 5321 address; who mails to it checks its grammar."""
@@ -24,17 +33,7 @@ Account = Annotated[str, msgspec.Meta(min_length=3, max_length=limits.ACCOUNT_OC
 _Seq = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 
 
-class _Word(Enum):
-    """A word of the drafts, which is read in any case: `Active` is ACTIVE (spec §6)."""
-
-    @classmethod
-    def _missing_(cls, value: object) -> "_Word | None":
-        if not isinstance(value, str):
-            return None
-        return next((word for word in cls if word.value == value.upper()), None)
-
-
-class Privilege(_Word):
+class Privilege(Word):
     """What a member may do (v02 §4.4.2)."""
 
     RECRYPT = "RECRYPT"
@@ -42,7 +41,7 @@ class Privilege(_Word):
     SUPER = "SUPER"
 
 
-class Status(_Word):
+class Status(Word):
     """Whether a member is served; members are never deleted (v02 §4.4.2)."""
 
     ACTIVE = "ACTIVE"
@@ -207,7 +206,7 @@ class MemberEntry(Document, frozen=True, kw_only=True):
     entries: tuple[UserDecryptionEntry, ...] = ()
 
 
-class PostRight(Enum):
+class PostRight(Word):
     """Who may post to a list."""
 
     ANYONE = "anyone"
@@ -216,21 +215,21 @@ class PostRight(Enum):
     ANNOUNCE = "announce"
 
 
-class ReplyTo(Enum):
+class ReplyTo(Word):
     """Where answers go by default."""
 
     NONE = "none"
     LIST = "list"
 
 
-class FromPolicy(Enum):
+class FromPolicy(Word):
     """Whose name a copy's From shows."""
 
     LIST = "list"
     VIA = "via"
 
 
-class History(Enum):
+class History(Word):
     """How much of the past a new member can read."""
 
     NONE = "none"
@@ -267,7 +266,7 @@ class CreateAuthorization(Document, frozen=True, kw_only=True):
     group_identifier: UdfText
     group_name: Account
     url: str = msgspec.field(name="url")
-    iat: int = msgspec.field(name="iat")
+    iat: Seconds = msgspec.field(name="iat")
 
 
 def sign_create(authorization: CreateAuthorization, key: SignaturePrivateKey) -> Jws:

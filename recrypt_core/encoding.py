@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import NoReturn, TypeAlias
 
 from recrypt_core import limits
-from recrypt_core.errors import Malformed
+from recrypt_core.errors import Malformed, TooLarge
 
 JsonValue: TypeAlias = "bool | int | str | list[JsonValue] | JsonObject | None"
 JsonObject: TypeAlias = "dict[str, JsonValue]"
@@ -45,10 +45,13 @@ def read_json(octets: bytes, *, limit: int) -> JsonObject:
     surrogates, a byte order mark, and nesting deeper than `limits.JSON_DEPTH`.
 
     Raises:
+        TooLarge: for over `limit` octets or, commas in texts counted too, `limits.JSON_VALUES`.
         Malformed: with the reason, which never quotes the text.
     """
     if len(octets) > limit:
-        raise Malformed(f"JSON of over {limit} octets")
+        raise TooLarge(f"JSON of over {limit} octets")
+    if sum(octets.count(mark) for mark in (b",", b"{", b"[")) > limits.JSON_VALUES:
+        raise TooLarge(f"JSON of over {limits.JSON_VALUES} values")
     try:
         value = json.loads(
             octets.decode("utf-8"),
@@ -71,6 +74,29 @@ def write_json(value: JsonObject) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
+def read_text(holder: JsonObject, name: str, *, what: str) -> str:
+    """Read a member that must be a text; `what` names the holder, for people.
+
+    Raises:
+        Malformed: if it is missing or something else.
+    """
+    text = holder.get(name)
+    if not isinstance(text, str):
+        raise Malformed(f"{what} without {name}")
+    return text
+
+
+def read_object(value: JsonValue, *, what: str) -> JsonObject:
+    """Read a value that must be an object; `what` names what it stands in, for people.
+
+    Raises:
+        Malformed: if it is something else.
+    """
+    if not isinstance(value, dict):
+        raise Malformed(f"{what} with something else where an object belongs")
+    return value
+
+
 def read_time(text: str) -> datetime:
     """Read an RFC 3339 time in UTC.
 
@@ -83,6 +109,18 @@ def read_time(text: str) -> datetime:
         return datetime.fromisoformat(text)
     except ValueError:
         raise Malformed("not an RFC 3339 time in UTC") from None
+
+
+def read_seconds(seconds: int) -> datetime:
+    """Read a time that is given in seconds since 1970, as `iat` is (RFC 7519 §2).
+
+    Raises:
+        Malformed: for one that no datetime holds: the bounds are the years 1 and 9999.
+    """
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        raise Malformed("a number of seconds that is no time") from None
 
 
 def write_time(moment: datetime) -> str:

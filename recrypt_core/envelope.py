@@ -4,6 +4,7 @@ What is read here is well formed, and nothing more: nobody has opened it yet.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -15,15 +16,20 @@ from recrypt_core.encoding import (
     JsonValue,
     read_b64url,
     read_json,
+    read_object,
+    read_text,
     write_b64url,
     write_json,
 )
-from recrypt_core.errors import Malformed
+from recrypt_core.errors import Malformed, Recrypted, TooLarge
 from recrypt_core.jose import ContentCipher
 from recrypt_core.keys import PublicKey
 from recrypt_core.udf import Udf, read_udf
 
 _RECIPIENT_NAMES: Final = ("alg", "kid", "epk", "apu", "apv")
+_JSON_OCTETS: Final = limits.CONTENT_OCTETS * 4 // 3 + limits.ENVELOPE_LINE_OCTETS
+_JSON = re.compile(rb"[ \t\r\n]*\{")
+_CIPHERTEXT = re.compile(rb'"ciphertext"[ \t\r\n]*:[ \t\r\n]*"')
 _WRAPPED_OVERHEAD: Final = 8  # octets that AES-KW adds (RFC 3394)
 
 
@@ -152,21 +158,26 @@ class Envelope:
 
 
 def read_envelope(octets: bytes) -> Envelope:
-    """Read an envelope in either form, `.mmx` or JSON (spec §3).
+    """Read an envelope in either form, `.mmx` or JSON, with the recryption of a copy (spec §3).
 
     Raises:
-        Malformed: for whatever spec §3 doesn't accept.
+        Malformed: for whatever spec §3 doesn't accept; TooLarge for content of over 64 MiB.
     """
-    end = octets.find(b"\n", 0, limits.ENVELOPE_LINE_OCTETS)
-    if end >= 0 and octets[:end].rstrip(b" ").endswith(b"}"):
-        head = read_json(octets[:end], limit=limits.ENVELOPE_LINE_OCTETS)
-        if "ciphertext" not in head:
-            return _from_head(head, octets[end + 1 :])
-    if len(octets) > limits.ENVELOPE_LINE_OCTETS and not octets.lstrip(b" \t\r\n").startswith(b"{"):
-        raise Malformed("neither an .mmx file nor a JWE in JSON")
-    whole = read_json(octets, limit=limits.CONTENT_OCTETS * 4 // 3 + limits.ENVELOPE_LINE_OCTETS)
-    _check_line(len(octets) - len(_text(whole, "ciphertext")))
-    return envelope_from_json(whole)
+    head, ciphertext = _parts(octets)
+    return _from_head(head, ciphertext, _recryption(head))
+
+
+def read_post_envelope(octets: bytes) -> Envelope:
+    """Read an envelope as a gateway does: a new one, that nobody has recrypted yet (spec §7).
+
+    Raises:
+        Recrypted: if its JSON has a `recryption`, whatever that is, and whatever else is wrong.
+        Malformed: for whatever spec §3 doesn't accept; TooLarge for content of over 64 MiB.
+    """
+    head, ciphertext = _parts(octets)
+    if "recryption" in head:
+        raise Recrypted("an envelope with a recryption")
+    return _from_head(head, ciphertext)
 
 
 def envelope_from_json(whole: JsonObject) -> Envelope:
@@ -175,13 +186,54 @@ def envelope_from_json(whole: JsonObject) -> Envelope:
     Raises:
         Malformed: for whatever spec §3 doesn't accept.
     """
-    head = {name: value for name, value in whole.items() if name != "ciphertext"}
-    return _from_head(head, read_b64url(_text(whole, "ciphertext")))
+    ciphertext = read_b64url(_text(whole, "ciphertext"))
+    return _from_head(whole, ciphertext, _recryption(whole))
 
 
-def _from_head(head: JsonObject, ciphertext: bytes) -> Envelope:
+def _parts(octets: bytes) -> tuple[JsonObject, bytes]:
+    """Part an envelope in either form into its JSON members and the ciphertext."""
+    end = octets.find(b"\n", 0, limits.ENVELOPE_LINE_OCTETS)
+    if end >= 0 and octets[:end].rstrip(b" ").endswith(b"}"):
+        head = read_json(octets[:end], limit=limits.ENVELOPE_LINE_OCTETS)
+        if "ciphertext" not in head:
+            return head, octets[end + 1 :]
+    if len(octets) > 2 * limits.ENVELOPE_LINE_OCTETS:
+        return _large_parts(octets)
+    whole = read_json(octets, limit=2 * limits.ENVELOPE_LINE_OCTETS)
+    text = _text(whole, "ciphertext")
+    _check_line(len(octets) - len(text))
+    return whole, read_b64url(text)
+
+
+def _large_parts(octets: bytes) -> tuple[JsonObject, bytes]:
+    """Part a JWE in JSON of over 128 KiB, parsing only what stands beside its ciphertext.
+
+    That is 64 KiB at most, so the ciphertext is the one long text, and it begins in the first
+    64 KiB. Parsed as JSON, 85 MiB of small objects would take seconds and a gibibyte.
+    """
+    if not _JSON.match(octets):
+        raise Malformed("neither an .mmx file nor a JWE in JSON")
+    if len(octets) > _JSON_OCTETS:
+        raise TooLarge("content of over 64 MiB")
+    spans = [
+        (octets.find(b'"', found.end()), found.end())
+        for found in _CIPHERTEXT.finditer(octets, 0, limits.ENVELOPE_LINE_OCTETS)
+    ]
+    end, start = max(spans, key=lambda span: span[0] - span[1], default=(0, 0))
+    _check_line(len(octets) - max(end - start, 0))
+    before, after = octets[: start - 1], octets[end + 1 :]
+    # Put in place of the text, each mark comes out as this member, or it is another member's.
+    marked = [read_json(before + mark + after, limit=len(octets)) for mark in (b"0", b"1")]
+    if [head.get("ciphertext") for head in marked] != [0, 1]:
+        raise Malformed("an envelope with over 64 KiB beside its ciphertext")
+    return marked[0], read_b64url(octets[start:end].decode("latin-1"))
+
+
+def _from_head(
+    head: JsonObject, ciphertext: bytes, recryption: Recryption | None = None
+) -> Envelope:
     if len(ciphertext) > limits.CONTENT_OCTETS + 32:  # a block of CBC padding at most
-        raise Malformed("content of over 64 MiB")
+        raise TooLarge("content of over 64 MiB")
     protected_text = _text(head, "protected")
     protected = read_json(read_b64url(protected_text), limit=limits.ENVELOPE_LINE_OCTETS)
     cipher = _cipher(protected)
@@ -201,7 +253,7 @@ def _from_head(head: JsonObject, ciphertext: bytes) -> Envelope:
         ciphertext=ciphertext,
         aad=aad,
         sender=_optional_text(head, "sender"),
-        recryption=_recryption(head),
+        recryption=recryption,
     )
 
 
@@ -217,13 +269,12 @@ def _recipients(
 ) -> tuple[Recipient, ...]:
     """Read the recipients of the general form, or the one of the flattened form."""
     shared = _object(head.get("unprotected", {}))
-    listed = head.get("recipients")
-    if listed is None:
-        listed = [
-            {name: head[name] for name in ("header", "encrypted_key") if name in head},
-        ]
-    elif "header" in head or "encrypted_key" in head:
+    flattened: JsonObject = {
+        name: head[name] for name in ("header", "encrypted_key") if name in head
+    }
+    if flattened and "recipients" in head:
         raise Malformed("an envelope of both the general and the flattened form")
+    listed = head.get("recipients", [flattened])
     if not isinstance(listed, list) or not 1 <= len(listed) <= limits.ENVELOPE_RECIPIENTS:
         raise Malformed(f"not 1 to {limits.ENVELOPE_RECIPIENTS} recipients")
     return tuple(_recipient(_object(each), shared, protected, cipher) for each in listed)
@@ -286,16 +337,11 @@ def _check_line(octets: int) -> None:
 
 
 def _object(value: JsonValue) -> JsonObject:
-    if not isinstance(value, dict):
-        raise Malformed("an envelope with something else where an object belongs")
-    return value
+    return read_object(value, what="an envelope")
 
 
 def _text(holder: JsonObject, name: str) -> str:
-    text = holder.get(name)
-    if not isinstance(text, str):
-        raise Malformed(f"an envelope without {name}")
-    return text
+    return read_text(holder, name, what="an envelope")
 
 
 def _optional_text(holder: JsonObject, name: str) -> str | None:

@@ -19,6 +19,14 @@ class Malformed(RecryptError):
     """Breaks a format. Refuse it: 400 over HTTP, 5xx over SMTP."""
 
 
+class TooLarge(Malformed):
+    """Over a limit of a format. As Malformed, but 413 over HTTP (spec §6)."""
+
+
+class Recrypted(Malformed):
+    """An envelope that holds a recryption where a new post belongs: 550 5.4.6 (spec §7)."""
+
+
 class NotAuthentic(RecryptError):
     """A signature or an integrity check failed. Refuse, and say no more."""
 

@@ -1,8 +1,12 @@
-"""The one door to jwcrypto: signatures and encryption, each with a fixed choice of algorithm.
+"""The one door to JOSE: signatures and encryption, each with a fixed choice of algorithm.
 
 jwcrypto reads loosely: padded and re-wrapped base64, duplicate members, `zip`, PBES2, a header
 outside the signature. So it is never given a token from outside: what comes in is read strictly
 by `envelope` and `signing`, and only values that those have checked arrive here.
+
+It signs and encrypts. To verify, once the header was read strictly, only EdDSA itself is left. That
+is OpenSSL's either way: asked directly, it takes a third of the time that jwcrypto needs to parse
+the token anew and then ask it.
 """
 
 from collections.abc import Sequence
@@ -13,7 +17,7 @@ from cryptography.exceptions import InvalidSignature, InvalidTag
 from jwcrypto.jwa import JWA
 from jwcrypto.jwe import JWE
 from jwcrypto.jwk import JWK
-from jwcrypto.jws import JWS, InvalidJWSSignature
+from jwcrypto.jws import JWS
 
 from recrypt_core.encoding import JsonObject, read_b64url, read_json, write_b64url, write_json
 from recrypt_core.errors import NotAuthentic
@@ -61,21 +65,18 @@ def sign(key: SignaturePrivateKey, protected: JsonObject, payload: bytes) -> tup
 
 
 def verify(key: SignaturePublicKey, protected: str, payload: str, signature: str) -> None:
-    """Check a signature over texts that were read strictly before.
+    """Check a signature over a protected header and a payload, both base64url (RFC 7515 §5.2).
+
+    The header was read strictly before: its alg is EdDSA, and it has no `crit` and no `b64`.
 
     Raises:
+        Malformed: if the signature isn't strict base64url.
         NotAuthentic: if it isn't the key's.
     """
-    if len(read_b64url(signature)) != key.curve.signature_octets:
+    octets = read_b64url(signature)
+    if len(octets) != key.curve.signature_octets:
         raise NotAuthentic("a signature of the wrong length")
-    token = JWS()
-    token.allowed_algs = [SIGNATURE_ALGORITHM]
-    text = write_json({"protected": protected, "payload": payload, "signature": signature})
-    token.deserialize(text.decode())
-    try:
-        token.verify(JWK(**key.named_jwk()), alg=SIGNATURE_ALGORITHM)
-    except InvalidJWSSignature:
-        raise NotAuthentic("a signature that isn't this key's") from None
+    key.verify(octets, f"{protected}.{payload}".encode())
 
 
 def encrypt(

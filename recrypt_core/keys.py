@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, x448, x25519
 
 from recrypt_core import fields
-from recrypt_core.encoding import JsonObject, JsonValue, read_b64url, write_b64url
+from recrypt_core.encoding import JsonObject, read_b64url, read_text, write_b64url
 from recrypt_core.errors import Malformed
 from recrypt_core.udf import Udf, key_udf
 
@@ -252,11 +252,8 @@ def _curve_of(jwk: JsonObject) -> Curve:
     raise Malformed("a key of no known curve: X25519, X448 or P-256")
 
 
-def _coordinate(jwk: Mapping[str, JsonValue], name: str) -> bytes:
-    text = jwk.get(name)
-    if not isinstance(text, str):
-        raise Malformed(f"a key without {name}")
-    return read_b64url(text)
+def _coordinate(jwk: JsonObject, name: str) -> bytes:
+    return read_b64url(read_text(jwk, name, what="a key"))
 
 
 def _library_public(curve: Curve, x: bytes, y: bytes) -> _LibraryPublic:

@@ -8,6 +8,7 @@ ENVELOPE_RECIPIENTS: Final = 64  # spec §3
 CONTENT_OCTETS: Final = 64 * 2**20  # spec §3: larger content is a stream, spec §9
 
 JSON_DEPTH: Final = 16  # a group's page nests to 12
+JSON_VALUES: Final = 200_000  # ours: 8 MiB of member entries, of whatever devices, have fewer
 REQUEST_OCTETS: Final = 8 * 2**20  # spec §5
 REQUEST_ENTRIES: Final = 1000  # spec §5
 REQUEST_SKEW: Final = timedelta(seconds=300)  # spec §5
@@ -19,6 +20,9 @@ PROFILE_DEVICES: Final = 32  # spec §4: EncryptionKeys
 PROFILE_KEYS: Final = 32  # as many online and escrow keys as devices
 PROFILE_ACCOUNTS: Final = 32  # ours
 ACCOUNT_OCTETS: Final = 254  # RFC 5321 §4.5.3.1.3, less the angle brackets
+LOCAL_PART_OCTETS: Final = 64  # RFC 5321 §4.5.3.1.1
+DOMAIN_OCTETS: Final = 255  # RFC 5321 §4.5.3.1.2
+LABEL_OCTETS: Final = 63  # RFC 1035 §2.3.4
 
 GROUP_KEY_LIFE: Final = timedelta(days=180)  # spec §4: NotAfter
 SENDER_LIFE: Final = timedelta(days=5)  # spec §7: mail waits in queues

@@ -1,12 +1,13 @@
 """Requests and responses of the service, with their members (spec §6, D§5, D§6)."""
 
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Final, TypeAlias, TypeVar
 
 import msgspec
 
 from recrypt_core import limits
 from recrypt_core.documents import Head, MemberEntry, RecryptionGroup
-from recrypt_core.encoding import read_json, write_json
+from recrypt_core.encoding import JsonObject, JsonValue, read_json, write_json
 from recrypt_core.errors import Malformed
 from recrypt_core.signing import Jws
 from recrypt_core.wire import Document, UdfText, from_json, to_json
@@ -16,6 +17,9 @@ GroupId = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.ACCOUNT_OC
 
 _Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 _DONE: Final = 201  # the drafts' figure, also for reads (spec §6)
+
+ANY: Final = "Recrypt"
+"""The transaction's name in an answer to what wasn't understood (D§5.2.1)."""
 
 
 class Hello(Document, frozen=True):
@@ -160,11 +164,43 @@ class GetChangesResponse(Response, frozen=True, kw_only=True):
 R = TypeVar("R", bound=Response)
 
 
-def read_message(octets: bytes) -> Request:
-    """Read a request by the name of its message, XRequest, or of its transaction, X (spec §6).
+@dataclass(frozen=True, slots=True)
+class UnreadRequest:
+    """A request by its name, its members not yet read: so a refusal can go under that name."""
+
+    kind: type[Request]
+    members: JsonValue = field(repr=False)
+
+    @property
+    def transaction(self) -> str:
+        """The name of its transaction."""
+        return self.kind.transaction
+
+    @property
+    def group_id(self) -> str | None:
+        """Which group it says to be about, if it does: its GroupName or its Identifier."""
+        members = self.members if isinstance(self.members, dict) else {}
+        group = members.get("GroupID", members.get("RecryptionGroup"))
+        name = group.get("GroupName") if isinstance(group, dict) else group
+        return name if isinstance(name, str) else None
+
+    def read(self) -> Request:
+        """Read its members.
+
+        Raises:
+            Malformed: if they break its format.
+        """
+        if not isinstance(self.members, dict):
+            raise Malformed(f"{self.transaction} is not an object")
+        return from_json(self.kind, self.members)
+
+
+def open_message(octets: bytes) -> UnreadRequest:
+    """Read which request it is: named by its message, XRequest, or its transaction, X (spec §6).
 
     Raises:
-        Malformed: if it is no request that is known, or breaks its format.
+        TooLarge: if it is over 8 MiB.
+        Malformed: if it is no request that is known.
     """
     wrapper = read_json(octets, limit=limits.REQUEST_OCTETS)
     if len(wrapper) != 1:
@@ -172,10 +208,18 @@ def read_message(octets: bytes) -> Request:
     ((name, members),) = wrapper.items()
     for kind in _REQUESTS:
         if name in (kind.transaction, f"{kind.transaction}Request"):
-            if not isinstance(members, dict):
-                raise Malformed(f"{name} is not an object")
-            return from_json(kind, members)
+            return UnreadRequest(kind, members)
     raise Malformed("a request of an unknown name")
+
+
+def read_message(octets: bytes) -> Request:
+    """Read a request.
+
+    Raises:
+        TooLarge: if it is over 8 MiB.
+        Malformed: if it is no request that is known, or breaks its format.
+    """
+    return open_message(octets).read()
 
 
 def write_message(request: Request) -> bytes:
@@ -191,11 +235,22 @@ def write_response(transaction: str, response: Response) -> bytes:
 def read_response(octets: bytes, transaction: str, kind: type[R], *, limit: int) -> R | Response:
     """Read a response: of the kind that was asked for, or one that only states a refusal.
 
+    A refusal may come as a RecryptResponse, from who didn't read as far as the name (D§5.2.1).
+
     Raises:
         Malformed: if it is neither.
     """
-    members = read_json(octets, limit=limit).get(f"{transaction}Response")
-    if not isinstance(members, dict):
+    answer = read_json(octets, limit=limit)
+    members = answer.get(f"{transaction}Response")
+    if isinstance(members, dict):
+        stated = from_json(Response, members)
+        return from_json(kind, members) if stated.status == _DONE else stated
+    return _refusal(answer, transaction)
+
+
+def _refusal(answer: JsonObject, transaction: str) -> Response:
+    members = answer.get(f"{ANY}Response")
+    stated = from_json(Response, members) if isinstance(members, dict) else Response()
+    if stated.status == _DONE:
         raise Malformed(f"an answer that is no {transaction}Response")
-    stated = from_json(Response, members)
-    return from_json(kind, members) if stated.status == _DONE else stated
+    return stated

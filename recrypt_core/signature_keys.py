@@ -3,11 +3,12 @@
 from enum import Enum
 from typing import Final, Never, TypeAlias
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
 
-from recrypt_core.encoding import JsonObject, read_b64url, write_b64url
-from recrypt_core.errors import Malformed
+from recrypt_core.encoding import JsonObject, read_b64url, read_text, write_b64url
+from recrypt_core.errors import Malformed, NotAuthentic
 from recrypt_core.udf import Udf, key_udf
 
 _LibraryPublic: TypeAlias = ed25519.Ed25519PublicKey | ed448.Ed448PublicKey
@@ -77,6 +78,17 @@ class SignaturePublicKey:
             "kid": self.udf,
         }
 
+    def verify(self, signature: bytes, octets: bytes) -> None:
+        """Check an EdDSA signature over `octets` (RFC 8032 §5.1.7, §5.2.7).
+
+        Raises:
+            NotAuthentic: if it isn't this key's.
+        """
+        try:
+            self._key.verify(signature, octets)
+        except InvalidSignature:
+            raise NotAuthentic("a signature that isn't this key's") from None
+
 
 class SignaturePrivateKey:
     """A private signature key: a master's or an online one."""
@@ -142,7 +154,4 @@ def _curve_of(jwk: JsonObject) -> SignatureCurve:
 
 
 def _octets(jwk: JsonObject, name: str) -> bytes:
-    text = jwk.get(name)
-    if not isinstance(text, str):
-        raise Malformed(f"a key without {name}")
-    return read_b64url(text)
+    return read_b64url(read_text(jwk, name, what="a key"))

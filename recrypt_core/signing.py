@@ -6,20 +6,27 @@ A `Jws` is unverified until `verify` has given its payload.
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import Enum
 from typing import Annotated, Final
 
 import msgspec
 
 from recrypt_core import _random, jose, limits
-from recrypt_core.encoding import JsonObject, read_b64url, read_json, write_b64url, write_json
-from recrypt_core.errors import Malformed, NotAuthentic
+from recrypt_core.encoding import (
+    JsonObject,
+    read_b64url,
+    read_json,
+    read_seconds,
+    write_b64url,
+    write_json,
+)
+from recrypt_core.errors import Malformed, NotAuthentic, TooLarge
 from recrypt_core.keys import PrivateKey
 from recrypt_core.signature_keys import SignaturePrivateKey, SignaturePublicKey
 from recrypt_core.udf import Udf, read_udf
-from recrypt_core.wire import Hash, UdfText, from_json
+from recrypt_core.wire import Hash, Seconds, UdfText, from_json
 
 _HEADER_OCTETS: Final = 4096
 _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
@@ -94,7 +101,7 @@ class _RequestHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kid: UdfText
     typ: str
     url: str
-    iat: int
+    iat: Seconds
     nonce: str
     group: UdfText | None = None
     seq: Annotated[int, msgspec.Meta(ge=1, lt=2**53)] | None = None
@@ -209,22 +216,20 @@ def read_request(body: bytes) -> SignedRequest:
     """Read a signed request of at most 8 MiB, believing nothing.
 
     Raises:
+        TooLarge: if it is over 8 MiB, or has over 1,000 halves.
         Malformed: if it breaks the format of spec §5.
     """
     members = read_json(body, limit=limits.REQUEST_OCTETS)
     halves = members.pop("halves", {})
-    if not isinstance(halves, dict) or len(halves) > limits.REQUEST_ENTRIES:
-        raise Malformed(f"halves that are not an object of at most {limits.REQUEST_ENTRIES}")
+    if not isinstance(halves, dict):
+        raise Malformed("halves that are not an object")
+    if len(halves) > limits.REQUEST_ENTRIES:
+        raise TooLarge(
+            f"over {limits.REQUEST_ENTRIES} halves: send their entries in several changes"
+        )
     request = read_signed(from_json(Jws, members))
-    return SignedRequest(
-        jws=request.jws,
-        signer=request.signer,
-        url=request.url,
-        issued=request.issued,
-        nonce=request.nonce,
-        link=request.link,
-        halves={read_udf(udf): _read_half(half) for udf, half in halves.items()},
-    )
+    read = {read_udf(udf): _read_half(half) for udf, half in halves.items()}
+    return replace(request, halves=read)
 
 
 def read_signed(jws: Jws) -> SignedRequest:
@@ -239,12 +244,14 @@ def read_signed(jws: Jws) -> SignedRequest:
     nonce = read_b64url(header.nonce)
     if len(nonce) != limits.NONCE_OCTETS:
         raise Malformed(f"a nonce that is not {limits.NONCE_OCTETS} octets long")
-    try:
-        issued = datetime.fromtimestamp(header.iat, UTC)
-    except (OverflowError, ValueError, OSError):
-        raise Malformed("an iat that is no time") from None
     return SignedRequest(
-        jws, header.kid, header.url, issued, nonce, _link(header, members), halves={}
+        jws=jws,
+        signer=header.kid,
+        url=header.url,
+        issued=read_seconds(header.iat),
+        nonce=nonce,
+        link=_link(header, members),
+        halves={},
     )
 
 

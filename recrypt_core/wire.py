@@ -5,7 +5,7 @@ from typing import Annotated, Final, TypeVar
 
 import msgspec
 
-from recrypt_core.encoding import JsonObject
+from recrypt_core.encoding import JsonObject, JsonValue, read_object, read_text, read_time
 from recrypt_core.envelope import Envelope, envelope_from_json
 from recrypt_core.errors import Malformed
 from recrypt_core.keys import PublicKey
@@ -21,6 +21,12 @@ UdfText = Annotated[Udf, msgspec.Meta(pattern=r"\AM[A-Z2-7]{4}(-[A-Z2-7]{5}){5}\
 
 Hash = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{43}\Z")]
 """A SHA-256 digest in base64url."""
+
+Seconds = Annotated[int, msgspec.Meta(ge=0, lt=2**37)]
+"""A time in seconds since 1970, as `iat` is; the bound is in the year 6325."""
+
+_NULLS: Final = frozenset({"Previous", "Next", "hash"})
+"""The members that are written as null where there is nothing (spec §4, §6)."""
 
 
 def pascal(name: str) -> str:
@@ -56,10 +62,27 @@ def from_json(kind: type[T], value: JsonObject) -> T:
     Raises:
         Malformed: naming the member that is missing or of another type.
     """
+    times = {
+        name: read_time(read_text(value, name, what="a document"))
+        for name in _members_of_time(kind)
+        if name in value
+    }
     try:
-        return msgspec.convert(value, kind, dec_hook=_read)
+        # As a builtin type, a datetime isn't made of text, of which msgspec reads more forms.
+        return msgspec.convert({**value, **times}, kind, builtin_types=(datetime,), dec_hook=_read)
     except msgspec.ValidationError as problem:
         raise Malformed(str(problem)[:_PROBLEM_LETTERS]) from None
+
+
+def _members_of_time(kind: type[object]) -> list[str]:
+    """Find the members that are times: fields whose type is datetime, without more."""
+    types = getattr(kind, "__annotations__", {})
+    names = zip(
+        getattr(kind, "__struct_fields__", ()),
+        getattr(kind, "__struct_encode_fields__", ()),
+        strict=True,
+    )
+    return [name for field, name in names if types.get(field) is datetime]
 
 
 def check_utc(moment: datetime) -> None:
@@ -69,9 +92,19 @@ def check_utc(moment: datetime) -> None:
 
 
 def to_json(document: Document) -> JsonObject:
-    """Give a document as JSON."""
-    made: JsonObject = msgspec.to_builtins(document, enc_hook=_write)
-    return made
+    """Give a document as JSON, without the members that it leaves out."""
+    return read_object(
+        _without_nulls(msgspec.to_builtins(document, enc_hook=_write)), what="a document"
+    )
+
+
+def _without_nulls(value: "JsonValue | tuple[JsonValue, ...]") -> JsonValue:
+    if isinstance(value, list | tuple):
+        return [_without_nulls(each) for each in value]
+    if isinstance(value, dict):
+        kept = ((name, part) for name, part in value.items() if part is not None or name in _NULLS)
+        return {name: _without_nulls(part) for name, part in kept}
+    return value
 
 
 def _read(kind: type[object], value: JsonObject) -> object:

@@ -6,7 +6,7 @@ from msgspec.structs import replace as replace_members
 
 from recrypt_core.documents import Head, Policy
 from recrypt_core.keys import Curve, PrivateKey
-from recrypt_core.messages import CreateGroup
+from recrypt_core.messages import CreateGroup, Response
 from tests.builders import (
     TEAM,
     Group,
@@ -19,6 +19,11 @@ from tests.builders import (
     signed_group_key,
 )
 from tests.fakes import Bench, administrator
+
+
+def said(response: Response) -> tuple[int, str]:
+    """Give an answer's Status and its words."""
+    return response.status, response.status_description
 
 
 @dataclass(frozen=True)

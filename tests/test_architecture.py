@@ -22,15 +22,16 @@ ROOT = Path(__file__).resolve().parent.parent
 # Floors of each package, lowest first. A room uses its own floor and those below.
 LAYERS = {
     "recrypt_core": (
-        "_random errors limits encoding keys signature_keys udf fields agreement splitting "
-        "envelope jose wire sealing opening labels stream documents messages signing chain "
-        "authorship",
+        "_random errors limits words encoding mailboxes keys signature_keys udf fields agreement "
+        "splitting envelope jose wire sealing opening labels stream documents messages signing "
+        "chain authorship",
     ),
     "listserver": (
         "model ports store limits config addresses outcomes replies",
         "tokens admission posts headers threads copies bounces vault",
         "posting delivering joining groups transactions recrypting notices audit",
-        "edges.gateway edges.courier edges.relay edges.service edges.sqlite edges.sqlite_* "
+        "edges.gateway edges.sessions edges.connections edges.content edges.door edges.courier "
+        "edges.relay edges.service edges.sqlite edges.sqlite_* "
         "edges.postgres edges.clock edges.logs",
         "app",
         "cli",
@@ -81,7 +82,7 @@ NEVER = {
 
 # Every import from outside has its rooms, so that it can be replaced.
 DEPENDENCIES = {
-    "aiosmtpd": "listserver.edges.gateway",
+    "aiosmtpd": "listserver.edges.connections listserver.edges.sessions",
     "aiosmtplib": "listserver.edges.courier",
     "click": "listserver.cli recrypt_client.cli recrypt_client.commands.*",
     "cryptography": (

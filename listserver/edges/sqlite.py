@@ -12,12 +12,12 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Final, TypeVar
 
 from sqlite_utils import Database
 
-from listserver.edges.sqlite_groups import GroupTables
+from listserver.edges.sqlite_groups import GroupTables, Lists
 from listserver.edges.sqlite_posts import PostTables
 from listserver.edges.sqlite_rows import Value
 from listserver.store import StoreTrouble, Work
@@ -35,6 +35,10 @@ _SETTINGS: Final = (
     "PRAGMA secure_delete = ON",  # an ended r is overwritten, spec §4
 )
 
+# A server may run beside a command, and should be the only one that empties the write-ahead log:
+# SQLite before 3.51.3 can lose a commit where two connections do that and write at one instant.
+_NO_CHECKPOINT: Final = "PRAGMA wal_autocheckpoint = 0"
+
 
 class SqliteTables(GroupTables, PostTables):
     """The tables of one transaction."""
@@ -50,6 +54,7 @@ class SqliteStore:
         self._rows = _ThreadRows(database, thread)
         self._thread = thread
         self._vault = vault
+        self._lists: Lists = {}
         self._turn = asyncio.Lock()
 
     @asynccontextmanager
@@ -58,7 +63,7 @@ class SqliteStore:
         async with self._turn:
             # Jobs run in order on one thread: whatever a cancelled task left there, BEGIN too,
             # is done before the ROLLBACK.
-            tables = SqliteTables(self._rows, self._vault)
+            tables = SqliteTables(self._rows, self._vault, self._lists)
             try:
                 await self._rows.run("BEGIN IMMEDIATE")
                 yield tables
@@ -89,17 +94,19 @@ async def open_store(file: PurePath, vault: Vault, *, alone: bool = False) -> Sq
     Args:
         file: The database.
         vault: What its rows are sealed with.
-        alone: Refuse if another server has it, as two would deliver everything twice.
+        alone: For a server: refuse if another one has it, as two would deliver everything twice,
+            and if it isn't there, as a server without lists would refuse all mail for good.
 
     Raises:
         NotAuthentic: if it was made with another vault key.
         OSError: if the file can't be opened, isn't a store, or is another server's.
     """
     lock = _locked(file) if alone else None
+    settings = _SETTINGS if alone else (*_SETTINGS, _NO_CHECKPOINT)
     thread = ThreadPoolExecutor(1, thread_name_prefix="store")
     loop = asyncio.get_running_loop()
     try:
-        database = await loop.run_in_executor(thread, _opened, file, vault)
+        database = await loop.run_in_executor(thread, _opened, file, vault, settings)
     except BaseException:
         thread.shutdown()
         if lock is not None:
@@ -109,7 +116,9 @@ async def open_store(file: PurePath, vault: Vault, *, alone: bool = False) -> Sq
 
 
 def _locked(file: PurePath) -> int:
-    """Lock the store for one server; the lock ends with the process."""
+    """Lock a store that is there for one server; the lock ends with the process."""
+    if not Path(file).is_file() or not Path(file).stat().st_size:
+        raise OSError(f"there is no store {file}: restore it, or make one with `listserver init`")
     handle = os.open(f"{file}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -119,27 +128,28 @@ def _locked(file: PurePath) -> int:
     return handle
 
 
-def _opened(file: PurePath, vault: Vault) -> Database:
+def _opened(file: PurePath, vault: Vault, settings: tuple[str, ...]) -> Database:
+    try:
+        # For its owner alone; SQLite gives what stands beside it (-wal, -shm) the same mode.
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as problem:
+        raise OSError(f"the store {file} can't be opened: {problem.strerror}") from problem
     try:
         connection = sqlite3.connect(
             str(file), timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         database = Database(connection)
         try:
-            _prepare(database, vault, file)
+            for setting in settings:
+                database.execute(setting)
+            _upgrade(database)
+            _check_vault(database, vault, file)
         except BaseException:
             database.close()
             raise
     except sqlite3.Error as problem:
         raise OSError(f"the store {file} can't be opened: {problem}") from problem
     return database
-
-
-def _prepare(database: Database, vault: Vault, file: PurePath) -> None:
-    for setting in _SETTINGS:
-        database.execute(setting)
-    _upgrade(database)
-    _check_vault(database, vault, file)
 
 
 def _upgrade(database: Database) -> None:
@@ -190,9 +200,9 @@ class _ThreadRows:
         """Run one INSERT; the id of the row."""
         return await self._there(lambda: self._database.execute(sql, values).lastrowid or 0)
 
-    async def many(self, sql: str, rows: Iterable[tuple[Value, ...]]) -> None:
-        """Run one statement for each row."""
-        await self._there(lambda: self._database.conn.executemany(sql, rows))
+    async def many(self, sql: str, rows: Iterable[tuple[Value, ...]]) -> int:
+        """Run one statement for each row; the number of rows that it changed in all."""
+        return await self._there(lambda: self._database.conn.executemany(sql, rows).rowcount)
 
     async def all(self, sql: str, values: tuple[Value, ...] = ()) -> list[tuple[Value, ...]]:
         """Run one query."""

@@ -17,8 +17,8 @@ class Rows(Protocol):
         """Run one INSERT; the id of the row."""
         ...
 
-    async def many(self, sql: str, rows: Iterable[tuple[Value, ...]]) -> None:
-        """Run one statement for each row."""
+    async def many(self, sql: str, rows: Iterable[tuple[Value, ...]]) -> int:
+        """Run one statement for each row; the number of rows that it changed in all."""
         ...
 
     async def all(self, sql: str, values: tuple[Value, ...] = ()) -> list[tuple[Value, ...]]:

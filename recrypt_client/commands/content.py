@@ -37,7 +37,8 @@ def encrypt(
     """Encrypt FILE to groups, each with --to; - is standard input."""
     using = tools(context)
     content = read_input(file)
-    keys = [_key(using, group, service) for group in dict.fromkeys(groups)]
+    with using.alone():
+        keys = [_key(using, group, service) for group in dict.fromkeys(groups)]
     write_output(out, writing.encrypt(content, keys), using.terminal, mode=PUBLIC_MODE)
 
 
@@ -49,7 +50,9 @@ def decrypt(context: click.Context, file: str, out: str | None) -> None:
     """Decrypt FILE.mmx, such as an attachment that a list has sent to you; - is standard input."""
     using = tools(context)
     name = "standard input" if file == "-" else file
-    content = reading.decrypt(read_input(file), using.home, what=name)
+    octets = read_input(file)
+    with using.alone():
+        content = reading.decrypt(octets, using.home, what=name)
     write_output(out, content, using.terminal, mode=SECRET_MODE)
 
 
@@ -64,8 +67,9 @@ def seal(context: click.Context, group: str, author: str | None, service: str | 
     """Make a post of the MIME message on standard input: encrypted, and signed by your profile."""
     using = tools(context)
     message = read_input("-")
-    known = _key(using, group, service)
-    sealed = writing.seal_message(message, using.home, known, author=author, now=using.now())
+    with using.alone():
+        known = _key(using, group, service)
+        sealed = writing.seal_message(message, using.home, known, author=author, now=using.now())
     if sealed.stranger is not None:
         using.terminal.note(
             f"Readers will be told that {sealed.stranger} is not in the profile that signed this: "
@@ -84,7 +88,9 @@ def read(context: click.Context, file: str, text: bool) -> None:
     Exits 1 after showing it if its signature is bad, or its author not who it was.
     """
     using = tools(context)
-    opened = reading.read_copy(read_input(file), using.home, now=using.now())
+    octets = read_input(file)
+    with using.alone():
+        opened = reading.read_copy(octets, using.home, now=using.now())
     is_good = _tell_author(using, opened.authorship)
     if using.terminal.is_json:
         using.terminal.answer(_stated(opened))

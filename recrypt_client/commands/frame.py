@@ -1,7 +1,8 @@
 """What all commands share: their common options, what they reach, files that a person names."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import click
 
-from recrypt_client import clock, discovery, paths
+from recrypt_client import clock, discovery, home, paths
 from recrypt_client.chains import Desk, open_desk
 from recrypt_client.discovery import Lookup
 from recrypt_client.errors import Trouble
@@ -27,8 +28,9 @@ class Outside:
     """What commands reach beyond their arguments; tests bring their own."""
 
     now: Callable[[], datetime] = clock.now
-    transport: Transport | None = None
+    transport: "Transport | None" = None
     look_up: Lookup = discovery.look_up
+    pause: Callable[[], None] = home.pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,10 @@ class Tools:
     def now(self) -> datetime:
         """Give the time."""
         return self.outside.now()
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep other commands out of the home."""
+        return self.home.alone(self.outside.pause)
 
     def service(self, url: str) -> Service:
         """Call a service."""
@@ -66,10 +72,12 @@ class Tools:
             )
         return pin
 
-    def desk(self, group: str) -> Desk:
+    @contextmanager
+    def desk(self, group: str) -> Iterator[Desk]:
         """Sit down to administer a group."""
         pin = self.pin(group)
-        return open_desk(self.home, self.service(pin.service), pin)
+        with self.service(pin.service) as service:
+            yield open_desk(self.home, service, pin)
 
 
 class Command(click.Command):

@@ -31,7 +31,7 @@ def create(context: click.Context, group: str, service: str | None, algorithm: s
     If it fails half-way, give the same command again: the group keeps its keys.
     """
     using = tools(context)
-    with using.service_of(group, service) as called:
+    with using.alone(), using.service_of(group, service) as called:
         pin = founding.create_group(
             using.home, called, group, curve=Curve(algorithm), now=using.now()
         )
@@ -67,7 +67,7 @@ def key(
 ) -> None:
     """Fetch the key of GROUP, verify it, and remember the group by its fingerprint."""
     using = tools(context)
-    with using.service_of(group, service) as called:
+    with using.alone(), using.service_of(group, service) as called:
         known = writing.fetch_key(
             using.home, called, group, fingerprint=fingerprint, now=using.now()
         )
@@ -104,10 +104,9 @@ def key(
 def history(context: click.Context, group: str) -> None:
     """Show the changes of GROUP from its beginning, every one verified."""
     using = tools(context)
-    desk = using.desk(group)
     changes: list[JsonValue] = []
     rows = []
-    with desk.service:
+    with using.alone(), using.desk(group) as desk:
         for state, change in chains.walk(desk, now=using.now()):
             rows.append(_row(state, change))
             changes.append(_stated(state, change))

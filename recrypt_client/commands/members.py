@@ -44,8 +44,8 @@ def add(
     using = tools(context)
     people = [_read_profile(using, name) for name in profiles]
     chosen = tuple(Privilege(each) for each in dict.fromkeys(privileges)) or (Privilege.RECRYPT,)
-    desk = using.desk(group)
-    with desk.service, using.terminal.progress("Adding", len(people)) as progress:
+    adding = using.terminal.progress("Adding", len(people))
+    with using.alone(), using.desk(group) as desk, adding as progress:
         outcome = administering.add(
             desk, people, Terms(chosen, Status(status)), now=using.now(), progress=progress
         )
@@ -85,8 +85,7 @@ def resume(context: click.Context, group: str, who: Sequence[str]) -> None:
 def members(context: click.Context, group: str) -> None:
     """Show who is or was a member of GROUP, as its verified history says."""
     using = tools(context)
-    desk = using.desk(group)
-    with desk.service:
+    with using.alone(), using.desk(group) as desk:
         state = chains.current(desk, now=using.now())
     found = sorted(state.members.values(), key=lambda each: each.account)
     value: JsonObject = {
@@ -116,8 +115,8 @@ def members(context: click.Context, group: str) -> None:
 
 
 def _set_status(using: Tools, group: str, who: Sequence[str], status: Status) -> None:
-    desk = using.desk(group)
-    with desk.service, using.terminal.progress("Changing", len(who)) as progress:
+    changing = using.terminal.progress("Changing", len(who))
+    with using.alone(), using.desk(group) as desk, changing as progress:
         outcome = administering.set_status(desk, who, status, now=using.now(), progress=progress)
     _tell(using, outcome, f"now {status.value} in")
 

@@ -4,9 +4,10 @@ import click
 
 from recrypt_client import founding
 from recrypt_client.commands.frame import Group, tools, write_output
-from recrypt_client.mail import is_address
 from recrypt_core.encoding import write_json
+from recrypt_core.errors import Malformed
 from recrypt_core.keys import Curve
+from recrypt_core.mailboxes import parse_address
 
 PUBLIC_MODE = 0o666  # less what umask takes: anyone may read what is public
 
@@ -28,12 +29,15 @@ def profile() -> None:
 @click.pass_context
 def create(context: click.Context, address: str, algorithm: str) -> None:
     """Make a profile for ADDRESS, with new keys; nothing is overwritten."""
-    if not is_address(address):
-        raise click.BadParameter("an address is name@domain", param_hint="ADDRESS")
+    try:
+        account = str(parse_address(address))
+    except Malformed as problem:
+        raise click.BadParameter(str(problem), param_hint="ADDRESS") from problem
     using = tools(context)
-    made = founding.create_profile(using.home, address, Curve(algorithm), now=using.now())
+    with using.alone():
+        made = founding.create_profile(using.home, account, Curve(algorithm), now=using.now())
     using.terminal.answer(
-        {"Identifier": made.identifier, "AccountName": address, "Home": str(using.home.root)},
+        {"Identifier": made.identifier, "AccountName": account, "Home": str(using.home.root)},
         made.identifier,
     )
 

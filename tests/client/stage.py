@@ -1,7 +1,9 @@
 """A stage for the `recrypt` command: people with homes of their own, one service, one clock."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 
 from click.testing import CliRunner, Result
@@ -26,17 +28,18 @@ class Stage:
     service: HonestService = field(default_factory=lambda: HonestService(URL))
     now: datetime = datetime(2026, 11, 22, 12, tzinfo=UTC)
     announced: str | None = None
+    pause: Callable[[], None] = lambda: None
 
-    def run(self, who: str, *arguments: str, stdin: bytes = b"") -> Result:
+    def run(self, who: str, *arguments: str, stdin: bytes | BytesIO = b"") -> Result:
         """Run a command in somebody's home."""
         return self.run_against(self.service.transport, who, *arguments, stdin=stdin)
 
     def run_against(
-        self, transport: Transport, who: str, *arguments: str, stdin: bytes = b""
+        self, transport: Transport, who: str, *arguments: str, stdin: bytes | BytesIO = b""
     ) -> Result:
         """Run a command in somebody's home, with another service than the honest one."""
         self.now += timedelta(seconds=1)
-        outside = Outside(lambda: self.now, transport, lambda _domain: self.announced)
+        outside = Outside(lambda: self.now, transport, lambda _domain: self.announced, self.pause)
         return CliRunner().invoke(
             main, [*arguments, "--home", str(self.home(who))], input=stdin, obj=outside
         )

@@ -5,7 +5,11 @@ from datetime import timedelta
 
 import pytest
 
+from recrypt_core.errors import NotForThisKey
+from recrypt_core.keys import PrivateKey
 from recrypt_core.messages import GetKeyResponse, Response
+from recrypt_core.opening import open_whole
+from recrypt_core.signature_keys import SignaturePrivateKey
 from recrypt_core.signing import read_request
 from tests.builders import new_group
 from tests.client.honest_service import HonestService
@@ -29,6 +33,24 @@ def test_the_answer_for_programs_names_the_group(stage: Stage) -> None:
     assert answer["Identifier"] == stage.service.state.identifier
     assert answer["Service"] == URL
     assert answer["Head"] == {"seq": 1, "hash": stage.service.changes[0].hash}
+
+
+def test_the_groups_private_keys_are_kept_in_it_for_its_administrator(stage: Stage) -> None:
+    stage.team("bob")
+    home, state = stage.keys("alice"), stage.service.state
+    assert state is not None
+    opened = [
+        json.loads(open_whole(each.envelope, home.device_keys()))
+        for each in state.administrator_keys
+    ]
+    (online,) = state.master.profile.online_signature_keys
+    assert [set(each) for each in opened] == [{online.udf, state.key.udf}, {state.identifier}]
+    for udf, jwk in {**opened[0], **opened[1]}.items():
+        kind = PrivateKey if udf == state.key.udf else SignaturePrivateKey
+        assert kind.from_secret_jwk(jwk).public.udf == udf
+    for sealed in state.administrator_keys:
+        with pytest.raises(NotForThisKey):
+            open_whole(sealed.envelope, stage.keys("bob").device_keys())
 
 
 def test_a_group_needs_a_profile_first(stage: Stage) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,11 @@ def test_a_profile_is_not_overwritten(stage: Stage) -> None:
     assert (stage.home("alice") / "profile.json").read_bytes() == before
 
 
+def test_a_profiles_address_has_its_domain_in_lower_case(stage: Stage) -> None:
+    stage.does("alice", "profile", "create", "Alice@Example.ORG")
+    assert stage.keys("alice").profile().profile.accounts == ("Alice@example.org",)
+
+
 def test_a_new_file_never_replaces_one(tmp_path: Path) -> None:
     file = tmp_path / "file"
     replace_file(file, b"first", mode=0o600)
@@ -83,6 +90,14 @@ def test_a_broken_file_in_the_home_is_told_in_one_line(stage: Stage, octets: byt
 
 def test_a_home_without_a_profile_says_how_to_make_one(stage: Stage) -> None:
     assert "recrypt profile create" in stage.fails("nobody", "profile", "show")
+
+
+def test_starting_loads_nothing_for_the_network_that_a_command_may_not_need() -> None:
+    program = "import sys, recrypt_client.cli; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    loaded = {each.split(b".")[0] for each in run.stdout.split()}
+    assert b"recrypt_client" in loaded
+    assert not loaded & {b"dns", b"httpx2", b"rich"}
 
 
 def test_the_home_is_chosen_by_option_then_environment(

@@ -5,6 +5,9 @@ from collections.abc import Callable, Sequence
 import httpx2
 import pytest
 
+from recrypt_client import chains
+from recrypt_client.errors import Trouble
+from recrypt_client.service import Service
 from recrypt_core import chain
 from recrypt_core.documents import Head, Privilege
 from recrypt_core.messages import (
@@ -157,6 +160,8 @@ ANSWERS = [
     b'{"GetKeyResponse":[]}',
     b'{"GetKeyResponse":{"Status":"201"}}',
     b'{"GetKeyResponse":{"Status":201}}',
+    b'{"RecryptResponse":{"Status":201}}',
+    b'{"RecryptResponse":[]}',
     b'{"HelloResponse":{"Status":201}}',
     b'{"GetKeyResponse":{"Status":500,"StatusDescription":"a\\nb\\u001b[2J"}}',
     b"\xff" * 100,
@@ -171,6 +176,28 @@ def test_an_answer_that_is_none_is_told_in_one_line(stage: Stage, octets: bytes)
     assert result.stderr.count("\n") == 1
     assert "\x1b" not in result.stderr
     assert URL in result.stderr
+
+
+def test_the_words_of_a_refusal_that_names_no_transaction_are_shown(stage: Stage) -> None:
+    stated = b'{"RecryptResponse":{"Status":503,"StatusDescription":"Too many at once."}}'
+    answers = httpx2.MockTransport(lambda _request: httpx2.Response(503, content=stated))
+    result = stage.run_against(answers, "bob", "key", TEAM)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"recrypt: {URL} refused GetKey: 503 Too many at once. Try again later.\n"
+    )
+
+
+def test_a_history_that_goes_back_in_the_middle_of_a_command_is_noticed(stage: Stage) -> None:
+    stage.team()
+    file = str(stage.person("bob"))
+    home, pin = stage.keys("alice"), stage.keys("alice").pin(TEAM)
+    assert pin is not None
+    desk = chains.open_desk(home, Service(URL, stage.service.transport), pin)
+    stage.does("alice", "add", TEAM, file)
+    shows(stage, stage.service.changes[:1])
+    with pytest.raises(Trouble, match="SHOWS ANOTHER HISTORY"):
+        chains.current(desk, now=stage.now)
 
 
 def test_an_answer_without_end_is_cut_off(stage: Stage) -> None:

@@ -1,20 +1,23 @@
 """`recrypt add`, `delete`, `suspend`, `resume`, `members`: who is in a group."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from recrypt_client import contacts, entries, terminal
+from recrypt_client import chains, contacts, entries, terminal
 from recrypt_client.entries import Made
+from recrypt_client.service import Service
 from recrypt_core import limits
 from recrypt_core.chain import Member
-from recrypt_core.documents import Privilege, Status
+from recrypt_core.documents import MemberEntry, Privilege, Status
 from recrypt_core.encoding import write_json
 from recrypt_core.errors import NotForThisKey
+from recrypt_core.messages import AddMember
 from recrypt_core.opening import open_whole
-from tests.builders import new_group, new_person
-from tests.client.stage import TEAM, Stage
+from tests.builders import new_group, new_membership, new_person
+from tests.client.stage import TEAM, URL, Stage
 
 
 def statuses(stage: Stage) -> dict[str, str]:
@@ -26,6 +29,16 @@ def member(stage: Stage, name: str) -> Member:
     assert stage.service.state is not None
     members = stage.service.state.members.values()
     return next(each for each in members if each.account == f"{name}@example.org")
+
+
+def first(stage: Stage, *arguments: str) -> None:
+    """Let Alice's other machine come first with a change, before the service sees the next one."""
+
+    def change() -> None:
+        shutil.copytree(stage.home("alice"), stage.home("other"))
+        stage.does("other", *arguments)
+
+    stage.service.before = change
 
 
 def test_members_are_added_with_a_fresh_split_each(stage: Stage) -> None:
@@ -88,16 +101,65 @@ def test_after_a_lost_answer_the_next_add_sees_what_was_taken(stage: Stage) -> N
 def test_a_change_that_came_too_late_is_made_once_more(stage: Stage) -> None:
     stage.team("bob")
     file = str(stage.person("carol"))
-    stage.service.before = lambda: (
-        stage.does("alice", "suspend", TEAM, "bob@example.org"),
-        None,
-    )[1]
+    first(stage, "suspend", TEAM, "bob@example.org")
     stage.does("alice", "add", TEAM, file)
     assert statuses(stage) == {
         "alice@example.org": "ACTIVE",
         "bob@example.org": "SUSPENDED",
         "carol@example.org": "ACTIVE",
     }
+
+
+def test_a_change_that_came_too_late_does_not_undo_the_other_one(stage: Stage) -> None:
+    stage.team("bob")
+    first(stage, "delete", TEAM, "bob@example.org")
+    stage.does("alice", "suspend", TEAM, "bob@example.org")
+    assert member(stage, "bob").entry.status is Status.SUSPENDED
+    assert member(stage, "bob").entry.entries == ()  # the other one's deletion took them
+
+
+def test_who_was_added_by_another_in_the_meantime_is_passed_over(stage: Stage) -> None:
+    stage.team()
+    files = [str(stage.person(name)) for name in ("bob", "carol")]
+    first(stage, "add", TEAM, files[0])
+    answer = json.loads(stage.does("alice", "add", TEAM, *files, "--json"))
+    assert (answer["Changed"], answer["Skipped"]) == (["carol@example.org"], ["bob@example.org"])
+    assert [len(each.entry.entries) for each in (member(stage, "bob"), member(stage, "carol"))] == [
+        1,
+        1,
+    ]
+
+
+def test_what_another_did_in_the_meantime_is_not_done_again(stage: Stage) -> None:
+    stage.team("bob")
+    first(stage, "suspend", TEAM, "bob@example.org")
+    answer = json.loads(stage.does("alice", "suspend", TEAM, "bob@example.org", "--json"))
+    assert (answer["Changed"], answer["Skipped"]) == ([], ["bob@example.org"])
+    assert len(stage.service.changes) == 3
+
+
+def test_a_member_whose_account_name_another_left_out_goes_by_the_profiles_first(
+    stage: Stage,
+) -> None:
+    stage.team()
+    state, home = stage.service.state, stage.keys("alice")
+    assert state is not None
+    key = home.agreement_key(state.key.udf)
+    assert key is not None
+    bob = new_person("bob@example.org")
+    made = new_membership(bob, key)
+    entry = MemberEntry(recrypt_udf=bob.udf, profile=bob.signed, entries=made.entry.entries)
+    assert entry.account_name is None
+    message = AddMember(recryption_group=state.identifier, member_entry=(entry,))
+    pin = home.pin(TEAM)
+    assert pin is not None
+    desk = chains.open_desk(home, Service(URL, stage.service.transport), pin)
+    chains.append(desk, state, message, halves=made.halves, now=stage.now)
+    assert statuses(stage)["bob@example.org"] == "ACTIVE"
+    for command in ("suspend", "resume", "delete", "resume"):
+        told = stage.does("alice", command, TEAM, "bob@example.org").decode()
+        assert told.startswith("bob@example.org now ")
+    assert "bob@example.org ACTIVE" in stage.does("alice", "history", TEAM).decode()
 
 
 def test_who_is_deleted_has_no_entries_and_comes_back_with_new_ones(stage: Stage) -> None:

@@ -207,6 +207,14 @@ def test_copies_with_lf_lines_and_copies_alone_are_read(stage: Stage) -> None:
         assert stage.does("bob", "read", stdin=copy) == MESSAGE
 
 
+def test_a_jwe_is_a_file_however_its_json_is_laid_out(stage: Stage) -> None:
+    stage.team("bob")
+    envelope = read_envelope(mmx(stage))
+    for space in ("", " ", "\n", "\t", "\r\n"):
+        jwe = json.dumps(envelope.json()).replace("{", "{" + space, 1).encode()
+        assert stage.does("alice", "read", stdin=b" \n" + jwe) == MESSAGE
+
+
 def test_an_attachment_that_was_saved_is_decrypted(stage: Stage) -> None:
     stage.team("bob")
     saved, plain = stage.folder / "message.mmx", stage.folder / "message.eml"

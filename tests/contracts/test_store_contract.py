@@ -56,10 +56,14 @@ async def listed(
     first = new_membership(alice, group.key, privileges=EVERY_POWER)
     history = new_history(group, first, *memberships, authorised=alice)
     list_id = await work.create_list(history.state, history.changes[0], b"s" * 32)
-    for each in (first, *memberships):
-        member = history.state.members[each.entry.recrypt_udf]
-        rows = [EntryRow(half_of(each), 900)] if each.entry.entries else []
-        await work.put_member(list_id, member, rows)
+    members = [
+        (
+            history.state.members[each.entry.recrypt_udf],
+            [EntryRow(half_of(each), 900)] if each.entry.entries else [],
+        )
+        for each in (first, *memberships)
+    ]
+    await work.put_members(list_id, members)
     found = await work.find_list(group.name)
     assert found is not None
     return found, history
@@ -120,22 +124,40 @@ async def test_a_list_is_found_by_name_in_any_case_and_by_identifier(
 
 
 @pytest.mark.asyncio
-async def test_a_state_comes_with_the_named_the_signer_and_all_with_powers(
+async def test_a_state_comes_with_the_signer_and_all_with_powers(
     work: Work, group: Group, alice: Person
 ) -> None:
     people = [new_person(f"m{at}@example.org") for at in range(4)]
     idle = new_membership(people[3], privileges=(Privilege.ADMIN,), status=Status.SUSPENDED)
     others = [new_membership(each, group.key) for each in people[:3]]
     stored, history = await listed(work, *others, idle, group=group, alice=alice)
-    signer, named = people[0].online.public.udf, people[1].udf
-    found = await work.with_members(stored, named=[named, Udf("nobody")], signer=signer)
-    assert set(found.state.members) == {alice.udf, people[0].udf, people[1].udf, people[3].udf}
+    signer = people[0].online.public.udf
+    found = await work.with_signer(stored, signer)
+    assert set(found.state.members) == {alice.udf, people[0].udf, people[3].udf}
     for udf, member in found.state.members.items():
         assert member == history.state.members[udf]
-    bare = await work.with_members(stored, named=[], signer=Udf("nobody"))
+    bare = await work.with_signer(stored, Udf("nobody"))
     assert set(bare.state.members) == {alice.udf, people[3].udf}
     assert await work.signing_member(stored, signer) == history.state.members[people[0].udf]
     assert await work.signing_member(stored, people[0].devices[0].public.udf) is None
+
+
+@pytest.mark.asyncio
+async def test_members_are_read_by_name_each_with_its_own_halves(
+    work: Work, group: Group, alice: Person
+) -> None:
+    people = [new_person(f"m{at}@example.org") for at in range(3)]
+    made = [new_membership(each, group.key) for each in people[:2]]
+    without = new_membership(people[2])
+    stored, history = await listed(work, *made, without, group=group, alice=alice)
+    found = await work.named(stored.id, [*(each.udf for each in people), Udf("nobody")])
+    held = {
+        member.profile.identifier: [half.member_key for half in halves] for member, halves in found
+    }
+    assert len(found) == len(held) == 3
+    assert all(member == history.state.members[member.profile.identifier] for member, _ in found)
+    for person, each in zip(people, (*made, without), strict=True):
+        assert held[person.udf] == list(each.halves)
 
 
 @pytest.mark.asyncio
@@ -153,7 +175,7 @@ async def test_a_change_is_written_only_upon_the_head_that_was_read(
     assert await work.append_change(found, replace(second, head=Head(3, change.hash)), change)
     for after, limit, octets, count in ((0, 9, 10**6, 3), (1, 9, 10**6, 2), (3, 9, 10**6, 0),
                                         (0, 2, 10**6, 2), (0, 9, 1, 1)):  # fmt: skip
-        page = await work.changes_after(stored.id, after, limit, octets)
+        page = await work.changes_after(stored.id, after, limit, octets=octets)
         assert page == (change,) * count
 
 
@@ -161,17 +183,19 @@ async def test_a_change_is_written_only_upon_the_head_that_was_read(
 async def test_an_entry_that_a_member_no_longer_has_is_gone_and_its_x_stays_known(
     work: Work, group: Group, alice: Person
 ) -> None:
-    stored, history = await listed(work, group=group, alice=alice)
-    (row,) = await work.entries_of(stored.id, alice.udf)
-    found = row.half
+    stored, _ = await listed(work, group=group, alice=alice)
+    ((member, (found,)),) = await work.named(stored.id, [alice.udf])
     assert (found.address, found.group_key) == (alice.address, group.key.public.udf)
-    assert await work.take_half(found.member_key)
-    assert not await work.take_half(found.member_key)
+    other = Udf("another X")
+    assert await work.take_halves([])
+    assert await work.take_halves([found.member_key])
+    assert not await work.take_halves([other, found.member_key])
+    assert not await work.take_halves([Udf("twice"), Udf("twice")])
     assert await work.has_entries(stored.id, group.key.public.udf)
-    await work.put_member(stored.id, history.state.members[alice.udf], [])
-    assert await work.entries_of(stored.id, alice.udf) == ()
+    await work.put_members(stored.id, [(member, [])])
+    assert await work.named(stored.id, [alice.udf]) == ((member, ()),)
     assert not await work.has_entries(stored.id, group.key.public.udf)
-    assert not await work.take_half(found.member_key)
+    assert not await work.take_halves([found.member_key])
 
 
 @pytest.mark.asyncio
@@ -180,11 +204,15 @@ async def test_the_pages_of_members_have_an_order_that_stays(
 ) -> None:
     others = [new_membership(new_person(f"m{at}@example.org"), group.key) for at in range(4)]
     stored, _ = await listed(work, *others, group=group, alice=alice)
-    whole = await work.members_after(stored.id, None, 99)
-    assert len(whole) == 5
+    whole, more = await work.members_after(stored.id, None, 5, octets=10**6)
+    assert (len(whole), more) == (5, False)
     for at, each in enumerate(whole):
-        assert await work.members_after(stored.id, each.recrypt_udf, 2) == whole[at + 1 : at + 3]
-    await work.members_after(stored.id, Udf("nobody"), 2)
+        page = await work.members_after(stored.id, each.recrypt_udf, 2, octets=10**6)
+        assert page == (whole[at + 1 : at + 3], at < 2)
+    for octets, count in ((1, 1), (3000, 2), (0, 0)):
+        page = await work.members_after(stored.id, None, 5, octets=octets)
+        assert page == (whole[:count], True)
+    await work.members_after(stored.id, Udf("nobody"), 2, octets=1)
 
 
 @pytest.mark.asyncio

@@ -9,7 +9,7 @@ import pytest
 from recrypt_core import chain
 from recrypt_core.documents import NO_HEAD, Head, Policy, Privilege, Status
 from recrypt_core.encoding import read_b64url, write_b64url
-from recrypt_core.errors import Malformed, NotAuthentic, RecryptError, Refused, Why
+from recrypt_core.errors import Malformed, NotAuthentic, RecryptError, Refused, TooLarge, Why
 from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.messages import CreateGroup, GetGroup, Hello, UpdateMember, write_message
 from recrypt_core.signature_keys import SignaturePrivateKey
@@ -286,7 +286,7 @@ def test_a_change_names_each_member_once_and_at_most_1000_entries(history: Histo
     many = dataclasses.replace(
         WITH_BOB, entry=type(entry)(**_members(entry) | {"entries": entry.entries * 1001})
     )
-    with pytest.raises(Malformed, match="over 1000 entries"):
+    with pytest.raises(TooLarge, match="over 1000 entries"):
         history.add(ALICE.online, many)
     empty = UpdateMember(recryption_group=GROUP.master.udf, member_entry=())
     with pytest.raises(Malformed, match="without a MemberEntry"):

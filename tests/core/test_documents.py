@@ -8,13 +8,16 @@ import pytest
 
 from recrypt_core.agreement import Split
 from recrypt_core.documents import (
+    FromPolicy,
     GroupKey,
+    History,
     MemberEntry,
     Policy,
     PostRight,
     Privilege,
     Profile,
     RecryptionGroup,
+    ReplyTo,
     Status,
     UserDecryptionEntry,
     read_create,
@@ -22,7 +25,7 @@ from recrypt_core.documents import (
     verified_master,
     verified_profile,
 )
-from recrypt_core.encoding import write_json
+from recrypt_core.encoding import JsonValue, write_json
 from recrypt_core.errors import Malformed, NotAuthentic
 from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.signature_keys import SignatureCurve
@@ -240,6 +243,67 @@ def test_words_are_read_in_any_case_and_written_in_one(word: str) -> None:
     assert b'"Privileges":["ADMIN"],"Quotas":[],"Status":"ACTIVE"' in write_json(to_json(entry))
 
 
+def test_a_split_and_the_words_of_a_policy_are_read_in_any_case_too() -> None:
+    entry = new_membership(ALICE, GROUP.key).entry.entries[0]
+    for word in ("sum", "Sum", "SUM"):
+        assert from_json(UserDecryptionEntry, {**to_json(entry), "Split": word}) == entry
+    stated: Any = {"post": "Members", "reply_to": "LIST", "from": "Via", "history": "Since-Join"}
+    policy = Policy(
+        post=PostRight.MEMBERS,
+        reply_to=ReplyTo.LIST,
+        from_=FromPolicy.VIA,
+        history=History.SINCE_JOIN,
+    )
+    assert from_json(Policy, stated) == policy
+
+
+def test_what_a_document_leaves_out_is_not_written_and_null_is_read_as_that() -> None:
+    entry = MemberEntry(recrypt_udf=ALICE.udf, profile=ALICE.signed)
+    assert set(to_json(entry)) == {
+        "RecryptUDF",
+        "Profile",
+        "Privileges",
+        "Quotas",
+        "Status",
+        "Entries",
+    }
+    assert from_json(MemberEntry, {**to_json(entry), "AccountName": None}) == entry
+    group = RecryptionGroup(group_name=TEAM, members=(entry,))
+    assert set(to_json(group)) == {"GroupName", "PastEncryptionKeys", "Members"}
+    assert b":null" not in write_json(to_json(group))
+    key = to_json(GROUP.signed_key.document)
+    assert key["Previous"] is None
+    assert key["Head"] == {"seq": 0, "hash": None}
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "2026-11-22T12:00:00+00:00",
+        "2026-11-22T13:00:00+01:00",
+        "2026-11-22T12:00:00",
+        "2026-11-22t12:00:00z",
+        "2026-11-22 12:00:00Z",
+        "2026-11-22T12:00:00.1234567Z",
+        "2026-11-22T24:00:00Z",
+        "",
+        1_790_000_000,
+        None,
+        ["2026-11-22T12:00:00Z"],
+    ],
+)
+def test_a_time_of_another_form_or_zone_than_z_is_refused(time: JsonValue) -> None:
+    key = to_json(GROUP.signed_key.document)
+    for name in ("Created", "NotAfter"):
+        from_json(GroupKey, {**key, name: "2026-11-22T12:00:00.5Z"})
+        with pytest.raises(Malformed, match=r"RFC 3339|without"):
+            from_json(GroupKey, {**key, name: time})
+    profile = to_json(ALICE.verified.profile)
+    assert from_json(Profile, profile) == ALICE.verified.profile
+    with pytest.raises(Malformed, match=r"RFC 3339|without Updated"):
+        from_json(Profile, {**profile, "Updated": time})
+
+
 @pytest.mark.parametrize("word", ["", "ACTIVE ", "DELETED", None, 1, ["ACTIVE"]])
 def test_a_word_that_is_not_known_is_refused(word: object) -> None:
     wrong: list[tuple[str, Any]] = [("Status", word), ("Privileges", [word]), ("Split", word)]
@@ -276,5 +340,7 @@ def test_an_authorization_states_group_service_and_time() -> None:
     stated = read_create(payload)
     assert (stated.group_identifier, stated.group_name) == (GROUP.master.udf, TEAM)
     assert (stated.url, datetime.fromtimestamp(stated.iat, UTC)) == (URL, NOW)
-    with pytest.raises(Malformed):
-        read_create({**payload, "iat": "1"})
+    wrongs: tuple[Any, ...] = ("1", True, None, -1, 2**37, 10**400)
+    for wrong in wrongs:
+        with pytest.raises(Malformed):
+            read_create({**payload, "iat": wrong})

@@ -11,12 +11,13 @@ from recrypt_core import limits
 from recrypt_core.encoding import (
     read_b64url,
     read_json,
+    read_seconds,
     read_time,
     write_b64url,
     write_json,
     write_time,
 )
-from recrypt_core.errors import Malformed
+from recrypt_core.errors import Malformed, TooLarge
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 LIMIT = 10_000
@@ -139,16 +140,33 @@ def test_json_is_read_to_its_depth_and_no_deeper(opening: str, closing: str) -> 
     with pytest.raises(Malformed, match="deeper"):
         read_json(nested(limits.JSON_DEPTH + 1, opening, closing), limit=LIMIT)
     with pytest.raises(Malformed, match="not JSON"):
-        read_json(nested(1_000_000, opening, closing), limit=10**8)
+        read_json(nested(limits.JSON_VALUES // 2, opening, closing), limit=10**8)
 
 
 def test_the_size_of_json_is_looked_at_before_it_is_parsed() -> None:
     text = b'{"a":1}'
     assert read_json(text, limit=len(text)) == {"a": 1}
-    with pytest.raises(Malformed, match="over 6 octets"):
+    with pytest.raises(TooLarge, match="over 6 octets"):
         read_json(text, limit=6)
-    with pytest.raises(Malformed, match="over 6 octets"):
+    with pytest.raises(TooLarge, match="over 6 octets"):
         read_json(b"\xff" * 7, limit=6)
+
+
+@pytest.mark.parametrize("value", [b"0", b"{}", b"[]", b'{"a":[]}', b'""'])
+def test_the_values_of_json_are_counted_before_it_is_parsed(value: bytes) -> None:
+    many = b'{"a":[' + (value + b",") * limits.JSON_VALUES + value + b"]}"
+    with pytest.raises(TooLarge, match="over 200000 values"):
+        read_json(many, limit=10**8)
+    most = b'{"a":[' + b"0," * (limits.JSON_VALUES - 2) + b"0]}"
+    read_json(most, limit=10**8)
+
+
+def test_seconds_are_read_as_a_time_while_there_is_one() -> None:
+    assert read_seconds(0) == datetime(1970, 1, 1, tzinfo=UTC)
+    assert read_seconds(2**37 - 1).year == 6325
+    for wrong in (10**12, -(10**12), 10**30, -(10**30)):
+        with pytest.raises(Malformed, match="no time"):
+            read_seconds(wrong)
 
 
 def test_a_refusal_never_quotes_the_text() -> None:

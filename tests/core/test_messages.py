@@ -10,6 +10,7 @@ from recrypt_core.documents import Head, RecryptionGroup
 from recrypt_core.encoding import write_json
 from recrypt_core.errors import Malformed
 from recrypt_core.messages import (
+    ANY,
     AddMember,
     ChangeResponse,
     CreateGroup,
@@ -27,6 +28,7 @@ from recrypt_core.messages import (
     UpdateGroup,
     UpdateMember,
     Version,
+    open_message,
     read_message,
     read_response,
     write_message,
@@ -126,6 +128,34 @@ def test_what_is_no_request(text: str) -> None:
         read_message(text.encode())
 
 
+def test_a_request_has_its_name_before_its_members_are_read() -> None:
+    for request in REQUESTS:
+        named = open_message(write_message(request))
+        assert (named.transaction, named.read()) == (request.transaction, request)
+    for members in ("null", "[]", '"x"', "{}", '{"GroupID":7}'):
+        named = open_message(b'{"GetKeyRequest":' + members.encode() + b"}")
+        assert named.transaction == "GetKey"
+        with pytest.raises(Malformed):
+            named.read()
+
+
+@pytest.mark.parametrize(
+    ("text", "group"),
+    [
+        ('{"GetGroup":{"GroupID":"x","Limit":0}}', "x"),
+        ('{"UpdateGroupRequest":{"RecryptionGroup":{"GroupName":"x","Policy":7}}}', "x"),
+        ('{"AddMemberRequest":{"RecryptionGroup":"x"}}', "x"),
+        ('{"AddMemberRequest":{"RecryptionGroup":{"GroupName":7}}}', None),
+        ('{"AddMemberRequest":{"RecryptionGroup":[]}}', None),
+        ('{"HelloRequest":[]}', None),
+    ],
+)
+def test_a_request_tells_its_group_though_its_members_break_the_format(
+    text: str, group: str | None
+) -> None:
+    assert open_message(text.encode()).group_id == group
+
+
 def test_a_group_id_is_at_most_254_octets() -> None:
     longest = GetKey(group_id="x" * 254)
     assert read_message(write_message(longest)) == longest
@@ -165,6 +195,9 @@ def test_a_refusal_is_read_though_it_has_nothing_else(status: int) -> None:
     written = write_response("AddMember", refusal)
     assert read_response(written, "AddMember", ChangeResponse, limit=LIMIT) == refusal
     assert type(read_response(written, "AddMember", ChangeResponse, limit=LIMIT)) is Response
+    unnamed = write_response(ANY, refusal)
+    assert as_json(unnamed).keys() == {"RecryptResponse"}
+    assert read_response(unnamed, "AddMember", ChangeResponse, limit=LIMIT) == refusal
 
 
 @pytest.mark.parametrize(
@@ -179,6 +212,10 @@ def test_a_refusal_is_read_though_it_has_nothing_else(status: int) -> None:
         '{"AddMemberResponse":{}}',
         '{"UpdateMemberResponse":{"Status":404}}',
         '{"AddMember":{"Status":404}}',
+        '{"RecryptResponse":{"Status":201,"Head":{"seq":1,"hash":null}}}',
+        '{"RecryptResponse":{"Status":"404"}}',
+        '{"RecryptResponse":{}}',
+        '{"RecryptResponse":[]}',
     ],
 )
 def test_what_is_no_answer(text: str) -> None:

@@ -1,7 +1,7 @@
 """The worker: it delivers what comes, wakes for what was put off, and stops without loss."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -36,8 +36,8 @@ def _no_waiting_for_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
 class GatedCourier(ScriptedCourier):
     """Holds every delivery until `gate` is open; `held` is released for each that came."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, scripts: Mapping[str, Sequence[Answer]] | None = None) -> None:
+        super().__init__(scripts)
         self.gate = asyncio.Event()
         self.held = asyncio.Semaphore(0)
         self.under_way = 0
@@ -110,30 +110,36 @@ async def test_what_is_queued_and_what_comes_while_it_runs_is_delivered(tmp_path
         assert "example.org" not in str(bench.log.events)
 
 
+class Sleepless(Delivering):
+    """Tells how long nothing is due, and then lets all that time pass at once."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench.store, bench.courier, bench.vault, bench.clock)
+        self._fixed = bench.clock
+        self.slept: asyncio.Queue[timedelta | None] = asyncio.Queue()
+
+    async def pause(self) -> timedelta | None:
+        """Tell."""
+        wait = await super().pause()
+        self.slept.put_nowait(wait)
+        if wait is None:
+            return None
+        self._fixed.advance(wait)
+        return timedelta(seconds=-1)
+
+
 @pytest.mark.asyncio
-async def test_it_wakes_by_itself_for_what_was_put_off(tmp_path: Path) -> None:
-    courier = ScriptedCourier({"m0@example.org": [LATER]})
+async def test_it_wakes_for_what_was_put_off_while_it_slept(tmp_path: Path) -> None:
+    courier = GatedCourier({"m0@example.org": [LATER]})
     async with open_bench(tmp_path, courier=courier) as bench:
         await queued(bench, 1)
-        slept: asyncio.Queue[timedelta | None] = asyncio.Queue()
-
-        class Watched(Delivering):
-            """Tells how long nothing is due, and then lets all that time pass."""
-
-            async def pause(self) -> timedelta | None:
-                """Tell."""
-                wait = await super().pause()
-                slept.put_nowait(wait)
-                if wait is None:
-                    return None
-                bench.clock.advance(wait)
-                return timedelta(seconds=-1)
-
-        watched = Watched(bench.store, courier, bench.vault, bench.clock)
-        async with running(bench, watched):
+        delivering = Sleepless(bench)
+        async with running(bench, delivering):
+            assert await delivering.slept.get() is None  # the one delivery is under way
+            courier.gate.set()
+            assert await asyncio.wait_for(delivering.slept.get(), 5) == timedelta(minutes=5)
             await until(in_state(bench, 2))
         assert len(courier.sent) == 2
-        assert timedelta(minutes=5) in [slept.get_nowait() for _ in range(slept.qsize())]
 
 
 @pytest.mark.asyncio

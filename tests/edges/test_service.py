@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import httpx2
@@ -84,28 +85,78 @@ async def test_another_content_type_is_415(client: httpx2.AsyncClient, kind: str
 
 
 @pytest.mark.asyncio
-async def test_a_body_of_8_mib_is_read_and_one_octet_more_is_413(
-    client: httpx2.AsyncClient,
+@pytest.mark.parametrize(("headers", "most"), [(PLAIN, 4096), (SIGNED, REQUEST_OCTETS)])
+async def test_a_body_of_the_limit_is_read_and_one_octet_more_is_413(
+    client: httpx2.AsyncClient, headers: dict[str, str], most: int
 ) -> None:
-    whole = HELLO.ljust(REQUEST_OCTETS)
-    assert status_of(await client.post(PATH, content=whole, headers=PLAIN), "Hello") == 201
+    whole = HELLO.ljust(most)
+    read = await client.post(PATH, content=whole, headers=headers)
+    assert read.status_code == (201 if headers is PLAIN else 400)
 
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(129):
             yield b" " * 2**16
 
     for body in (whole + b" ", chunks()):
-        response = await client.post(PATH, content=body, headers=PLAIN)
+        response = await client.post(PATH, content=body, headers=headers)
         assert status_of(response, "Recrypt") == 413
-        assert "at most 8388608 octets: send it in several" in response.text
+        assert f"at most {most} octets: send it in several" in response.text
 
 
 @pytest.mark.asyncio
-async def test_nothing_else_is_offered(client: httpx2.AsyncClient) -> None:
-    for method in ("GET", "PUT", "DELETE", "HEAD"):
-        assert (await client.request(method, PATH)).status_code == 405
+async def test_what_is_held_of_large_bodies_is_bounded_and_small_ones_have_room(
+    client: httpx2.AsyncClient,
+) -> None:
+    going_on = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        for _ in range(127):
+            yield b" " * 2**16
+        await going_on.wait()
+
+    sending = [
+        asyncio.create_task(client.post(PATH, content=slow(), headers=SIGNED)) for _ in range(9)
+    ]
+    done, waiting = await asyncio.wait(sending, return_when=asyncio.FIRST_COMPLETED)
+    (refused,) = done
+    assert status_of(await refused, "Recrypt") == 503
+    assert "too many large requests at once: try again later" in (await refused).text
+    hello = await client.post(PATH, content=HELLO, headers=PLAIN)
+    assert status_of(hello, "Hello") == 201
+    going_on.set()
+    assert {(await each).status_code for each in waiting} == {400}
+    again = await client.post(PATH, content=HELLO.ljust(REQUEST_OCTETS), headers=SIGNED)
+    assert again.status_code == 400
+
+
+@pytest.mark.asyncio
+async def test_a_body_that_does_not_come_is_408(bench: Bench) -> None:
+    never = asyncio.Event()
+
+    async def stuck() -> AsyncIterator[bytes]:
+        yield HELLO[:5]
+        await never.wait()
+
+    impatient = application(bench.transactions, bench.log, body_timeout=timedelta(0))
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(impatient), base_url=URL
+    ) as client:
+        response = await client.post(PATH, content=stuck(), headers=PLAIN)
+    assert status_of(response, "Recrypt") == 408
+
+
+@pytest.mark.asyncio
+async def test_nothing_else_is_offered_and_that_is_said_in_the_services_own_form(
+    client: httpx2.AsyncClient,
+) -> None:
+    for method in ("GET", "PUT", "DELETE"):
+        response = await client.request(method, PATH)
+        assert status_of(response, "Recrypt") == 405
+        assert f"requests are POSTed to {PATH}" in response.text
+    assert (await client.request("HEAD", PATH)).status_code == 405
     for path in ("/", f"{PATH}/x", "/docs", "/.well-known/"):
-        assert (await client.post(path, content=HELLO, headers=PLAIN)).status_code == 404
+        response = await client.post(path, content=HELLO, headers=PLAIN)
+        assert status_of(response, "Recrypt") == 404
 
 
 @pytest.mark.asyncio
@@ -170,7 +221,7 @@ async def test_a_real_socket_answers_and_says_nothing_of_itself(bench: Bench) ->
             response = await real.post(PATH, content=HELLO, headers=PLAIN)
             assert status_of(response, "Hello") == 201
             assert "server" not in response.headers
-        too_large = await real.post(PATH, content=b" " * (REQUEST_OCTETS + 1), headers=PLAIN)
+        too_large = await real.post(PATH, content=b" " * (REQUEST_OCTETS + 1), headers=SIGNED)
         assert too_large.status_code == 413
 
 
@@ -194,3 +245,10 @@ def test_a_port_in_use_is_an_error_of_the_system() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(OSError, match="in use"):
             open_socket(Endpoint("127.0.0.1", port))
+
+
+def test_what_is_accepted_waits_for_no_delayed_ack() -> None:
+    with open_socket(Endpoint("127.0.0.1", 0)) as listening_socket:
+        address = listening_socket.getsockname()
+        with socket.create_connection(address), listening_socket.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

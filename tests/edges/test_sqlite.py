@@ -1,6 +1,7 @@
 """The embedded store: opened, upgraded, locked, and honest about what it committed."""
 
 import asyncio
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -9,12 +10,14 @@ import pytest
 
 from listserver.edges.sqlite import SqliteStore, open_store
 from listserver.edges.sqlite_rows import number
+from listserver.model import StoredList
 from listserver.store import StoreTrouble
 from listserver.vault import Vault
 from recrypt_core.errors import NotAuthentic
 from recrypt_core.udf import Udf
-from tests.builders import NOW, new_person
+from tests.builders import NOW, TEAM, new_person
 from tests.fakes import open_bench
+from tests.lists import new_key, new_team
 
 VAULT = Vault(b"v" * 32)
 SIGNER = Udf("signer")
@@ -24,6 +27,10 @@ def looked_at(file: Path, sql: str) -> list[tuple[object, ...]]:
     """Look into the file as another program would."""
     with closing(sqlite3.connect(file)) as connection:
         return connection.execute(sql).fetchall()
+
+
+def mode_of(file: Path) -> int:
+    return file.stat().st_mode & 0o777
 
 
 async def take(store: SqliteStore, nonce: bytes) -> bool:
@@ -90,6 +97,7 @@ async def test_another_vault_key_is_refused_and_the_right_one_is_not(tmp_path: P
 @pytest.mark.asyncio
 async def test_a_second_server_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
     file = tmp_path / "store.db"
+    await (await open_store(file, VAULT)).close()
     first = await open_store(file, VAULT, alone=True)
     with pytest.raises(OSError, match="another server runs on the store"):
         await open_store(file, VAULT, alone=True)
@@ -99,6 +107,57 @@ async def test_a_second_server_is_refused_until_the_first_has_ended(tmp_path: Pa
     assert await had(first, b"1")
     await first.close()
     await (await open_store(file, VAULT, alone=True)).close()
+
+
+@pytest.mark.asyncio
+async def test_its_files_are_for_their_owner_alone(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    before = os.umask(0)
+    try:
+        store = await open_store(file, VAULT)
+        assert await take(store, b"1")
+    finally:
+        os.umask(before)
+    for name in ("store.db", "store.db-wal", "store.db-shm"):
+        assert mode_of(tmp_path / name) == 0o600
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_a_command_beside_a_server_leaves_the_write_ahead_log_to_it(tmp_path: Path) -> None:
+    file, log = tmp_path / "store.db", tmp_path / "store.db-wal"
+    await (await open_store(file, VAULT)).close()
+    server = await open_store(file, VAULT, alone=True)
+    command = await open_store(file, VAULT)
+    (of_server,), (of_command,) = [
+        await each._rows.all("PRAGMA wal_autocheckpoint") for each in (server, command)
+    ]
+    assert (of_server, of_command) == ((1000,), (0,))
+    assert await take(command, b"1")
+    octets = log.stat().st_size
+    await command.close()
+    assert log.stat().st_size == octets > 0
+    await server.close()
+    assert not log.exists()
+
+
+@pytest.mark.asyncio
+async def test_a_list_is_verified_once_until_its_row_changes(tmp_path: Path) -> None:
+    async with open_bench(tmp_path) as bench:
+        team = await new_team(bench)
+
+        async def found() -> StoredList | None:
+            async with bench.store.begin() as work:
+                return await work.find_list(TEAM)
+
+        first = await found()
+        assert first is not None
+        assert await found() is first
+        await new_key(bench, team)
+        newer = await found()
+        assert newer is not None
+        assert newer.state.head.seq == first.state.head.seq + 1
+        assert await found() is newer
 
 
 @pytest.mark.asyncio

@@ -70,8 +70,8 @@ class Listener(socketserver.ThreadingTCPServer):
 class MailHost:
     """The host that the list server hands its mail to: takes everything, and keeps it."""
 
-    def __init__(self, keep: Callable[[bytearray], bytes] = bytes) -> None:
-        """Have a port; `keep` makes of each content what is kept of it."""
+    def __init__(self, keep: Callable[[bytes], bytes] = bytes) -> None:
+        """Have a port; `keep` makes of each content, in order, what is kept of it."""
         self._keep = keep
         self._mails: list[Mail] = []
         self._changed = threading.Condition()
@@ -149,9 +149,8 @@ class MailHost:
     def _take(self, sender: str, recipient: str, content: bytearray) -> None:
         if b"\r\n.." in content:
             content = content.replace(b"\r\n..", b"\r\n.")
-        mail = Mail(sender, recipient, len(content), self._keep(content))
         with self._changed:
-            self._mails.append(mail)
+            self._mails.append(Mail(sender, recipient, len(content), self._keep(bytes(content))))
             self._changed.notify_all()
 
 

@@ -23,9 +23,9 @@ class Sampler:
     def __init__(self) -> None:
         self.first = b""
 
-    def __call__(self, content: bytearray) -> bytes:
+    def __call__(self, content: bytes) -> bytes:
         """Give what is kept of a copy."""
-        self.first = self.first or bytes(content)
+        self.first = self.first or content
         return hashlib.sha256(memoryview(content)[-len(CONTENT) * 4 // 3 :]).digest()
 
 

@@ -1,9 +1,7 @@
 """Who may change a group, with which signature, in which order; and that an ended r is gone."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -12,11 +10,15 @@ from msgspec.structs import replace as but
 from recrypt_core.agreement import Split
 from recrypt_core.documents import Privilege, Status
 from recrypt_core.encoding import write_b64url
+from recrypt_core.errors import NotAuthentic
 from recrypt_core.keys import Curve, PrivateKey
-from recrypt_core.messages import AddMember, Response, UpdateMember, write_message
-from recrypt_core.signature_keys import SignaturePrivateKey
+from recrypt_core.messages import AddMember, UpdateMember, write_message
+from recrypt_core.sealing import seal
+from recrypt_core.signature_keys import SignatureCurve, SignaturePrivateKey
 from recrypt_core.signing import Jws, Link, sign_request
+from recrypt_core.wire import SealedKey
 from tests.builders import (
+    EVERY_POWER,
     NOW,
     URL,
     Group,
@@ -27,21 +29,17 @@ from tests.builders import (
     new_group,
     new_membership,
     new_person,
+    recryption_for,
     signed_group_key,
 )
-from tests.fakes import Bench, administrator, open_bench
+from tests.fakes import Bench, administrator
+from tests.lists import said
+from tests.mails import sealed
 
 STRANGE = (
     401,
     "Not authentic: signed by a key that is unknown here, or not by the key it names.",
 )
-
-
-@pytest_asyncio.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    """Open a server."""
-    async with open_bench(tmp_path) as opened:
-        yield opened
 
 
 @dataclass
@@ -94,10 +92,6 @@ class Team:
         return entry
 
 
-def said(response: Response) -> tuple[int, str]:
-    return response.status, response.status_description
-
-
 @pytest_asyncio.fixture
 async def team(bench: Bench) -> Team:
     """Create a list."""
@@ -140,6 +134,33 @@ async def test_a_bad_signature_an_unknown_signer_and_an_unknown_group_are_one(te
     ):
         assert said(await team.bench.send(change, entry)) == STRANGE
     assert (await team.bench.send(honest, entry)).status == 201
+
+
+@pytest.mark.asyncio
+async def test_whom_a_stranger_names_is_not_looked_up(team: Team) -> None:
+    entry = await team.join(new_person("bob@example.org"))
+    async with team.bench.store.begin():
+        await team.bench.store._rows.run("UPDATE members SET sealed = x'00' WHERE NOT powerful")
+    stranger = new_person("mallory@example.org")
+    assert await team.ask(team.updated(entry), entry, by=stranger) == STRANGE
+    with pytest.raises(NotAuthentic, match="damaged store"):
+        async with team.bench.store.begin() as work:
+            found = await work.find_list(team.group.name)
+            assert found is not None
+            await work.named(found.id, [entry.entry.recrypt_udf])
+
+
+@pytest.mark.asyncio
+async def test_a_repeat_of_a_change_that_takes_its_signers_own_key_away_is_answered(
+    team: Team,
+) -> None:
+    other = SignaturePrivateKey.generate(SignatureCurve.ED25519)
+    newer = team.alice.changed(online_signature_keys=(other.public,))
+    entry = team.entry(newer, *EVERY_POWER)
+    change = team.history.sign(team.updated(entry), team.alice.online)
+    first = await team.bench.send(change, entry)
+    assert said(first)[0] == 201
+    assert await team.bench.send(change, entry) == first
 
 
 @pytest.mark.asyncio
@@ -243,10 +264,14 @@ async def test_an_x_is_taken_once_by_anybody_and_for_ever(team: Team) -> None:
     bob = new_person("bob@example.org")
     entry = await team.join(bob)
     seen = (409, "Refused: an X that was held before: split anew for every entry.")
+    carol = new_person("carol@example.org")
+    await team.join(carol)
+    handed = replace(entry, entry=but(new_membership(carol).entry, entries=entry.entry.entries))
+    ended = new_membership(bob, status=Status.REVOKED)
+    assert await team.ask(team.updated(ended, handed), handed) == seen
     await team.do(team.updated(new_membership(bob, status=Status.REVOKED)))
     assert await team.ask(team.updated(entry), entry) == seen
-    carol = new_person("carol@example.org")
-    moved = new_membership(carol)
+    moved = new_membership(new_person("dave@example.org"))
     taken = replace(entry, entry=but(moved.entry, entries=entry.entry.entries))
     assert await team.ask(team.added(taken), taken) == seen
     master, key = new_person("other@lists.example", devices=0), team.group.key
@@ -282,3 +307,35 @@ async def test_an_entry_that_is_held_stands_without_its_half_and_unchanged(team:
     again = team.entry(bob)
     await team.do(team.updated(again), again)
     assert await team.bench.count("entries") == 2
+
+
+@pytest.mark.asyncio
+async def test_a_decryption_key_that_links_or_would_not_fit_is_refused_kept_or_new(
+    team: Team,
+) -> None:
+    bob = new_person("bob@example.org", devices=2)
+    entry = await team.join(bob)
+    (only,) = entry.entry.entries
+    wrapped = only.decryption_key.envelope
+    devices = bob.verified.profile.encryption_keys
+    first = wrapped.recipients[0]
+    long = replace(first, header={**first.header, "apu": "A" * 400})
+    for wrong, words in (
+        (seal(b"{}", devices), "whose recipients have a kid"),
+        (replace(wrapped, sender="a.b.c"), "with a recryption or a sender"),
+        (replace(wrapped, recryption=recryption_for(entry, sealed(team.group.key.public))),
+         "with a recryption or a sender"),
+        (replace(wrapped, protected=write_b64url(b'{"enc":"A128GCM"}'), recipients=tuple(
+            replace(each, encrypted_key=bytes(24)) for each in wrapped.recipients)),
+         "that isn't A256GCM"),
+        (replace(wrapped, recipients=(long,) * 60), "that is too large for a copy"),
+    ):  # fmt: skip
+        changed = but(only, decryption_key=SealedKey(wrong))
+        kept = replace(entry, entry=but(entry.entry, entries=(changed,)))
+        said = (400, f"Malformed: a DecryptionKey {words}.")
+        assert await team.ask(team.updated(kept), kept) == said
+        new = team.entry(new_person("carol@example.org"))
+        (fresh,) = new.entry.entries
+        made = but(fresh, decryption_key=SealedKey(wrong))
+        new = replace(new, entry=but(new.entry, entries=(made,)))
+        assert await team.ask(team.added(new), new) == said

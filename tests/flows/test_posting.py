@@ -1,12 +1,10 @@
 """Posting on a real store: what is taken is queued for whom it should be, once; the rest not."""
 
 import dataclasses
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from listserver import replies
 from listserver.addresses import ListAddress, Role
@@ -25,13 +23,6 @@ from tests.builders import (
 from tests.fakes import TEAM_ADDRESS, Bench, open_bench
 from tests.lists import Team, new_key, new_list_of, new_team
 from tests.mails import mail, message_of, sealed, with_head
-
-
-@pytest_asyncio.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    """Open a server."""
-    async with open_bench(tmp_path) as opened:
-        yield opened
 
 
 async def recipients(bench: Bench) -> list[str]:
@@ -156,8 +147,8 @@ async def test_a_past_key_counts_while_members_have_entries_and_the_policy_says_
     async with bench.store.begin() as work:
         found = await work.find_list(TEAM)
         assert found is not None
-        alice = (await work.with_members(found, named=[team.alice.udf], signer=None)).state
-        await work.put_member(found.id, alice.members[team.alice.udf], [])
+        ((alice, _),) = await work.named(found.id, [team.alice.udf])
+        await work.put_members(found.id, [(alice, [])])
     said = await bench.post(mail(sealed(team.key.public).mmx()))
     assert str(said).startswith("554 5.6.0 It is encrypted to a key that this list no longer takes")
 
@@ -205,6 +196,15 @@ async def test_where_members_post_all_others_get_one_answer(bench: Bench) -> Non
     bench.clock.advance(timedelta(days=4))
     assert await bench.post(genuine) == replies.ACCEPTED
     assert await bench.count("posts") == 1
+
+
+@pytest.mark.asyncio
+async def test_where_anyone_posts_nobody_is_looked_up(bench: Bench) -> None:
+    team = await new_team(bench)
+    async with bench.store.begin():
+        await bench.store._rows.run("UPDATE members SET sealed = x'00'")
+    assert await bench.post(with_sender(team, team.alice)) == replies.ACCEPTED
+    assert await bench.count("deliveries") == 1
 
 
 @pytest.mark.asyncio

@@ -3,11 +3,10 @@
 import base64
 import dataclasses
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from listserver import replies
 from recrypt_core.encoding import JsonObject, write_b64url
@@ -20,13 +19,6 @@ from tests.mails import mail, mixed, part, sealed, with_head
 
 ADVICE = "Encrypt it; get the key with: recrypt key team@lists.example"
 Make = Callable[[Team], bytes]
-
-
-@pytest_asyncio.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    """Open a server."""
-    async with open_bench(tmp_path) as opened:
-        yield opened
 
 
 def good(team: Team) -> Envelope:
@@ -157,6 +149,17 @@ async def test_a_loop_or_replay_is_refused_with_its_own_code(
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("recryption", [{}, [], "x", 0, {"EncryptedPartial": {}}])
+async def test_whatever_a_recryption_is_it_is_a_loop(bench: Bench, recryption: object) -> None:
+    team = await new_team(bench)
+    assert await bench.post(mail(with_head(good(team), recryption=recryption))) == replies.LOOP
+    line, _, ciphertext = good(team).mmx().partition(b"\n")
+    null = line[:-1] + b',"recryption":null}\n' + ciphertext
+    assert await bench.post(mail(null)) == replies.LOOP
+    await nothing_is_stored(bench)
+
+
+@pytest.mark.asyncio
 async def test_a_copy_as_it_was_relayed_is_refused_when_it_comes_back(bench: Bench) -> None:
     team = await new_team(bench)
     assert (await bench.post(mail(good(team).mmx()))).positive
@@ -181,7 +184,7 @@ async def test_the_size_that_counts_is_the_finished_copys(tmp_path: Path) -> Non
             sizes.append(len(b"".join(bench.courier.sent[0].parts)))
             too_large = sealed(team.key.public, content=bytes(999 + limit - sizes[-1] + 57))
             said = await bench.post(mail(too_large.mmx()))
-            assert str(said) == f"552 5.3.4 Too large: at most {limit} octets are taken."
+            assert str(said) == f"552 5.3.4 Too large: a copy of it would be over {limit} octets."
             assert await bench.count("contents") == await bench.count("posts") == 1
     assert sizes[0] == sizes[1]
 

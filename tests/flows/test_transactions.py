@@ -1,9 +1,7 @@
 """One request, one answer: what anyone may ask, what administrators read, what nobody learns."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -14,6 +12,7 @@ from recrypt_core.chain import replay
 from recrypt_core.documents import Head, MemberEntry, Privilege, RecryptionGroup, Status
 from recrypt_core.encoding import write_b64url
 from recrypt_core.messages import (
+    AddMember,
     GetChanges,
     GetChangesResponse,
     GetGroup,
@@ -33,17 +32,10 @@ from recrypt_core.signing import Jws, request_body, sign_request
 from recrypt_core.udf import Udf, read_udf
 from tests.builders import NOW, TEAM, URL, History, Membership, Person, new_group, new_membership
 from tests.builders import new_person as person
-from tests.fakes import Bench, TroubledStore, administrator, open_bench
+from tests.fakes import Bench, TroubledStore, administrator
 
 STRANGE = "Not authentic: signed by a key that is unknown here, or not by the key it names."
 MEMBERS = 7
-
-
-@pytest_asyncio.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    """Open a server."""
-    async with open_bench(tmp_path) as opened:
-        yield opened
 
 
 @dataclass
@@ -111,14 +103,22 @@ async def test_anyone_gets_a_key_by_name_or_identifier(team: Team, wrapper: str)
 
 
 @pytest.mark.asyncio
-async def test_what_is_no_request_is_400_and_what_must_be_signed_401(team: Team) -> None:
-    for body in (b"", b"x", b"[]", b"{}", b'{"Nope":{}}', b'{"Hello":[]}', b'{"Hello":{},"x":1}',
-                 b'{"Hello":{},"Hello":{}}', b'{"GetKey":{}}', b'{"GetKey":{"GroupID":1}}',
-                 b"\xff", b'{"GetGroup":{"GroupID":"x","Limit":0}}'):  # fmt: skip
-        for signed in (False, True):
-            name, answer = await team.bench.transactions.answer(body, signed=signed)
-            assert (name, answer.status) == ("Recrypt", 400)
-            assert answer.status_description.startswith("Malformed: ")
+async def test_what_is_no_request_is_400_under_the_name_that_it_has(bench: Bench) -> None:
+    for body, expected in ((b"", "Recrypt"), (b"x", "Recrypt"), (b"[]", "Recrypt"),
+                           (b"{}", "Recrypt"), (b'{"Nope":{}}', "Recrypt"), (b"\xff", "Recrypt"),
+                           (b'{"Hello":{},"x":1}', "Recrypt"),
+                           (b'{"Hello":{},"Hello":{}}', "Recrypt"), (b'{"Hello":[]}', "Hello"),
+                           (b'{"GetKey":{}}', "GetKey"), (b'{"GetKey":{"GroupID":1}}', "GetKey"),
+                           (b'{"GetGroup":{"GroupID":"x","Limit":0}}', "GetGroup")):  # fmt: skip
+        name, answer = await plain(bench, body)
+        assert (name, answer.status) == (expected, 400)
+        assert answer.status_description.startswith("Malformed: ")
+        name, answer = await bench.transactions.answer(body, signed=True)
+        assert (name, answer.status) == ("Recrypt", 400)
+
+
+@pytest.mark.asyncio
+async def test_what_must_be_signed_is_401_and_what_must_not_400(team: Team) -> None:
     for message in (GetGroup(group_id=TEAM), GetChanges(group_id=TEAM), GetGroup(group_id="x")):
         name, answer = await plain(team.bench, write_message(message))
         assert (name, answer.status) == (message.transaction, 401)
@@ -128,8 +128,38 @@ async def test_what_is_no_request_is_400_and_what_must_be_signed_401(team: Team)
         400,
         "Malformed: Hello is not signed: send it as application/json.",
     )
-    change = UpdateGroup(recryption_group=RecryptionGroup(group_name=TEAM))
-    assert (await team.read(change)).status == 400
+
+
+@pytest.mark.asyncio
+async def test_a_stranger_is_401_whatever_is_asked_and_a_member_learns_what_is_wrong(
+    team: Team,
+) -> None:
+    update = UpdateGroup(recryption_group=RecryptionGroup(group_name=TEAM))
+    entries = (team.memberships[1].entry,) * 1001
+    many = AddMember(recryption_group=team.history.group.master.udf, member_entry=entries)
+    unlinked = AddMember(recryption_group=many.recryption_group, member_entry=entries[:1])
+    for octets, status, name in (
+        (write_message(update), 400, "UpdateGroup"),
+        (b'{"GetGroup":{"GroupID":"team@lists.example","Limit":0}}', 400, "GetGroup"),
+        (f'{{"AddMember":{{"RecryptionGroup":"{many.recryption_group}"}}}}'.encode(), 400,
+         "AddMember"),
+        (write_message(unlinked), 400, "AddMember"),
+    ):  # fmt: skip
+        for key, expected in (
+            (team.alice.online, status),
+            (team.others[3].online, status),
+            (person("mallory@example.org").online, 401),
+        ):
+            made = sign_request(octets, key, url=URL, now=NOW)
+            answered, answer = await team.bench.transactions.answer(
+                request_body(made, {}), signed=True
+            )
+            assert (answered, answer.status) == (name, expected)
+    for by, status in ((team.alice, 413), (person("mallory@example.org"), 401)):
+        large = await team.bench.send(team.history.sign(many, by.online))
+        assert large.status == status
+    elsewhere = UpdateGroup(recryption_group=RecryptionGroup(group_name="none@lists.example"))
+    assert (await team.read(elsewhere)).status == 401
 
 
 @pytest.mark.asyncio

@@ -36,6 +36,8 @@ SEALED = seal(CONTENT, [GROUP.key.public])
 COPY = dataclasses.replace(
     SEALED, recryption=recryption_for(new_membership(ALICE, GROUP.key), SEALED)
 )
+LARGE = seal(bytes(150_000), [GROUP.key.public])
+LARGE_TEXT = write_b64url(LARGE.ciphertext).encode()
 SIGNER = SignaturePrivateKey.generate(SignatureCurve.ED25519)
 DOCUMENT: JsonObject = {"Name": "value", "List": [1, 2, {"x": None}]}
 SIGNED = sign_document(Kind.PROFILE, DOCUMENT, SIGNER)
@@ -209,6 +211,24 @@ def test_a_changed_copy_gives_its_content_or_a_refusal_and_never_anything_else(
             assert open_recrypted(copy, list(ALICE.devices)) == CONTENT
         except (Malformed, NotAuthentic, NotForThisKey):
             continue
+
+
+@SOME
+@given(MUTATIONS, st.booleans())
+@example([], False)
+def test_a_large_envelope_is_read_as_any_json_reader_reads_it_or_refused(
+    mutations: list[tuple[int, int, int]], first: bool
+) -> None:
+    head = write_json(LARGE.head())
+    parts = (mutated(head[1:-1], mutations), b'"ciphertext":"%s"' % LARGE_TEXT)
+    octets = b"{" + b",".join(parts[::-1] if first else parts) + b"}"
+    try:
+        read = read_envelope(octets)
+    except Malformed:
+        return
+    whole = json.loads(octets)
+    assert write_b64url(read.ciphertext) == whole["ciphertext"]
+    assert (read.protected, write_b64url(read.iv)) == (whole["protected"], whole["iv"])
 
 
 @given(st.binary(max_size=100))
