@@ -8,11 +8,10 @@ from typing import Final
 
 from listserver.delivering import Batch, Delivering
 from listserver.limits import STOP_TIMEOUT, STORE_RETRY
-from listserver.model import Claim, Record
+from listserver.model import Claim, Faulted, Record
 from listserver.outcomes import Delivered, GaveUp, TryLater
 from listserver.ports import Log
 from listserver.store import StoreTrouble
-from recrypt_core.errors import RecryptError
 
 _BATCHES: Final = 4  # deliveries claimed at once, for each connection
 
@@ -39,7 +38,7 @@ class Relay:
             while not self._stopping:
                 try:
                     await self._turn()
-                except (StoreTrouble, RecryptError) as problem:
+                except Exception as problem:  # noqa: BLE001 - the relay outlives any fault of ours
                     self._log.event("relay-trouble", error=type(problem).__name__)
                     await asyncio.sleep(STORE_RETRY.total_seconds())
             if self._running:
@@ -69,27 +68,25 @@ class Relay:
                 continue
             task = asyncio.create_task(self._carry(batch, claim))
             self._running.add(task)
-            task.add_done_callback(self._ended)
+            task.add_done_callback(self._running.discard)
 
     async def _carry(self, batch: Batch, claim: Claim) -> None:
         try:
-            self._done.put_nowait(await self._delivering.attempt(batch.frame, claim))
+            record = await self._delivering.attempt(batch.frame, claim)
+        except StoreTrouble:
+            record = self._delivering.untried(claim)
+        except Exception as problem:  # noqa: BLE001 - one delivery's fault is no other's
+            self._log.event("delivery-fault", error=type(problem).__name__)
+            record = self._delivering.faulted(claim, problem)
         finally:
             self._slots.release()
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """Note a fault of ours; its delivery stays claimed until the next start."""
-        self._running.discard(task)
-        if not task.cancelled() and (problem := task.exception()):
-            self._log.event("delivery-fault", error=type(problem).__name__)
+        self._done.put_nowait(record)
 
     async def _pause(self) -> None:
         """Wait for a new post, or for the next delivery that was put off."""
         wait = await self._delivering.pause()
         try:
-            await asyncio.wait_for(
-                self._arrived.wait(), None if wait is None else wait.total_seconds() + 1
-            )
+            await asyncio.wait_for(self._arrived.wait(), wait.total_seconds() + 1)
         except TimeoutError:
             return
 
@@ -120,4 +117,5 @@ class Relay:
             delivered=sum(isinstance(each, Delivered) for each in outcomes),
             later=sum(isinstance(each, TryLater) for each in outcomes),
             given_up=sum(isinstance(each, GaveUp) for each in outcomes),
+            faulted=sum(isinstance(each, Faulted) for each in outcomes),
         )

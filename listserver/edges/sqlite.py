@@ -19,6 +19,7 @@ from sqlite_utils import Database
 
 from listserver.edges.sqlite_groups import GroupTables
 from listserver.edges.sqlite_posts import PostTables
+from listserver.edges.sqlite_queue import QueueTables
 from listserver.edges.sqlite_rows import Value
 from listserver.store import StoreTrouble, Work
 from listserver.vault import Vault
@@ -36,7 +37,7 @@ _SETTINGS: Final = (
 )
 
 
-class SqliteTables(GroupTables, PostTables):
+class SqliteTables(GroupTables, PostTables, QueueTables):
     """The tables of one transaction."""
 
 
