@@ -7,10 +7,11 @@ from datetime import timedelta
 
 from listserver.addresses import ListAddress, Role, write_list_address
 from listserver.copies import Frame, make_copy, make_frame
-from listserver.model import Claim, PostId, Record, Withdrawn
-from listserver.outcomes import Broken, GaveUp, Phase, TryLater, outcome_of
+from listserver.limits import FAULT_DELAY, QUEUE_PATIENCE
+from listserver.model import Claim, Faulted, PostId, Record, Withdrawn
+from listserver.outcomes import GaveUp, TryLater, outcome_of
 from listserver.ports import Clock, Courier, Outgoing
-from listserver.store import Store, Work
+from listserver.store import Store
 from listserver.tokens import DeliveryToken, write_token
 from listserver.vault import Vault
 from recrypt_core.errors import RecryptError
@@ -32,6 +33,7 @@ class Delivering:
         self._courier = courier
         self._vault = vault
         self._clock = clock
+        self._last = PostId(0)
         self._latest: tuple[PostId, Frame] | None = None
 
     async def recover(self) -> int:
@@ -40,36 +42,43 @@ class Delivering:
             return await work.release_claims()
 
     async def claim(self, limit: int) -> Batch | None:
-        """Take up to `limit` due deliveries of one post; None if nothing is due."""
+        """Take up to `limit` deliveries of one post; None if there is nothing to do now.
+
+        Posts take turns. A post that can't be read is held, and the next one has its turn.
+        """
+        frame = await self._next_frame()
+        if frame is None:
+            return None
         async with self._store.begin() as work:
-            claims = await work.claim(self._clock.now(), limit)
-            if not claims:
-                self._latest = None
-                return None
-            # In the same transaction: if the post can't be read now, nothing of it is claimed.
-            frame = await self._frame(work, claims[0].post)
-        if isinstance(frame, RecryptError):  # its claims stay, so it doesn't hold up other mail
-            raise frame
-        return Batch(frame, claims)
+            return Batch(frame, await work.claim(self._last, self._clock.now(), limit))
 
     async def attempt(self, frame: Frame, claim: Claim) -> Record:
-        """Try one delivery once, and judge what came of it; never raises for the mail's sake."""
-        if claim.half is None:
-            return Record(claim.id, claim.post, Withdrawn())
+        """Try one delivery once, and judge what came of it.
+
+        The member's entry is read now, so one that ended a moment ago is respected (spec §4).
+        """
         try:
-            parts = make_copy(frame, claim.half)
-            mail = Outgoing(self._return_path(frame, claim), claim.half.address, parts)
-            answer = await self._courier.deliver(mail)
+            async with self._store.begin() as work:
+                half = await work.half_of(claim)
+            if half is None:
+                return Record(claim.id, claim.post, Withdrawn())
+            parts = make_copy(frame, half)
         except RecryptError as problem:
-            answer = Broken(Phase.CONNECT, f"no copy could be made: {type(problem).__name__}")
+            return self.faulted(claim, problem)
+        mail = Outgoing(self._return_path(frame, claim), half.address, parts)
         outcome = outcome_of(
-            answer,
+            await self._courier.deliver(mail),
             attempts=claim.attempts,
             first=frame.post.accepted,
             now=self._clock.now(),
         )
         words = outcome.text if isinstance(outcome, GaveUp) else ""
         return Record(claim.id, claim.post, outcome, words)
+
+    def faulted(self, claim: Claim, problem: Exception) -> Record:
+        """Put off a delivery that our own program failed at; the third time it will be held."""
+        due = self._clock.now() + FAULT_DELAY
+        return Record(claim.id, claim.post, Faulted(due), f"a fault here: {type(problem).__name__}")
 
     def untried(self, claim: Claim) -> Record:
         """Put back a claim that nothing was done for."""
@@ -80,22 +89,36 @@ class Delivering:
         async with self._store.begin() as work:
             await work.record(records)
 
-    async def pause(self) -> timedelta | None:
-        """Tell how long nothing will be due; None if nothing waits at all."""
+    async def pause(self) -> timedelta:
+        """Tell how long there will be nothing to do, if nothing comes; at most 30 seconds."""
         async with self._store.begin() as work:
-            due = await work.next_due()
-        return None if due is None else max(timedelta(0), due - self._clock.now())
+            due = await work.next_due(self._clock.now())
+        if due is None:
+            return QUEUE_PATIENCE
+        return min(QUEUE_PATIENCE, max(timedelta(0), due - self._clock.now()))
 
-    async def _frame(self, work: Work, post: PostId) -> Frame | RecryptError:
-        """Make what the copies have in common, once while the post is the latest one."""
-        if self._latest is None or self._latest[0] != post:
-            self._latest = None
-            try:
-                stored, ciphertext = await work.read_post(post)
-            except RecryptError as damage:
-                return damage
-            self._latest = (post, await asyncio.to_thread(make_frame, stored, ciphertext))
-        return self._latest[1]
+    async def _next_frame(self) -> Frame | None:
+        """Find the next post with something to do, and make what its copies have in common.
+
+        That is made once while the post is the latest one.
+        """
+        while True:
+            async with self._store.begin() as work:
+                post = await work.busy_post(self._clock.now(), self._last)
+                if post is None:
+                    self._latest = None
+                    return None
+                if self._latest is not None and self._latest[0] == post:
+                    return self._latest[1]
+                self._last, self._latest = post, None
+                try:
+                    stored = await work.read_post(post)
+                except RecryptError:
+                    await work.hold_post(post)
+                    continue
+            frame = await asyncio.to_thread(make_frame, *stored)
+            self._latest = (post, frame)
+            return frame
 
     def _return_path(self, frame: Frame, claim: Claim) -> str:
         """Write the envelope sender: a token for each delivery, unlinkable (spec §7)."""

@@ -60,9 +60,14 @@ PEER_TEXT_OCTETS: Final = 500  # ours: what is kept of a peer's reply
 # Trying again
 FIRST_DELAY: Final = timedelta(minutes=5)  # ours, doubling; RFC 5321 §4.5.4.1 asks for patience
 LONGEST_DELAY: Final = timedelta(hours=4)  # ours
+LEAST_ATTEMPTS: Final = 12  # ours: in five days there are about 35
 LIFETIME: Final = timedelta(days=5)  # RFC 5321 §4.5.4.1: four to five days at least
 
 # The store and a stop
 STORE_RETRY: Final = timedelta(seconds=1)  # ours: between attempts to write what was delivered
 STOP_TIMEOUT: Final = timedelta(seconds=25)  # ours: service managers kill after 90 s
 PAGE_OCTETS: Final = 4 * 2**20  # ours: of changes in one answer, but for the last one
+SHARD_MEMBERS: Final = 1000  # ours: of a post's members in one row of the queue
+FAULT_DELAY: Final = timedelta(minutes=5)  # ours: until it is tried again
+FAULTS: Final = 3  # ours, as Mailman: after so many of our own faults a delivery is held
+QUEUE_PATIENCE: Final = timedelta(seconds=30)  # ours: the longest time between looks at the queue

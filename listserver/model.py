@@ -92,17 +92,12 @@ class StoredPost:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One delivery that is under way: its attempt is counted already.
-
-    Attributes:
-        half: None if the member is no longer to have a copy.
-    """
+    """One delivery that is under way: its attempt is counted already."""
 
     id: DeliveryId
     post: PostId
     member: MemberId
     attempts: int
-    half: Half | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +106,17 @@ class Withdrawn:
 
 
 @dataclass(frozen=True, slots=True)
+class Faulted:
+    """Try again when `due` has come: our own program failed. After three times it is held."""
+
+    due: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """What is to be written about a claim; `words` are a peer's and may name an address."""
 
     id: DeliveryId
     post: PostId
-    outcome: Outcome | Withdrawn
+    outcome: Outcome | Withdrawn | Faulted
     words: str = ""

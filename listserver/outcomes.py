@@ -103,11 +103,13 @@ def outcome_of(answer: Answer, *, attempts: int, first: datetime, now: datetime)
         case _:
             assert_never(answer)
     end = first + limits.LIFETIME
-    if now >= end:
+    # A clock that was set forward makes a mail old, but not tried often.
+    if now >= end and attempts >= limits.LEAST_ATTEMPTS:
         return last_words
     ambiguous = isinstance(answer, Broken) and answer.phase is Phase.CONTENT
+    due = now + _delay_after(attempts)
     # The last attempt falls on the end itself.
-    return TryLater(min(now + _delay_after(attempts), end), ambiguous)
+    return TryLater(min(due, end) if now < end else due, ambiguous)
 
 
 def _is_final(phase: Phase, code: int) -> bool:

@@ -125,34 +125,60 @@ class Work(Protocol):
         ...
 
     async def enqueue(self, list_id: ListId, post: StoredPost, ciphertext: bytes) -> int:
-        """Put a post in the queue: a delivery, due at once, for each member who is to have a copy.
+        """Put a post in the queue, for each member who is to have a copy.
 
         That is who is ACTIVE with RECRYPT and holds an entry for the post's key. The members are
-        read in this transaction, so a revocation committed earlier is respected. Deliveries are
-        in random order. Returns how many there are.
+        read in this transaction, so a revocation committed earlier is respected. They stand in
+        random order. Returns how many there are.
         """
         ...
 
     # --- the relay
 
     async def release_claims(self) -> int:
-        """Make due again what was under way when the last server stopped; count it."""
+        """Make due again what was under way when the last server was killed; count it.
+
+        Each has a fault more: what was under way three times at a server's death is held.
+        """
         ...
 
-    async def claim(self, now: datetime, limit: int) -> tuple[Claim, ...]:
-        """Take due deliveries of one post, the longest due first, and count their attempts."""
+    async def busy_post(self, now: datetime, after: PostId) -> PostId | None:
+        """Find a post with something to do now: the next one after `after`, in a circle."""
         ...
 
     async def read_post(self, post: PostId) -> tuple[StoredPost, bytes]:
-        """Read what the copies of a post have in common, and its ciphertext."""
+        """Read what the copies of a post have in common, and its ciphertext.
+
+        Raises:
+            NotAuthentic, Malformed: the row is damaged.
+        """
+        ...
+
+    async def hold_post(self, post: PostId) -> None:
+        """Keep a post that can't be read out of the queue, for people to see."""
+        ...
+
+    async def claim(self, post: PostId, now: datetime, limit: int) -> tuple[Claim, ...]:
+        """Take up to `limit` deliveries of a post, and count their attempts.
+
+        Members that had no attempt yet come first, then those that were put off.
+        """
+        ...
+
+    async def half_of(self, claim: Claim) -> Half | None:
+        """Read the half of a claim's member; None if the member is to have no copy any more.
+
+        Raises:
+            NotAuthentic, Malformed: the row is damaged.
+        """
         ...
 
     async def record(self, records: Sequence[Record]) -> None:
         """Write outcomes; the ciphertext of a post whose deliveries all ended is erased."""
         ...
 
-    async def next_due(self) -> datetime | None:
-        """Tell when the next delivery that nobody has claimed is due."""
+    async def next_due(self, now: datetime) -> datetime | None:
+        """Tell when there is something to claim: now, or when the next delivery is due."""
         ...
 
 

@@ -166,6 +166,14 @@ class Bench:
             tried = [await self.delivering.attempt(batch.frame, each) for each in batch.claims]
             await self.delivering.record(tried)
 
+    async def waiting(self) -> int:
+        """Count the deliveries that are still to be made, with a row or without one."""
+        (row,) = await self.rows(
+            "SELECT coalesce(sum(length(members) / 6 - position), 0) FROM shards"
+        )
+        (open_,) = await self.rows("SELECT count(*) FROM deliveries WHERE state < 2")
+        return int(row[0] or 0) + int(open_[0] or 0)
+
     def octets_on_disk(self) -> bytes:
         """Give every octet of the store's files, the write-ahead log's too."""
         files = sorted(self.file.parent.glob(f"{self.file.name}*"))

@@ -8,11 +8,10 @@ from typing import Final
 
 from listserver.delivering import Batch, Delivering
 from listserver.limits import STOP_TIMEOUT, STORE_RETRY
-from listserver.model import Claim, Record
+from listserver.model import Claim, Faulted, Record
 from listserver.outcomes import Delivered, GaveUp, TryLater
 from listserver.ports import Log
 from listserver.store import StoreTrouble
-from recrypt_core.errors import RecryptError
 
 _BATCHES: Final = 4  # deliveries claimed at once, for each connection
 
@@ -39,7 +38,7 @@ class Relay:
             while not self._stopping:
                 try:
                     await self._turn()
-                except (StoreTrouble, RecryptError) as problem:
+                except Exception as problem:  # noqa: BLE001 - the relay outlives any fault of ours
                     self._log.event("relay-trouble", error=type(problem).__name__)
                     await asyncio.sleep(STORE_RETRY.total_seconds())
             if self._running:
@@ -55,7 +54,11 @@ class Relay:
         self._arrived.set()
 
     async def _turn(self) -> None:
-        """Claim deliveries of one post and begin them, each when there is a free connection."""
+        """Claim deliveries of one post and begin them, each when there is a free connection.
+
+        A connection is free when its last outcome is on the disk: so a crash repeats at most as
+        many deliveries as there are connections.
+        """
         self._arrived.clear()
         batch = await self._delivering.claim(self._connections * _BATCHES)
         if batch is None:
@@ -64,32 +67,27 @@ class Relay:
         for claim in batch.claims:
             await self._slots.acquire()
             if self._stopping:
-                self._slots.release()
                 self._done.put_nowait(self._delivering.untried(claim))
                 continue
             task = asyncio.create_task(self._carry(batch, claim))
             self._running.add(task)
-            task.add_done_callback(self._ended)
+            task.add_done_callback(self._running.discard)
 
     async def _carry(self, batch: Batch, claim: Claim) -> None:
         try:
-            self._done.put_nowait(await self._delivering.attempt(batch.frame, claim))
-        finally:
-            self._slots.release()
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """Note a fault of ours; its delivery stays claimed until the next start."""
-        self._running.discard(task)
-        if not task.cancelled() and (problem := task.exception()):
+            record = await self._delivering.attempt(batch.frame, claim)
+        except StoreTrouble:
+            record = self._delivering.untried(claim)
+        except Exception as problem:  # noqa: BLE001 - one delivery's fault is no other's
             self._log.event("delivery-fault", error=type(problem).__name__)
+            record = self._delivering.faulted(claim, problem)
+        self._done.put_nowait(record)
 
     async def _pause(self) -> None:
         """Wait for a new post, or for the next delivery that was put off."""
         wait = await self._delivering.pause()
         try:
-            await asyncio.wait_for(
-                self._arrived.wait(), None if wait is None else wait.total_seconds() + 1
-            )
+            await asyncio.wait_for(self._arrived.wait(), wait.total_seconds() + 1)
         except TimeoutError:
             return
 
@@ -102,6 +100,7 @@ class Relay:
             await self._record(records)
             for _ in records:
                 self._done.task_done()
+                self._slots.release()
 
     async def _record(self, records: list[Record]) -> None:
         """Write outcomes, again and again until the store takes them."""
@@ -119,5 +118,7 @@ class Relay:
             "relayed",
             delivered=sum(isinstance(each, Delivered) for each in outcomes),
             later=sum(isinstance(each, TryLater) for each in outcomes),
+            in_doubt=sum(isinstance(each, TryLater) and each.ambiguous for each in outcomes),
             given_up=sum(isinstance(each, GaveUp) for each in outcomes),
+            faulted=sum(isinstance(each, Faulted) for each in outcomes),
         )

@@ -19,6 +19,7 @@ from sqlite_utils import Database
 
 from listserver.edges.sqlite_groups import GroupTables, Lists
 from listserver.edges.sqlite_posts import PostTables
+from listserver.edges.sqlite_queue import QueueTables
 from listserver.edges.sqlite_rows import Value
 from listserver.store import StoreTrouble, Work
 from listserver.vault import Vault
@@ -40,7 +41,7 @@ _SETTINGS: Final = (
 _NO_CHECKPOINT: Final = "PRAGMA wal_autocheckpoint = 0"
 
 
-class SqliteTables(GroupTables, PostTables):
+class SqliteTables(GroupTables, PostTables, QueueTables):
     """The tables of one transaction."""
 
 
@@ -102,11 +103,10 @@ async def open_store(file: PurePath, vault: Vault, *, alone: bool = False) -> Sq
         OSError: if the file can't be opened, isn't a store, or is another server's.
     """
     lock = _locked(file) if alone else None
-    settings = _SETTINGS if alone else (*_SETTINGS, _NO_CHECKPOINT)
     thread = ThreadPoolExecutor(1, thread_name_prefix="store")
     loop = asyncio.get_running_loop()
     try:
-        database = await loop.run_in_executor(thread, _opened, file, vault, settings)
+        database = await loop.run_in_executor(thread, _opened, file, vault, alone)
     except BaseException:
         thread.shutdown()
         if lock is not None:
@@ -128,7 +128,8 @@ def _locked(file: PurePath) -> int:
     return handle
 
 
-def _opened(file: PurePath, vault: Vault, settings: tuple[str, ...]) -> Database:
+def _opened(file: PurePath, vault: Vault, alone: bool) -> Database:
+    settings = _SETTINGS if alone else (*_SETTINGS, _NO_CHECKPOINT)
     try:
         # For its owner alone; SQLite gives what stands beside it (-wal, -shm) the same mode.
         os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
@@ -142,6 +143,8 @@ def _opened(file: PurePath, vault: Vault, settings: tuple[str, ...]) -> Database
         try:
             for setting in settings:
                 database.execute(setting)
+            if alone:
+                _check_pages(database, file)
             _upgrade(database)
             _check_vault(database, vault, file)
         except BaseException:
@@ -161,12 +164,18 @@ def _upgrade(database: Database) -> None:
         if step.name.endswith(".sql")
     )
     if found > len(steps):
-        raise OSError("the store is of a later version of this program")
+        raise OSError("the store is of a later version of this program: run that one")
     for number, step in enumerate(steps[found:], start=found + 1):
         script = files("listserver.edges").joinpath("sql", step).read_text("utf-8")
         database.conn.executescript(
             f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;"
         )
+
+
+def _check_pages(database: Database, file: PurePath) -> None:
+    """Refuse a damaged file before mail is answered from it."""
+    if database.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+        raise OSError(f"the store {file} is damaged: restore the latest back-up of it")
 
 
 def _check_vault(database: Database, vault: Vault, file: PurePath) -> None:

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from listserver.edges.sqlite import SqliteStore, open_store
-from listserver.model import EntryRow, Record, StoredList, StoredPost, Withdrawn
+from listserver.model import EntryRow, PostId, Record, StoredList, StoredPost, Withdrawn
 from listserver.outcomes import Delivered, GaveUp, Outcome, TryLater
 from listserver.store import Work
 from listserver.vault import Vault
@@ -240,9 +240,9 @@ async def posted_to(work: Work, group: Group, alice: Person) -> tuple[StoredPost
     assert await work.longest_own(stored.id, Udf("another")) == 0
     envelope = sealed(group.key.public)
     post = stored_post(envelope, *map(half_of, others))
-    assert await work.next_due() is None
+    assert await work.next_due(NOW) is None
     assert await work.enqueue(stored.id, post, envelope.ciphertext) == 4
-    assert await work.next_due() == NOW
+    assert await work.next_due(NOW) == NOW
     return post, envelope.ciphertext
 
 
@@ -251,15 +251,17 @@ async def test_a_delivery_that_is_due_is_claimed_once(
     work: Work, group: Group, alice: Person
 ) -> None:
     post = await posted_to(work, group, alice)
-    assert await work.claim(NOW - timedelta(seconds=1), 9) == ()
-    claims = [*await work.claim(NOW, 3), *await work.claim(NOW, 3)]
-    assert await work.claim(NOW, 3) == ()
-    assert await work.next_due() is None
+    number = await work.busy_post(NOW, PostId(0))
+    assert number is not None
+    claims = [*await work.claim(number, NOW, 3), *await work.claim(number, NOW, 3)]
+    assert await work.claim(number, NOW, 3) == ()
+    assert await work.busy_post(NOW, PostId(0)) is None
+    assert await work.next_due(NOW) is None
     assert len({each.member for each in claims}) == len(claims) == 4
     assert {each.attempts for each in claims} == {1}
     assert await work.read_post(claims[0].post) == post
     assert await work.release_claims() == 4
-    assert {each.attempts for each in await work.claim(NOW, 9)} == {2}
+    assert {each.attempts for each in await work.claim(number, NOW, 9)} == {2}
 
 
 @pytest.mark.asyncio
@@ -267,7 +269,7 @@ async def test_what_is_final_stays_so_and_the_ciphertext_goes_with_the_last(
     work: Work, group: Group, alice: Person
 ) -> None:
     post = await posted_to(work, group, alice)
-    claims = await work.claim(NOW, 9)
+    claims = await work.claim(PostId(1), NOW, 9)
     later = NOW + timedelta(hours=1)
     outcomes: tuple[Outcome | Withdrawn, ...] = (
         Delivered(),
@@ -278,12 +280,12 @@ async def test_what_is_final_stays_so_and_the_ciphertext_goes_with_the_last(
     await work.record(
         [Record(each.id, each.post, what) for each, what in zip(claims, outcomes, strict=True)]
     )
-    assert await work.next_due() == later
+    assert await work.next_due(NOW) == later
     assert await work.release_claims() == 0
-    (again,) = await work.claim(later, 9)
+    (again,) = await work.claim(PostId(1), later, 9)
     assert (again.id, again.attempts) == (claims[3].id, 2)
     assert await work.read_post(again.post) == post
     await work.record([Record(again.id, again.post, Delivered())])
-    assert await work.next_due() is None
+    assert await work.next_due(NOW) is None
     with pytest.raises(TypeError):
         await work.read_post(again.post)

@@ -87,8 +87,8 @@ async def opened(bench: Bench) -> bytes:
         "changes": "SELECT sealed, CAST(list_id || ':' || seq AS BLOB) FROM changes",
         "members": "SELECT sealed, name FROM members",
         "entries": "SELECT sealed, half_name FROM entries",
-        "posts": "SELECT sealed, x'' FROM posts",
-        "deliveries": "SELECT sealed, x'' FROM deliveries WHERE sealed NOT NULL",
+        "posts": "SELECT sealed, CAST(id AS BLOB) FROM posts",
+        "deliveries": "SELECT sealed, CAST(id AS BLOB) FROM deliveries WHERE sealed NOT NULL",
     }
     assert set(rows) == set(SEALED_TABLES)
     found = b""

@@ -190,7 +190,7 @@ async def test_the_size_that_counts_is_the_finished_copys(tmp_path: Path) -> Non
 
 
 async def nothing_is_stored(bench: Bench) -> None:
-    for table in ("posts", "deliveries", "contents", "message_ids"):
+    for table in ("posts", "shards", "deliveries", "contents", "message_ids"):
         assert await bench.count(table) == 0, table
     assert not bench.posting.arrived.is_set()
 

@@ -68,12 +68,23 @@ def test_the_delay_doubles_up_to_the_longest() -> None:
 
 
 def test_after_five_days_it_is_given_up_with_the_last_words() -> None:
-    assert judge(Refused(Phase.RCPT, 450, "Busy"), after=limits.LIFETIME) == GaveUp(450, "Busy")
-    assert judge(Broken(Phase.MAIL, "Cut"), after=limits.LIFETIME) == GaveUp(None, "Cut")
-    assert judge(Accepted(250, "OK"), after=limits.LIFETIME) == Delivered()
+    for answer, outcome in (
+        (Refused(Phase.RCPT, 450, "Busy"), GaveUp(450, "Busy")),
+        (Broken(Phase.MAIL, "Cut"), GaveUp(None, "Cut")),
+        (Accepted(250, "OK"), Delivered()),
+    ):
+        assert judge(answer, attempts=limits.LEAST_ATTEMPTS, after=limits.LIFETIME) == outcome
 
 
-@given(st.integers(1, 10**6), st.timedeltas(timedelta(days=-9), timedelta(days=9)))
+def test_what_was_tried_a_few_times_is_not_given_up_by_a_clock_that_was_set_forward() -> None:
+    ahead = timedelta(days=10)
+    found = judge(Broken(Phase.CONNECT, "Cut"), attempts=1, after=ahead)
+    assert found == TryLater(FIRST + ahead + limits.FIRST_DELAY, ambiguous=False)
+
+
+@given(
+    st.integers(limits.LEAST_ATTEMPTS, 10**6), st.timedeltas(timedelta(days=-9), timedelta(days=9))
+)
 def test_a_delivery_is_due_later_within_its_life_or_final(attempts: int, after: timedelta) -> None:
     match judge(Broken(Phase.CONNECT, "Cut"), attempts=attempts, after=after):
         case TryLater(due, _):

@@ -81,18 +81,32 @@ CREATE TABLE posts (
     list_id      INTEGER NOT NULL REFERENCES lists (id),
     key_name     BLOB NOT NULL,     -- of the group key's fingerprint
     accepted     INTEGER NOT NULL,  -- seconds since 1970
+    held         INTEGER NOT NULL DEFAULT 0,    -- 1: it can't be read; for people to see
     sealed       BLOB NOT NULL,     -- headers and the JSON line that the copies have in common
     ciphertext   BLOB               -- NULL once every delivery is final
 ) STRICT;
+CREATE INDEX posts_held ON posts (id) WHERE held;
 
-CREATE TABLE deliveries (           -- one for each member of a post, in random order
+-- The queue, for lists of any size: a post's members stand in shards, in random order, with a
+-- position that lasts; rows only for what is in flight, was put off, was given up or is held.
+
+CREATE TABLE shards (
+    id           INTEGER PRIMARY KEY,
+    post_id      INTEGER NOT NULL REFERENCES posts (id),
+    members      BLOB NOT NULL,     -- ids of members, 6 octets each
+    position     INTEGER NOT NULL   -- how many of them were claimed; the last one ends the row
+) STRICT;
+CREATE INDEX shards_post ON shards (post_id);
+
+CREATE TABLE deliveries (
     id           INTEGER PRIMARY KEY,
     post_id      INTEGER NOT NULL REFERENCES posts (id),
     member_id    INTEGER NOT NULL REFERENCES members (id),
-    state        INTEGER NOT NULL,  -- 0 due, 1 claimed, 2 delivered, 3 given up, 4 withdrawn
+    state        INTEGER NOT NULL,  -- 0 due, 1 claimed, 2 given up, 3 held after faults of ours
     attempts     INTEGER NOT NULL,  -- begun, counted before they begin
+    faults       INTEGER NOT NULL,  -- attempts that ended in a fault of ours, or with the process
     due          INTEGER NOT NULL,  -- seconds since 1970
-    sealed       BLOB               -- the peer's last words
+    sealed       BLOB,              -- the peer's last words
+    UNIQUE (post_id, member_id)
 ) STRICT;
-CREATE INDEX deliveries_due ON deliveries (due, id) WHERE state = 0;
-CREATE INDEX deliveries_open ON deliveries (post_id) WHERE state < 2;
+CREATE INDEX deliveries_due ON deliveries (due, post_id) WHERE state = 0;

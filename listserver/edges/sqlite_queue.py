@@ -1,0 +1,211 @@
+"""The queue: shards, what is in flight, put off, given up or held; the rows and their SQL.
+
+A post's members stand in shards. A claim moves a shard's position and writes a row for each
+member that it took; an outcome ends the row, puts it off, or keeps it for people to see. So a
+crash repeats what was in flight and nothing else, and a million members cost a thousand rows.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from enum import IntEnum
+from typing import Final
+
+from listserver.edges.sqlite_groups import read_half
+from listserver.edges.sqlite_rows import Rows, Value, number, octets
+from listserver.limits import FAULTS, LONGEST_DELAY, SHARD_MEMBERS
+from listserver.model import (
+    Claim,
+    DeliveryId,
+    Faulted,
+    Half,
+    MemberId,
+    PostId,
+    Record,
+    Withdrawn,
+)
+from listserver.outcomes import Delivered, GaveUp, TryLater
+from listserver.vault import Vault
+
+_ID_OCTETS: Final = 6
+
+
+class _State(IntEnum):
+    """Of a delivery that has a row; below GIVEN_UP it is open."""
+
+    DUE = 0
+    CLAIMED = 1
+    GIVEN_UP = 2
+    HELD = 3
+
+
+# Posts with something to do now: members that nobody has claimed yet, or deliveries that are due.
+_BUSY: Final = (
+    "SELECT min(post_id) FROM (SELECT post_id FROM shards UNION"
+    " SELECT post_id FROM deliveries WHERE state = 0 AND (due <= ? OR due > ?))"
+    " WHERE post_id > ? AND post_id NOT IN (SELECT id FROM posts WHERE held)"
+)
+
+
+class QueueTables:
+    """The part of `Work` that the relay uses."""
+
+    def __init__(self, rows: Rows, vault: Vault) -> None:
+        self._rows = rows
+        self._vault = vault
+
+    async def release_claims(self) -> int:
+        await self._rows.run(
+            "UPDATE deliveries SET state = ?, faults = faults + 1"
+            " WHERE state = ? AND faults + 1 >= ?",
+            (_State.HELD, _State.CLAIMED, FAULTS),
+        )
+        return await self._rows.run(
+            "UPDATE deliveries SET state = ?, faults = faults + 1 WHERE state = ?",
+            (_State.DUE, _State.CLAIMED),
+        )
+
+    async def busy_post(self, now: datetime, after: PostId) -> PostId | None:
+        for start in (after, 0):
+            found = await self._rows.all(_BUSY, (*_due(now), start))
+            if found[0][0] is not None:
+                return PostId(number(found[0][0]))
+        return None
+
+    async def hold_post(self, post: PostId) -> None:
+        await self._rows.run("UPDATE posts SET held = 1 WHERE id = ?", (post,))
+
+    async def claim(self, post: PostId, now: datetime, limit: int) -> tuple[Claim, ...]:
+        fresh = await self._claim_fresh(post, now, limit)
+        late = await self._rows.all(
+            "SELECT id, member_id, attempts + 1 FROM deliveries"
+            " WHERE post_id = ? AND state = 0 AND (due <= ? OR due > ?)"
+            " ORDER BY due, id LIMIT ?",
+            (post, *_due(now), limit - len(fresh)),
+        )
+        await self._rows.many(
+            "UPDATE deliveries SET state = ?, attempts = attempts + 1 WHERE id = ?",
+            [(_State.CLAIMED, row[0]) for row in late],
+        )
+        return tuple(
+            Claim(DeliveryId(number(id_)), post, MemberId(number(member)), number(attempts))
+            for id_, member, attempts in (*fresh, *late)
+        )
+
+    async def half_of(self, claim: Claim) -> Half | None:
+        found = await self._rows.all(
+            "SELECT e.sealed, e.half_name FROM entries e JOIN members m ON m.id = e.member_id"
+            " WHERE m.id = ? AND m.served"
+            " AND e.key_name = (SELECT key_name FROM posts WHERE id = ?) ORDER BY e.id LIMIT 1",
+            (claim.member, claim.post),
+        )
+        return read_half(self._vault, octets(found[0][0]), octets(found[0][1])) if found else None
+
+    async def record(self, records: Sequence[Record]) -> None:
+        rows = [self._record_row(each) for each in records]
+        await self._rows.many(
+            "UPDATE deliveries SET state = ?, due = coalesce(?, due), faults = faults + ?,"
+            " sealed = ? WHERE id = ?",
+            [row for row in rows if row[0] is not None],
+        )
+        await self._rows.many(
+            "DELETE FROM deliveries WHERE id = ?", [(row[-1],) for row in rows if row[0] is None]
+        )
+        await self._rows.run(
+            "UPDATE deliveries SET state = ? WHERE state = ? AND faults >= ?",
+            (_State.HELD, _State.DUE, FAULTS),
+        )
+        await self._rows.many(
+            "UPDATE posts SET ciphertext = NULL WHERE id = ? AND NOT EXISTS"
+            " (SELECT 1 FROM shards WHERE post_id = posts.id) AND NOT EXISTS"
+            " (SELECT 1 FROM deliveries WHERE post_id = posts.id AND state IN (0, 1, 3))",
+            [(post,) for post in {each.post for each in records}],
+        )
+
+    async def next_due(self, now: datetime) -> datetime | None:
+        if await self.busy_post(now, PostId(0)) is not None:
+            return now
+        found = await self._rows.all(
+            "SELECT min(due) FROM deliveries WHERE state = 0"
+            " AND post_id NOT IN (SELECT id FROM posts WHERE held)"
+        )
+        due = found[0][0]
+        return None if due is None else datetime.fromtimestamp(number(due), UTC)
+
+    async def _claim_fresh(
+        self, post: PostId, now: datetime, limit: int
+    ) -> list[tuple[Value, ...]]:
+        """Move the position of the post's first shard, and write a row for each member taken."""
+        found = await self._rows.all(
+            "SELECT id, members, position FROM shards WHERE post_id = ? ORDER BY id LIMIT 1",
+            (post,),
+        )
+        if not found:
+            return []
+        shard, packed, start = found[0]
+        members = _unpacked(octets(packed))
+        position = number(start) + limit
+        if position >= len(members):
+            await self._rows.run("DELETE FROM shards WHERE id = ?", (shard,))
+        else:
+            await self._rows.run("UPDATE shards SET position = ? WHERE id = ?", (position, shard))
+        taken = members[number(start) : position]
+        first = number(
+            (await self._rows.all("SELECT coalesce(max(id), 0) + 1 FROM deliveries"))[0][0]
+        )
+        await self._rows.many(
+            "INSERT INTO deliveries (id, post_id, member_id, state, attempts, faults, due)"
+            " VALUES (?, ?, ?, ?, 1, 0, ?)",
+            [
+                (id_, post, member, _State.CLAIMED, seconds(now))
+                for id_, member in enumerate(taken, start=first)
+            ],
+        )
+        return [(id_, member, 1) for id_, member in enumerate(taken, start=first)]
+
+    def _record_row(self, record: Record) -> tuple[Value, ...]:
+        """Give state, due, faults more, words and id; a row without a state is at its end."""
+        words = None
+        if record.words:
+            row = delivery_row(record.id)
+            words = self._vault.seal("deliveries", record.words.encode(), row=row)
+        match record.outcome:
+            case Delivered() | Withdrawn():
+                return (None, None, 0, None, record.id)
+            case TryLater(due):
+                return (_State.DUE, seconds(due), 0, words, record.id)
+            case Faulted(due):
+                return (_State.DUE, seconds(due), 1, words, record.id)
+            case GaveUp():
+                return (_State.GIVEN_UP, None, 0, words, record.id)
+
+
+def shard_rows(post: int, members: Sequence[int]) -> Iterator[tuple[Value, ...]]:
+    """Part a post's members, in the order given, into the rows of its shards."""
+    for at in range(0, len(members), SHARD_MEMBERS):
+        shard = members[at : at + SHARD_MEMBERS]
+        yield (post, b"".join(each.to_bytes(_ID_OCTETS, "big") for each in shard))
+
+
+def delivery_row(delivery: DeliveryId) -> bytes:
+    """Name a delivery's row, to which its sealed words are bound."""
+    return f"{delivery}".encode("ascii")
+
+
+def seconds(moment: datetime) -> int:
+    """Give a time as the tables have it: seconds since 1970."""
+    return int(moment.timestamp())
+
+
+def _due(now: datetime) -> tuple[int, int]:
+    """Give the bounds of what is due.
+
+    A time further off than the longest delay was written before the clock was set back.
+    """
+    return seconds(now), seconds(now + LONGEST_DELAY)
+
+
+def _unpacked(members: bytes) -> list[int]:
+    return [
+        int.from_bytes(members[at : at + _ID_OCTETS], "big")
+        for at in range(0, len(members), _ID_OCTETS)
+    ]
