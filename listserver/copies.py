@@ -6,6 +6,7 @@ members at once.
 """
 
 import binascii
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -48,7 +49,7 @@ class Frame:
 
     post: StoredPost
     head: bytes = field(repr=False)
-    body: bytes = field(repr=False)
+    body: tuple[bytes, ...] = field(repr=False)
     tail: bytes = field(repr=False)
 
 
@@ -95,11 +96,11 @@ def copy_octets(post: StoredPost, ciphertext_octets: int) -> int:
 
 def make_frame(post: StoredPost, ciphertext: bytes) -> Frame:
     """Make what all copies of a post have in common, once."""
-    return Frame(post, _head(post), _base64_lines(ciphertext), _END if post.notice else b"")
+    return Frame(post, _head(post), tuple(_base64_lines(ciphertext)), _END if post.notice else b"")
 
 
 def make_copy(frame: Frame, half: Half) -> tuple[bytes, ...]:
-    """Make one member's copy, in parts of which only the second is its own.
+    """Make one member's copy, in parts of which only the one after the head is its own.
 
     It computes the partial, which is all that is done with r.
 
@@ -111,7 +112,8 @@ def make_copy(frame: Frame, half: Half) -> tuple[bytes, ...]:
     line = post.line + _RECRYPTION + own + b"}"
     # An entry that grew after acceptance may not fit: then this copy alone is longer.
     size = max(post.line_octets, line_octets(post.line, len(own)))
-    return (frame.head, _base64_lines(line.ljust(size - 1) + b"\n"), frame.body, frame.tail)
+    own_lines = _base64_lines(line.ljust(size - 1) + b"\n")
+    return (frame.head, *own_lines, *frame.body, frame.tail)
 
 
 def _head(post: StoredPost) -> bytes:
@@ -132,13 +134,10 @@ def _recryption(half: Half, part: bytes) -> bytes:
     return head[:-1] + b',"DecryptionKey":' + half.decryption_key + b"}"
 
 
-def _base64_lines(octets: bytes) -> bytes:
-    """Encode in lines of 76 characters, CRLF after each (RFC 2045 §6.8)."""
-    lines = bytearray()
+def _base64_lines(octets: bytes) -> Iterator[bytes]:
+    """Encode in lines of 76 characters, CRLF after each (RFC 2045 §6.8), many lines at once."""
     view = memoryview(octets)
     for at in range(0, len(octets), _CHUNK):
         text = binascii.b2a_base64(view[at : at + _CHUNK], newline=False)
-        for start in range(0, len(text), 76):
-            lines += text[start : start + 76]
-            lines += b"\r\n"
-    return bytes(lines)
+        lines = [text[start : start + 76] for start in range(0, len(text), 76)]
+        yield b"\r\n".join((*lines, b""))

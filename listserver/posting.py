@@ -9,7 +9,7 @@ from listserver.addresses import ListAddress, Role
 from listserver.headers import CopyFacts, header_block
 from listserver.model import House, StoredList, StoredPost
 from listserver.ports import Clock, Log
-from listserver.posts import Post, PostHeaders, PostRefused, Reason, read_post
+from listserver.posts import PostHeaders, PostRefused, Reason, read_post
 from listserver.replies import Reply
 from listserver.store import Store, Work
 from listserver.threads import ThreadIds
@@ -43,7 +43,7 @@ class Posting:
             self._log.event("mail-discarded")
             return replies.ACCEPTED
         try:
-            post, envelope = await asyncio.to_thread(_read, raw)
+            headers, envelope = await asyncio.to_thread(_read, raw)
         except PostRefused as problem:
             return self._refused(problem, to)
         except Recrypted:
@@ -51,7 +51,7 @@ class Posting:
         except Malformed as problem:
             return replies.malformed_post(f"Its envelope is no good: {problem}.")
         async with self._store.begin() as work:
-            reply = await self._admit(work, post, envelope, to)
+            reply = await self._admit(work, headers, envelope, to)
         self._log.event("post", code=reply.code)
         if reply.positive:
             self.arrived.set()
@@ -69,15 +69,15 @@ class Posting:
             case _:
                 return replies.malformed_post(problem.reason.value)
 
-    async def _admit(self, work: Work, post: Post, envelope: Envelope, to: ListAddress) -> Reply:
+    async def _admit(
+        self, work: Work, headers: PostHeaders, envelope: Envelope, to: ListAddress
+    ) -> Reply:
         """Decide in one transaction: what is refused leaves nothing behind."""
         now = self._clock.now()
         found = await work.find_list(self._address(to))
         if found is None:
             return replies.NO_SUCH_LIST
-        verdict = admission.decide(
-            envelope, post.headers, found.state, service=self._house.public_url
-        )
+        verdict = admission.decide(envelope, headers, found.state, service=self._house.public_url)
         if isinstance(verdict, admission.Refuse):
             return verdict.reply
         if verdict.key != found.state.key.udf and not await self._past_key_counts(
@@ -87,7 +87,7 @@ class Posting:
             return replies.not_encrypted(reason, found.state.name, self._house.public_url)
         if not await self._may_post(work, envelope, found, now):
             return replies.NOT_ALLOWED_TO_POST
-        return await self._queue(work, _Accepted(post.headers, envelope, verdict, now), found)
+        return await self._queue(work, _Accepted(headers, envelope, verdict, now), found)
 
     async def _past_key_counts(
         self, work: Work, found: StoredList, verdict: admission.Accept
@@ -164,10 +164,12 @@ class _Accepted:
     now: datetime
 
 
-def _read(raw: bytes) -> tuple[Post, Envelope]:
+def _read(raw: bytes) -> tuple[PostHeaders, Envelope]:
     """Read a post and its envelope; for a thread of its own, since a large one takes a while."""
     post = read_post(raw)
-    return post, read_post_envelope(post.encrypted)
+    envelope = read_post_envelope(post.encrypted)
+    _ = envelope.content_id  # hashed here too, not in the transaction
+    return post.headers, envelope
 
 
 def _name(found: StoredList) -> str:

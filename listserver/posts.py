@@ -26,12 +26,14 @@ MIME_FIELD_OCTETS: Final = 4 * 2**10  # of one Content-* field, unfolded; ours
 MIME_PARAMETERS: Final = 100  # of one Content-* field; ours
 DEPTH: Final = 10  # multiparts inside each other; ours
 PARTS: Final = 100  # leaves of the whole post, preambles and epilogues included; ours
+BASE64_OCTETS: Final = 2**20  # of an encoded part that are decoded at once; ours
 HOPS: Final = 50  # Received fields (RFC 5321 §6.3 asks for a limit; Postfix takes 50)
 
 NOTICE_TYPES: Final = frozenset({"text/plain", "text/html"})
 # RFC 3834 §5, and auto-notified, which RFC 5436 §2.7.1 added.
 AUTO_SUBMITTED: Final = frozenset({"no", "auto-generated", "auto-replied", "auto-notified"})
 
+_CR: Final = 0x0D
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n|\0")
 _FIELD_NAME = re.compile(r"[!-9;-~]+")  # RFC 5322 §3.6.8
 _MEDIA_TYPE = re.compile(r"\s*([\w.+-]+/[\w.+-]+)\s*(?:;|\Z)", re.ASCII)
@@ -181,22 +183,40 @@ def _ends_mmx(name: str) -> bool:
 def _decoded(raw: bytes, part: _Entity) -> bytes:
     """Undo the transfer encoding (RFC 2045 §6) strictly: of line ends, only CRLF is dropped."""
     encoding = _single(part.fields, "content-transfer-encoding")
-    body = raw[part.body.start : part.body.end]
     match "7bit" if encoding is None else encoding.strip().lower():
         case "7bit" | "8bit" | "binary":
-            return body
+            return raw[part.body.start : part.body.end]
         case "base64":
-            body = body.replace(b"\r\n", b"")
-            try:
-                return binascii.a2b_base64(body, strict_mode=True)
-            except binascii.Error:
-                raise PostRefused(Reason.BROKEN_ENCODING) from None
+            return _from_base64(raw, part.body)
         case "quoted-printable":
+            body = raw[part.body.start : part.body.end]
             if body.translate(None, _QP_OCTETS) or _BROKEN_QP.search(body):
                 raise PostRefused(Reason.BROKEN_ENCODING)
             return binascii.a2b_qp(body)
         case _:
             raise PostRefused(Reason.BROKEN_ENCODING)
+
+
+def _from_base64(raw: bytes, body: _Span) -> bytes:
+    """Decode a piece at a time, so that a large post isn't held once more for each step."""
+    decoded, rest = bytearray(), b""
+    at = body.start
+    while at < body.end:
+        end = min(at + BASE64_OCTETS, body.end)
+        if raw[end - 1] == _CR:  # the CRLF stays whole
+            end = min(end + 1, body.end)
+        text = rest + raw[at:end].replace(b"\r\n", b"")
+        # The last four characters wait for what follows: only the very end may be padded.
+        whole = len(text) if end == body.end else max(0, len(text) - len(text) % 4 - 4)
+        piece, rest = text[:whole], text[whole:]
+        if end < body.end and b"=" in piece:
+            raise PostRefused(Reason.BROKEN_ENCODING)
+        try:
+            decoded += binascii.a2b_base64(piece, strict_mode=True)
+        except binascii.Error:
+            raise PostRefused(Reason.BROKEN_ENCODING) from None
+        at = end
+    return bytes(decoded)
 
 
 # --- structure: multiparts and their delimiter lines (RFC 2046 §5.1) -------------------------

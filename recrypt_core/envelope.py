@@ -5,7 +5,7 @@ What is read here is well formed, and nothing more: nobody has opened it yet.
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -114,6 +114,7 @@ class Envelope:
     aad: str | None = None
     sender: str | None = None
     recryption: Recryption | None = None
+    _content_id: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def additional_data(self) -> bytes:
@@ -123,10 +124,17 @@ class Envelope:
 
     @property
     def content_id(self) -> bytes:
-        """Name the sealed content, whatever its recipients: 32 octets (spec §3)."""
-        h = write_b64url(hashlib.sha256(self.ciphertext).digest())
-        parts = (self.protected, write_b64url(self.iv), write_b64url(self.tag), h)
-        return hashlib.sha256(".".join(parts).encode("ascii")).digest()
+        """Name the sealed content, whatever its recipients: 32 octets (spec §3).
+
+        It is computed once: of 64 MiB it takes a while.
+        """
+        if self._content_id is None:
+            h = write_b64url(hashlib.sha256(self.ciphertext).digest())
+            parts = (self.protected, write_b64url(self.iv), write_b64url(self.tag), h)
+            found = hashlib.sha256(".".join(parts).encode("ascii")).digest()
+            object.__setattr__(self, "_content_id", found)
+            return found
+        return self._content_id
 
     def head(self) -> JsonObject:
         """Give the JSON members in the one form that we write, but for the ciphertext."""

@@ -46,12 +46,14 @@ def test_a_line_is_filled_to_the_smallest_size_of_all(line: int, own: int) -> No
     assert size == min(filter(partial(int.__le__, needed), allowed))
 
 
+def encoded(octets: bytes) -> bytes:
+    return b"".join(copies._base64_lines(octets))
+
+
 @given(st.binary(max_size=700))
 def test_the_parts_of_a_copy_join_to_whole_base64_lines(ciphertext: bytes) -> None:
-    lines = copies._base64_lines(ciphertext).split(b"\r\n")
+    lines = encoded(ciphertext).split(b"\r\n")
     assert lines.pop() == b""
     assert all(len(line) == 76 for line in lines[:-1])
-    front = copies._base64_lines(bytes(57 * 3))
-    assert front + copies._base64_lines(ciphertext) == copies._base64_lines(
-        bytes(57 * 3) + ciphertext
-    )
+    front = encoded(bytes(57 * 3))
+    assert front + encoded(ciphertext) == encoded(bytes(57 * 3) + ciphertext)

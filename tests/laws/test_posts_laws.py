@@ -4,9 +4,11 @@ import base64
 import binascii
 from email.message import EmailMessage
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from listserver import posts as posts_room
 from listserver.posts import Kind, Post, PostRefused, read_post
 
 SCRAPS = st.sampled_from(
@@ -118,3 +120,22 @@ def test_what_the_standard_library_attaches_is_read(octets: bytes, name: str) ->
     message.add_attachment(octets, "application", "octet-stream", filename=f"{name}.mmx")
     raw = message.as_bytes().replace(b"\n", b"\r\n")
     assert read_post(raw).encrypted == octets
+
+
+@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=60), st.integers(1, 80), st.integers(0, 90), st.sampled_from(b"=A \r\n-"))
+def test_base64_in_pieces_is_what_it_is_in_one(
+    monkeypatch: pytest.MonkeyPatch, octets: bytes, width: int, at: int, scrap: int
+) -> None:
+    text = base64.b64encode(octets)
+    lines = b"\r\n".join(text[start : start + width] for start in range(0, len(text), width))
+    monkeypatch.setattr(posts_room, "BASE64_OCTETS", 17)
+    for given_text in (lines, lines + b"\r\n", lines[:at] + bytes([scrap]) + lines[at:]):
+        try:
+            expected = binascii.a2b_base64(given_text.replace(b"\r\n", b""), strict_mode=True)
+        except binascii.Error:
+            with pytest.raises(PostRefused):
+                posts_room._from_base64(given_text, posts_room._Span(0, len(given_text)))
+        else:
+            found = posts_room._from_base64(given_text, posts_room._Span(0, len(given_text)))
+            assert found == expected
