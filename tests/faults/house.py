@@ -14,8 +14,8 @@ from tests.end_to_end.network import LOCALHOST, free_port
 from tests.end_to_end.programs import BIN, PATIENCE, ListServer, Program
 
 CONNECTIONS: Final = 4  # the default of [relay] connections
-# Copies that a crash may double today. To be CONNECTIONS: see test_slow_disk.py.
-UNWRITTEN: Final = 2 * CONNECTIONS * 4
+# Copies that a crash may double: those in flight, whose outcome is on no disk.
+UNWRITTEN: Final = CONNECTIONS
 TEAM: Final = "team@lists.example"
 MEMBERS: Final = tuple(f"member{n}@example.org" for n in range(6))
 TICK: Final = 0.01  # seconds, between two looks at something that sends no word
