@@ -1,4 +1,4 @@
-"""The embedded store: one SQLite file, one connection, one thread, one transaction at a time.
+"""The embedded store: one SQLite file, one connection, one thread, one block at a time.
 
 WAL with synchronous=FULL: a commit is on the disk when it returns. NORMAL would lose acknowledged
 mail on a power cut.
@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path, PurePath
 from typing import Final, TypeVar
@@ -45,6 +46,14 @@ class SqliteTables(GroupTables, PostTables, QueueTables):
     """The tables of one transaction."""
 
 
+@dataclass(slots=True)
+class _Batch:
+    """Blocks that are committed together; `erases` if one of them ended an entry."""
+
+    committed: "asyncio.Future[None]"
+    erases: bool = False
+
+
 class SqliteStore:
     """A `Store` of listserver.store in one file."""
 
@@ -57,22 +66,45 @@ class SqliteStore:
         self._vault = vault
         self._lists: Lists = {}
         self._turn = asyncio.Lock()
+        self._batch: _Batch | None = None
+        self._committing: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Work]:
-        """Begin a transaction, and commit it when the block is left without an exception."""
+        """Begin a block, and leave it when it is on the disk with all that it has seen.
+
+        Blocks that wait for each other are committed together: one turn of the disk for all.
+        """
         async with self._turn:
-            # Jobs run in order on one thread: whatever a cancelled task left there, BEGIN too,
-            # is done before the ROLLBACK.
             tables = SqliteTables(self._rows, self._vault, self._lists)
+            batch = self._batch or self._new_batch()
             try:
-                await self._rows.run("BEGIN IMMEDIATE")
+                await self._rows.enter()
                 yield tables
             except BaseException:
-                await self._rows.end("ROLLBACK")
+                await self._rows.leave(undo=True)
                 raise
-            await self._rows.end("COMMIT")
-            if tables.erased:
+            await self._rows.leave(undo=False)
+            batch.erases |= tables.erased
+        await asyncio.shield(batch.committed)
+
+    def _new_batch(self) -> "_Batch":
+        """Begin a batch: its commit has its turn after the blocks that wait already."""
+        self._batch = batch = _Batch(asyncio.get_running_loop().create_future())
+        self._committing = asyncio.create_task(self._commit(batch))
+        return batch
+
+    async def _commit(self, batch: "_Batch") -> None:
+        async with self._turn:
+            self._batch = None
+            try:
+                await self._rows.commit()
+            except StoreTrouble as problem:
+                batch.committed.set_exception(problem)
+                batch.committed.exception()  # seen, even if nobody waits for it any more
+                return
+            batch.committed.set_result(None)
+            if batch.erases:
                 await self._erase()
 
     async def _erase(self) -> None:
@@ -82,6 +114,8 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Close the file; nobody may be in a block."""
+        if self._committing is not None:
+            await self._committing
         async with self._turn:
             await self._rows.close()
         self._thread.shutdown()
@@ -200,6 +234,8 @@ class _ThreadRows:
     def __init__(self, database: Database, thread: ThreadPoolExecutor) -> None:
         self._database = database
         self._thread = thread
+        self._in_block = False
+        self._begun = False
 
     async def run(self, sql: str, values: tuple[Value, ...] = ()) -> int:
         """Run one statement; the number of rows that it changed."""
@@ -217,20 +253,59 @@ class _ThreadRows:
         """Run one query."""
         return await self._there(lambda: self._database.execute(sql, values).fetchall())
 
-    async def end(self, sql: str) -> None:
-        """End the transaction, whatever happens to the task that waits for it."""
-        await asyncio.shield(self._there(lambda: self._ended(sql)))
+    async def enter(self) -> None:
+        """Begin a block, and a transaction if none is open."""
+        await self._there(self._entered)
+
+    async def leave(self, *, undo: bool) -> None:
+        """End a block, whatever happens to the task that waits for it.
+
+        Jobs run in order on one thread: what a cancelled task left there is done before.
+        """
+        await asyncio.shield(self._there(lambda: self._left(undo)))
+
+    async def commit(self) -> None:
+        """Commit the transaction, whatever happens to the task that waits for it."""
+        await asyncio.shield(self._there(self._committed))
 
     async def close(self) -> None:
         await self._there(self._database.close)
 
-    def _ended(self, sql: str) -> None:
+    def _entered(self) -> None:
+        if not self._begun:
+            self._database.execute("BEGIN IMMEDIATE")
+            self._begun = True
+        self._check_not_lost()
+        self._database.execute("SAVEPOINT block")
+        self._in_block = True
+
+    def _left(self, undo: bool) -> None:
+        if not self._in_block:
+            return
+        self._in_block = False
+        self._check_not_lost()
+        if undo:
+            self._database.execute("ROLLBACK TO block")
+        self._database.execute("RELEASE block")
+
+    def _committed(self) -> None:
+        if not self._begun:
+            return
+        self._begun = False
+        self._check_not_lost()
         try:
-            if self._database.conn.in_transaction:
-                self._database.execute(sql)
+            self._database.execute("COMMIT")
         except sqlite3.Error:
             self._database.rollback()
             raise
+
+    def _check_not_lost(self) -> None:
+        """Notice that SQLite has undone the whole transaction, as it may when a disk is full.
+
+        Then no block of the batch may be told that it is on the disk.
+        """
+        if not self._database.conn.in_transaction:
+            raise sqlite3.OperationalError("the transaction was undone")
 
     async def _there(self, job: Callable[[], T]) -> T:
         try:

@@ -257,3 +257,56 @@ async def test_a_store_that_another_holds_too_long_is_trouble(tmp_path: Path) ->
             await take(store, b"1")
     assert await take(store, b"1")
     await store.close()
+
+
+def commits_of(store: SqliteStore) -> list[str]:
+    """Record what is committed from now on."""
+    seen: list[str] = []
+    store._rows._database.conn.set_trace_callback(
+        lambda sql: seen.append(sql) if sql in ("COMMIT", "BEGIN IMMEDIATE") else None
+    )
+    return seen
+
+
+@pytest.mark.asyncio
+async def test_blocks_that_wait_for_each_other_are_committed_together(tmp_path: Path) -> None:
+    store = await open_store(tmp_path / "store.db", VAULT)
+    seen = commits_of(store)
+    names = [bytes([at]) for at in range(40)]
+    assert all(await asyncio.gather(*(take(store, name) for name in names)))
+    assert seen.count("COMMIT") == seen.count("BEGIN IMMEDIATE") < 5
+    assert not any(await asyncio.gather(*(take(store, name) for name in names)))
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_a_block_that_fails_undoes_itself_and_none_beside_it(tmp_path: Path) -> None:
+    store = await open_store(tmp_path / "store.db", VAULT)
+
+    async def failing() -> None:
+        async with store.begin() as work:
+            assert await work.take_nonce(SIGNER, b"2", until=NOW, now=NOW)
+            raise KeyError
+
+    _, problem, _ = await asyncio.gather(
+        take(store, b"1"), failing(), take(store, b"3"), return_exceptions=True
+    )
+    assert isinstance(problem, KeyError)
+    assert [await take(store, each) for each in (b"1", b"2", b"3")] == [False, True, False]
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_a_transaction_that_was_undone_is_told_to_every_block_of_it(tmp_path: Path) -> None:
+    store = await open_store(tmp_path / "store.db", VAULT)
+
+    async def undone() -> None:
+        async with store.begin():
+            await store._rows.run("ROLLBACK")  # as SQLite does by itself when the disk is full
+
+    found = await asyncio.gather(
+        take(store, b"1"), undone(), take(store, b"3"), return_exceptions=True
+    )
+    assert all(isinstance(each, StoreTrouble) for each in found), found
+    assert [await take(store, each) for each in (b"1", b"3")] == [True, True]
+    await store.close()
