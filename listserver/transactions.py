@@ -12,7 +12,7 @@ from listserver.model import House, StoredList
 from listserver.ports import Clock, Log
 from listserver.store import Store, StoreTrouble, Work
 from recrypt_core import limits, messages
-from recrypt_core.documents import Privilege, RecryptionGroup
+from recrypt_core.documents import Privilege
 from recrypt_core.encoding import read_b64url
 from recrypt_core.errors import (
     Malformed,
@@ -131,19 +131,10 @@ class Transactions:
             members, more = await work.members_after(
                 found.id, message.after, message.limit, octets=PAGE_OCTETS
             )
-        state = found.state
         return messages.GetGroupResponse(
-            recryption_group=RecryptionGroup(
-                group_name=state.name,
-                master=state.master.signed,
-                current_encryption_key=state.key.signed,
-                past_encryption_keys=tuple(key.signed for key in state.past_keys),
-                administrator_keys=state.administrator_keys,
-                policy=state.policy,
-                members=members,
-            ),
+            recryption_group=found.state.document(members),
             next=members[-1].recrypt_udf if more else None,
-            head=state.head,
+            head=found.state.head,
         )
 
     async def _get_changes(

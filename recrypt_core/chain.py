@@ -16,6 +16,7 @@ from recrypt_core.documents import (
     MemberEntry,
     Policy,
     Privilege,
+    RecryptionGroup,
     Status,
     UserDecryptionEntry,
     VerifiedGroupKey,
@@ -125,6 +126,18 @@ class GroupState:
             return True
         holders = (each for each in self.members.values() if each.profile.signature_key(kid))
         return any(holder.may(*privileges) for holder in holders)
+
+    def document(self, members: tuple[MemberEntry, ...] = ()) -> RecryptionGroup:
+        """Give the group as a document, with these of its members."""
+        return RecryptionGroup(
+            group_name=self.name,
+            master=self.master.signed,
+            current_encryption_key=self.key.signed,
+            past_encryption_keys=tuple(key.signed for key in self.past_keys),
+            administrator_keys=self.administrator_keys,
+            policy=self.policy,
+            members=members,
+        )
 
     def lacking(self, key: Udf) -> int:
         """Count the ACTIVE members without an entry for a group key."""

@@ -178,6 +178,17 @@ def verified_group_key(signed: Jws, master: VerifiedProfile) -> VerifiedGroupKey
     return VerifiedGroupKey(document, signed)
 
 
+def past_group_key(signed: Jws) -> VerifiedGroupKey:
+    """Read a past key of a group from a record of one's own.
+
+    It was verified when it was the current one; the online key that signed it may be gone since.
+
+    Raises:
+        Malformed: if it breaks the format.
+    """
+    return VerifiedGroupKey(from_json(GroupKey, unverified_payload(signed)), signed)
+
+
 class UserDecryptionEntry(Document, frozen=True, kw_only=True):
     """One split of a group key for one member; the private r is never part of it."""
 

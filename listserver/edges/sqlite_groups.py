@@ -20,6 +20,7 @@ from recrypt_core.documents import (
     Privilege,
     RecryptionGroup,
     VerifiedProfile,
+    past_group_key,
     verified_group_key,
     verified_master,
     verified_profile,
@@ -342,16 +343,10 @@ def _write_half(half: Half) -> bytes:
 
 def _write_list(state: GroupState, secret: bytes) -> bytes:
     """Write a list's row: its group as a document, the head of its chain, its secret."""
-    group = RecryptionGroup(
-        group_name=state.name,
-        master=state.master.signed,
-        current_encryption_key=state.key.signed,
-        past_encryption_keys=tuple(key.signed for key in state.past_keys),
-        administrator_keys=state.administrator_keys,
-        policy=state.policy,
-    )
     head: JsonObject = {"seq": state.head.seq, "hash": state.head.hash}
-    return write_json({"group": to_json(group), "head": head, "secret": write_b64url(secret)})
+    return write_json(
+        {"group": to_json(state.document()), "head": head, "secret": write_b64url(secret)}
+    )
 
 
 def _read_list(list_id: ListId, row: JsonObject) -> StoredList:
@@ -363,7 +358,7 @@ def _read_list(list_id: ListId, row: JsonObject) -> StoredList:
         name=group.group_name,
         master=master,
         key=verified_group_key(group.current_encryption_key, master),
-        past_keys=tuple(verified_group_key(key, master) for key in group.past_encryption_keys),
+        past_keys=tuple(past_group_key(key) for key in group.past_encryption_keys),
         administrator_keys=group.administrator_keys or (),
         policy=group.policy or Policy(),
         members=MappingProxyType({}),

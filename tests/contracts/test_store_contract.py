@@ -28,6 +28,7 @@ from tests.builders import (
     new_history,
     new_membership,
     new_person,
+    signed_group_key,
 )
 from tests.mails import sealed
 from tests.stored import half_of, stored_post
@@ -121,6 +122,19 @@ async def test_a_list_is_found_by_name_in_any_case_and_by_identifier(
     assert not stored.state.members
     for name in ("", "team", "other@lists.example", group.master.udf.lower(), alice.udf):
         assert await work.find_list(name) is None
+
+
+@pytest.mark.asyncio
+async def test_a_past_key_stays_though_the_online_key_that_signed_it_is_gone(
+    work: Work, group: Group, alice: Person
+) -> None:
+    stored, history = await listed(work, group=group, alice=alice)
+    past = signed_group_key(alice, group.key)
+    newer = replace(stored.state, past_keys=(past,), head=Head(2, history.changes[0].hash))
+    assert await work.append_change(stored, newer, history.changes[0])
+    found = await work.find_list(TEAM)
+    assert found is not None
+    assert found.state.past_keys == (past,)
 
 
 @pytest.mark.asyncio
