@@ -99,6 +99,11 @@ def make_frame(post: StoredPost, ciphertext: bytes) -> Frame:
     return Frame(post, _head(post), tuple(_base64_lines(ciphertext)), _END if post.notice else b"")
 
 
+def frame_octets(frame: Frame) -> int:
+    """Tell how much memory a frame takes."""
+    return len(frame.head) + sum(map(len, frame.body))
+
+
 def make_copy(frame: Frame, half: Half) -> tuple[bytes, ...]:
     """Make one member's copy, in parts of which only the one after the head is its own.
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from listserver.addresses import ListAddress, Role, write_list_address
-from listserver.copies import Frame, make_copy, make_frame
-from listserver.limits import FAULT_DELAY, QUEUE_PATIENCE
-from listserver.model import Claim, Faulted, PostId, Record, Withdrawn
+from listserver.copies import Frame, frame_octets, make_copy, make_frame
+from listserver.limits import FAULT_DELAY, FRAMES_OCTETS, QUEUE_PATIENCE
+from listserver.model import Claim, Faulted, PostId, Record, Untried, Withdrawn
 from listserver.outcomes import GaveUp, TryLater, outcome_of
 from listserver.ports import Clock, Courier, Outgoing
 from listserver.store import Store
@@ -34,7 +34,7 @@ class Delivering:
         self._vault = vault
         self._clock = clock
         self._last = PostId(0)
-        self._latest: tuple[PostId, Frame] | None = None
+        self._frames: dict[PostId, Frame] = {}
 
     async def recover(self) -> int:
         """Make due again what was under way when the last server was killed; count it."""
@@ -82,7 +82,11 @@ class Delivering:
 
     def untried(self, claim: Claim) -> Record:
         """Put back a claim that nothing was done for."""
-        return Record(claim.id, claim.post, TryLater(self._clock.now(), ambiguous=False))
+        return Record(claim.id, claim.post, Untried())
+
+    def cut_off(self, claim: Claim) -> Record:
+        """Put back a claim whose attempt was broken off: the peer may have the mail."""
+        return Record(claim.id, claim.post, TryLater(self._clock.now(), ambiguous=True))
 
     async def record(self, records: Sequence[Record]) -> None:
         """Write outcomes, in one transaction."""
@@ -100,25 +104,35 @@ class Delivering:
     async def _next_frame(self) -> Frame | None:
         """Find the next post with something to do, and make what its copies have in common.
 
-        That is made once while the post is the latest one.
+        A post that can't be read, or not be made copies of, is held.
         """
         while True:
             async with self._store.begin() as work:
                 post = await work.busy_post(self._clock.now(), self._last)
-                if post is None:
-                    self._latest = None
-                    return None
-                if self._latest is not None and self._latest[0] == post:
-                    return self._latest[1]
-                self._last, self._latest = post, None
+            if post is None:
+                self._frames.clear()
+                return None
+            self._last = post
+            if post not in self._frames:
                 try:
-                    stored = await work.read_post(post)
-                except RecryptError:
-                    await work.hold_post(post)
+                    self._keep(post, await self._made(post))
+                except (RecryptError, TypeError, ValueError, LookupError):
+                    async with self._store.begin() as work:
+                        await work.hold_post(post)
                     continue
-            frame = await asyncio.to_thread(make_frame, *stored)
-            self._latest = (post, frame)
-            return frame
+            return self._frames[post]
+
+    async def _made(self, post: PostId) -> Frame:
+        async with self._store.begin() as work:
+            stored, ciphertext = await work.read_post(post)
+        return await asyncio.to_thread(make_frame, stored, ciphertext)
+
+    def _keep(self, post: PostId, frame: Frame) -> None:
+        """Keep the frames of the latest posts, which take turns, as far as they fit."""
+        self._frames[post] = frame
+        octets = sum(map(frame_octets, self._frames.values()))
+        while len(self._frames) > 1 and octets > FRAMES_OCTETS:
+            octets -= frame_octets(self._frames.pop(next(iter(self._frames))))
 
     def _return_path(self, frame: Frame, claim: Claim) -> str:
         """Write the envelope sender: a token for each delivery, unlinkable (spec §7)."""

@@ -70,4 +70,5 @@ PAGE_OCTETS: Final = 4 * 2**20  # ours: of changes in one answer, but for the la
 SHARD_MEMBERS: Final = 1000  # ours: of a post's members in one row of the queue
 FAULT_DELAY: Final = timedelta(minutes=5)  # ours: until it is tried again
 FAULTS: Final = 3  # ours, as Mailman: after so many of our own faults a delivery is held
+FRAMES_OCTETS: Final = 32 * 2**20  # ours: of the latest posts' shared parts that are kept
 QUEUE_PATIENCE: Final = timedelta(seconds=30)  # ours: the longest time between looks at the queue

@@ -106,6 +106,11 @@ class Withdrawn:
 
 
 @dataclass(frozen=True, slots=True)
+class Untried:
+    """Due as before: nothing was done, and the attempt that was counted doesn't count."""
+
+
+@dataclass(frozen=True, slots=True)
 class Faulted:
     """Try again when `due` has come: our own program failed. After three times it is held."""
 
@@ -118,5 +123,5 @@ class Record:
 
     id: DeliveryId
     post: PostId
-    outcome: Outcome | Withdrawn | Faulted
+    outcome: Outcome | Withdrawn | Untried | Faulted
     words: str = ""

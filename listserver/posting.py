@@ -52,9 +52,9 @@ class Posting:
             return replies.malformed_post(f"Its envelope is no good: {problem}.")
         async with self._store.begin() as work:
             reply = await self._admit(work, headers, envelope, to)
-        self._log.event("post", code=reply.code)
         if reply.positive:
             self.arrived.set()
+        self._log.event("post", code=reply.code)
         return reply
 
     def _refused(self, problem: PostRefused, to: ListAddress) -> Reply:

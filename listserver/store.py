@@ -138,7 +138,7 @@ class Work(Protocol):
     async def release_claims(self) -> int:
         """Make due again what was under way when the last server was killed; count it.
 
-        Each has a fault more: what was under way three times at a server's death is held.
+        Each has a fault more: what was under way at two deaths is put off, and at three is held.
         """
         ...
 

@@ -219,7 +219,8 @@ def _is_stale(answer: Answer) -> bool:
 
 
 def _judge(phase: Phase, code: int, text: str) -> Answer:
-    words = text[: limits.PEER_TEXT_OCTETS]
+    # Octets that are no UTF-8 come as lone surrogates, which nothing could write again.
+    words = text[: limits.PEER_TEXT_OCTETS].encode("utf-8", "replace").decode()
     match code // 100:
         case 2 if phase is Phase.CONTENT:
             return Accepted(code, words)

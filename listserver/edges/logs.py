@@ -1,6 +1,7 @@
 """The log: event names and counts, as text or JSON. No address ever (spec §7)."""
 
 from collections.abc import MutableMapping
+from contextlib import suppress
 from typing import Any, TextIO
 
 import structlog
@@ -29,11 +30,15 @@ class EventLog:
         )
 
     def event(self, name: str, **counts: int | str) -> None:
-        """Note one event, if it is of the level that is asked for."""
-        if "error" in counts:
-            self._logger.error(name, level="error", **counts)
-        elif not self._quiet:
-            self._logger.info(name, level="info", **counts)
+        """Note one event, if it is of the level that is asked for.
+
+        A log that can't be written, on a full disk or a closed pipe, stops no mail.
+        """
+        with suppress(OSError, ValueError):
+            if "error" in counts:
+                self._logger.error(name, level="error", **counts)
+            elif not self._quiet:
+                self._logger.info(name, level="info", **counts)
 
     def _stamped(
         self, _logger: object, _method: str, event: MutableMapping[str, Any]

@@ -41,17 +41,25 @@ class Relay:
                 except Exception as problem:  # noqa: BLE001 - the relay outlives any fault of ours
                     self._log.event("relay-trouble", error=type(problem).__name__)
                     await asyncio.sleep(STORE_RETRY.total_seconds())
-            if self._running:
-                await asyncio.wait(self._running, timeout=STOP_TIMEOUT.total_seconds())
-            await asyncio.wait_for(self._done.join(), STOP_TIMEOUT.total_seconds())
+            await self._finish()
         finally:
             for task in (*self._running, recorder):
                 task.cancel()
 
     def stop(self) -> None:
-        """Begin nothing more; `run` returns when what is in hand has ended."""
+        """Begin nothing more; `run` returns when what is in hand has ended, or soon after."""
         self._stopping = True
         self._arrived.set()
+        self._slots.release()  # wakes who waits for a connection
+
+    async def _finish(self) -> None:
+        """Wait for what is in hand; what doesn't end in time is put back, its end in doubt."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=STOP_TIMEOUT.total_seconds())
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.wait_for(self._done.join(), STOP_TIMEOUT.total_seconds())
 
     async def _turn(self) -> None:
         """Claim deliveries of one post and begin them, each when there is a free connection.
@@ -65,7 +73,8 @@ class Relay:
             await self._pause()
             return
         for claim in batch.claims:
-            await self._slots.acquire()
+            if not self._stopping:
+                await self._slots.acquire()
             if self._stopping:
                 self._done.put_nowait(self._delivering.untried(claim))
                 continue
@@ -76,6 +85,9 @@ class Relay:
     async def _carry(self, batch: Batch, claim: Claim) -> None:
         try:
             record = await self._delivering.attempt(batch.frame, claim)
+        except asyncio.CancelledError:
+            self._done.put_nowait(self._delivering.cut_off(claim))
+            raise
         except StoreTrouble:
             record = self._delivering.untried(claim)
         except Exception as problem:  # noqa: BLE001 - one delivery's fault is no other's
@@ -97,10 +109,12 @@ class Relay:
             records = [await self._done.get()]
             while not self._done.empty():
                 records.append(self._done.get_nowait())
-            await self._record(records)
-            for _ in records:
-                self._done.task_done()
-                self._slots.release()
+            try:
+                await self._record(records)
+            finally:
+                for _ in records:
+                    self._done.task_done()
+                    self._slots.release()
 
     async def _record(self, records: list[Record]) -> None:
         """Write outcomes, again and again until the store takes them."""
@@ -110,9 +124,18 @@ class Relay:
             except StoreTrouble as problem:
                 self._log.event("record-trouble", error=str(problem))
                 await asyncio.sleep(STORE_RETRY.total_seconds())
+            except Exception as problem:  # noqa: BLE001 - one outcome's fault is no other's
+                self._log.event("record-fault", error=type(problem).__name__)
+                if len(records) > 1:
+                    for each in records:
+                        await self._record([each])
+                return  # alone, it stays claimed until the next start, and counts as a fault then
             else:
                 break
         self._arrived.set()  # what was put off is due at a time that `_pause` may not know
+        self._tell(records)
+
+    def _tell(self, records: list[Record]) -> None:
         outcomes = [each.outcome for each in records]
         self._log.event(
             "relayed",

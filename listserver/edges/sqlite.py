@@ -68,6 +68,7 @@ class SqliteStore:
         self._turn = asyncio.Lock()
         self._batch: _Batch | None = None
         self._committing: asyncio.Task[None] | None = None
+        self._to_erase = False
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Work]:
@@ -75,18 +76,24 @@ class SqliteStore:
 
         Blocks that wait for each other are committed together: one turn of the disk for all.
         """
+        problem: Exception | None = None
         async with self._turn:
             tables = SqliteTables(self._rows, self._vault, self._lists)
             batch = self._batch or self._new_batch()
             try:
                 await self._rows.enter()
                 yield tables
-            except BaseException:
+            except BaseException as found:
                 await self._rows.leave(undo=True)
-                raise
-            await self._rows.leave(undo=False)
+                if not isinstance(found, Exception):
+                    raise
+                problem = found
             batch.erases |= tables.erased
+            await self._rows.leave(undo=False)
+        # Also before a refusal: what it was decided on may be another block's of this batch.
         await asyncio.shield(batch.committed)
+        if problem is not None:
+            raise problem
 
     def _new_batch(self) -> "_Batch":
         """Begin a batch: its commit has its turn after the blocks that wait already."""
@@ -99,18 +106,26 @@ class SqliteStore:
             self._batch = None
             try:
                 await self._rows.commit()
-            except StoreTrouble as problem:
-                batch.committed.set_exception(problem)
+            except BaseException as problem:
+                trouble = problem if isinstance(problem, StoreTrouble) else StoreTrouble("Commit")
+                batch.committed.set_exception(trouble)
                 batch.committed.exception()  # seen, even if nobody waits for it any more
-                return
+                if isinstance(problem, StoreTrouble):
+                    return
+                raise
             batch.committed.set_result(None)
-            if batch.erases:
+            self._to_erase |= batch.erases
+            if self._to_erase:
                 await self._erase()
 
     async def _erase(self) -> None:
-        """Empty the write-ahead log, in which rows that were deleted still stand (spec §4)."""
-        with suppress(StoreTrouble):  # the commit holds; the next one that erases tries again
-            await self._rows.all("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Empty the write-ahead log, in which rows that were deleted still stand (spec §4).
+
+        While another program reads, such as a back-up, it can't be: then the next commit tries.
+        """
+        with suppress(StoreTrouble):
+            ((busy, *_),) = await self._rows.truncate_log()
+            self._to_erase = bool(busy)
 
     async def close(self) -> None:
         """Close the file; nobody may be in a block."""
@@ -263,6 +278,14 @@ class _ThreadRows:
         Jobs run in order on one thread: what a cancelled task left there is done before.
         """
         await asyncio.shield(self._there(lambda: self._left(undo)))
+
+    async def truncate_log(self) -> list[tuple[Value, ...]]:
+        """Empty the write-ahead log if nobody reads; the first column tells that somebody does."""
+        await self.all("PRAGMA busy_timeout = 0")
+        try:
+            return await self.all("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            await self.all(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")
 
     async def commit(self) -> None:
         """Commit the transaction, whatever happens to the task that waits for it."""

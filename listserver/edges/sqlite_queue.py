@@ -12,7 +12,7 @@ from typing import Final
 
 from listserver.edges.sqlite_groups import read_half
 from listserver.edges.sqlite_rows import Rows, Value, number, octets
-from listserver.limits import FAULTS, LONGEST_DELAY, SHARD_MEMBERS
+from listserver.limits import FAULT_DELAY, FAULTS, LONGEST_DELAY, SHARD_MEMBERS
 from listserver.model import (
     Claim,
     DeliveryId,
@@ -21,6 +21,7 @@ from listserver.model import (
     MemberId,
     PostId,
     Record,
+    Untried,
     Withdrawn,
 )
 from listserver.outcomes import Delivered, GaveUp, TryLater
@@ -40,9 +41,19 @@ class _State(IntEnum):
 
 # Posts with something to do now: members that nobody has claimed yet, or deliveries that are due.
 _BUSY: Final = (
-    "SELECT min(post_id) FROM (SELECT post_id FROM shards UNION"
-    " SELECT post_id FROM deliveries WHERE state = 0 AND (due <= ? OR due > ?))"
-    " WHERE post_id > ? AND post_id NOT IN (SELECT id FROM posts WHERE held)"
+    "SELECT min(id) FROM posts WHERE id > ? AND ciphertext IS NOT NULL AND NOT held AND ("
+    " EXISTS (SELECT 1 FROM shards WHERE post_id = posts.id)"
+    " OR EXISTS (SELECT 1 FROM deliveries WHERE post_id = posts.id AND state = 0 AND due <= ?)"
+    " OR EXISTS (SELECT 1 FROM deliveries WHERE post_id = posts.id AND state = 0 AND due > ?))"
+)
+
+
+# Of one post, what is due; and what is due too far off, each by its index.
+_LATE: Final = (
+    "SELECT id, member_id, attempts + 1 FROM deliveries"
+    " WHERE post_id = ? AND state = 0 AND due <= ? ORDER BY due, id LIMIT ?",
+    "SELECT id, member_id, attempts + 1 FROM deliveries"
+    " WHERE post_id = ? AND state = 0 AND due > ? ORDER BY due, id LIMIT ?",
 )
 
 
@@ -59,14 +70,16 @@ class QueueTables:
             " WHERE state = ? AND faults + 1 >= ?",
             (_State.HELD, _State.CLAIMED, FAULTS),
         )
+        # The third time comes later: a server that dies for another reason does so again at once.
         return await self._rows.run(
-            "UPDATE deliveries SET state = ?, faults = faults + 1 WHERE state = ?",
-            (_State.DUE, _State.CLAIMED),
+            "UPDATE deliveries SET state = ?, due = due + faults * ?, faults = faults + 1"
+            " WHERE state = ?",
+            (_State.DUE, int(FAULT_DELAY.total_seconds()), _State.CLAIMED),
         )
 
     async def busy_post(self, now: datetime, after: PostId) -> PostId | None:
         for start in (after, 0):
-            found = await self._rows.all(_BUSY, (*_due(now), start))
+            found = await self._rows.all(_BUSY, (start, *_due(now)))
             if found[0][0] is not None:
                 return PostId(number(found[0][0]))
         return None
@@ -76,15 +89,13 @@ class QueueTables:
 
     async def claim(self, post: PostId, now: datetime, limit: int) -> tuple[Claim, ...]:
         fresh = await self._claim_fresh(post, now, limit)
-        late = await self._rows.all(
-            "SELECT id, member_id, attempts + 1 FROM deliveries"
-            " WHERE post_id = ? AND state = 0 AND (due <= ? OR due > ?)"
-            " ORDER BY due, id LIMIT ?",
-            (post, *_due(now), limit - len(fresh)),
-        )
+        late: list[tuple[Value, ...]] = []
+        for statement, bound in zip(_LATE, _due(now), strict=True):
+            room = limit - len(fresh) - len(late)
+            late += await self._rows.all(statement, (post, bound, room))
         await self._rows.many(
-            "UPDATE deliveries SET state = ?, attempts = attempts + 1 WHERE id = ?",
-            [(_State.CLAIMED, row[0]) for row in late],
+            "UPDATE deliveries SET state = ?, attempts = attempts + 1, due = ? WHERE id = ?",
+            [(_State.CLAIMED, seconds(now), row[0]) for row in late],
         )
         return tuple(
             Claim(DeliveryId(number(id_)), post, MemberId(number(member)), number(attempts))
@@ -104,20 +115,20 @@ class QueueTables:
         rows = [self._record_row(each) for each in records]
         await self._rows.many(
             "UPDATE deliveries SET state = ?, due = coalesce(?, due), faults = faults + ?,"
-            " sealed = ? WHERE id = ?",
+            " attempts = attempts - ?, sealed = ? WHERE id = ?",
             [row for row in rows if row[0] is not None],
         )
         await self._rows.many(
             "DELETE FROM deliveries WHERE id = ?", [(row[-1],) for row in rows if row[0] is None]
         )
-        await self._rows.run(
-            "UPDATE deliveries SET state = ? WHERE state = ? AND faults >= ?",
-            (_State.HELD, _State.DUE, FAULTS),
+        await self._rows.many(
+            "UPDATE deliveries SET state = ? WHERE id = ? AND state = ? AND faults >= ?",
+            [(_State.HELD, row[-1], _State.DUE, FAULTS) for row in rows if row[0] is not None],
         )
         await self._rows.many(
             "UPDATE posts SET ciphertext = NULL WHERE id = ? AND NOT EXISTS"
             " (SELECT 1 FROM shards WHERE post_id = posts.id) AND NOT EXISTS"
-            " (SELECT 1 FROM deliveries WHERE post_id = posts.id AND state IN (0, 1, 3))",
+            " (SELECT 1 FROM deliveries WHERE post_id = posts.id AND state != 2)",
             [(post,) for post in {each.post for each in records}],
         )
 
@@ -163,20 +174,22 @@ class QueueTables:
         return [(id_, member, 1) for id_, member in enumerate(taken, start=first)]
 
     def _record_row(self, record: Record) -> tuple[Value, ...]:
-        """Give state, due, faults more, words and id; a row without a state is at its end."""
+        """Give state, due, faults more, attempts less, words and id; no state is its end."""
         words = None
         if record.words:
             row = delivery_row(record.id)
             words = self._vault.seal("deliveries", record.words.encode(), row=row)
         match record.outcome:
             case Delivered() | Withdrawn():
-                return (None, None, 0, None, record.id)
+                return (None, None, 0, 0, None, record.id)
             case TryLater(due):
-                return (_State.DUE, seconds(due), 0, words, record.id)
+                return (_State.DUE, seconds(due), 0, 0, words, record.id)
+            case Untried():
+                return (_State.DUE, None, 0, 1, None, record.id)
             case Faulted(due):
-                return (_State.DUE, seconds(due), 1, words, record.id)
+                return (_State.DUE, seconds(due), 1, 0, words, record.id)
             case GaveUp():
-                return (_State.GIVEN_UP, None, 0, words, record.id)
+                return (_State.GIVEN_UP, None, 0, 0, words, record.id)
 
 
 def shard_rows(post: int, members: Sequence[int]) -> Iterator[tuple[Value, ...]]:

@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from listserver.copies import Frame
 from listserver.delivering import Delivering
 from listserver.edges import relay as relay_room
 from listserver.edges.relay import Relay
-from listserver.limits import QUEUE_PATIENCE
+from listserver.limits import FAULTS, QUEUE_PATIENCE
+from listserver.model import Claim, MemberId, Record
 from listserver.outcomes import Answer, Phase, Refused
 from listserver.ports import Outgoing
 from tests.builders import new_group, new_membership, new_person
@@ -224,3 +227,43 @@ async def test_a_fault_in_one_delivery_puts_it_off_and_the_others_go_on(
             await until(in_state(bench, 0))
         assert ("delivery-fault", {"error": "ZeroDivisionError"}) in bench.log.events
         assert await bench.rows("SELECT faults FROM deliveries") == [(1,)]
+
+
+@pytest.mark.asyncio
+async def test_a_stop_does_not_wait_for_ever_for_a_silent_peer_and_holds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_room, "STOP_TIMEOUT", timedelta(seconds=0.05))
+    courier = GatedCourier()
+    async with open_bench(tmp_path, courier=courier) as bench:
+        await queued(bench, 8)
+        for _ in range(FAULTS + 1):
+            async with running(bench):
+                for _ in range(CONNECTIONS):
+                    await courier.held.acquire()
+            assert await bench.delivering.recover() == 0
+            assert await in_state(bench, *[0] * 8)()
+            assert await bench.rows("SELECT sum(faults) FROM deliveries") == [(0,)]
+        courier.gate.set()
+        async with running(bench):
+            await until(in_state(bench))
+
+
+@pytest.mark.asyncio
+async def test_an_outcome_that_cannot_be_written_stops_no_other(tmp_path: Path) -> None:
+    class Unwritable(Delivering):
+        """Meets words that nothing can encode."""
+
+        async def attempt(self, frame: Frame, claim: Claim) -> Record:
+            """Try, and spoil one outcome."""
+            record = await super().attempt(frame, claim)
+            return replace(record, words="\udcff") if claim.member == MemberId(2) else record
+
+    courier = ScriptedCourier({"m1@example.org": [Refused(Phase.RCPT, 550, "no")]})
+    async with open_bench(tmp_path, courier=courier) as bench:
+        await queued(bench, 8)
+        spoilt = Unwritable(bench.store, courier, bench.vault, bench.clock)
+        async with running(bench, spoilt):
+            await until(in_state(bench, 1))
+        assert "record-fault" in {name for name, _ in bench.log.events}
+        assert len(courier.sent) == 8

@@ -310,3 +310,43 @@ async def test_a_transaction_that_was_undone_is_told_to_every_block_of_it(tmp_pa
     assert all(isinstance(each, StoreTrouble) for each in found), found
     assert [await take(store, each) for each in (b"1", b"3")] == [True, True]
     await store.close()
+
+
+@pytest.mark.asyncio
+async def test_a_refusal_waits_for_the_commit_of_what_it_saw(tmp_path: Path) -> None:
+    store = await open_store(tmp_path / "store.db", VAULT)
+
+    async def refused() -> None:
+        async with store.begin() as work:
+            if await work.had_nonce(SIGNER, b"1"):
+                raise KeyError("it is there already")
+
+    async def undone() -> None:
+        async with store.begin():
+            await store._rows.run("ROLLBACK")
+
+    found = await asyncio.gather(take(store, b"1"), refused(), undone(), return_exceptions=True)
+    assert all(isinstance(each, StoreTrouble) for each in found), found
+    assert not await had(store, b"1")
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_an_erasure_that_a_reader_prevents_is_made_with_a_later_commit(
+    tmp_path: Path,
+) -> None:
+    file, log = tmp_path / "store.db", tmp_path / "store.db-wal"
+    store = await open_store(file, VAULT)
+    assert await take(store, b"1")
+    with closing(sqlite3.connect(file)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM nonces").fetchone()
+        async with store.begin() as work:
+            await work.take_nonce(SIGNER, b"2", until=NOW, now=NOW)
+            work.erased = True  # type: ignore[attr-defined]  # as when an entry ends
+        assert await had(store, b"2")  # its turn comes after the erasure's
+        assert log.stat().st_size > 0
+    assert await take(store, b"3")
+    assert not await had(store, b"none")
+    assert log.stat().st_size == 0
+    await store.close()

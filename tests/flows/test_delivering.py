@@ -215,7 +215,7 @@ async def test_a_claim_that_nothing_was_done_for_is_due_at_once(bench: Bench) ->
     assert await wait_of(bench) == timedelta(0)
     again = await bench.delivering.claim(100)
     assert again is not None
-    assert sorted(each.attempts for each in again.claims) == [1, 2, 2]
+    assert [each.attempts for each in again.claims] == [1, 1, 1]  # nothing was tried
 
 
 @pytest.mark.asyncio
@@ -277,6 +277,7 @@ async def test_what_was_under_way_at_three_deaths_of_the_server_is_held(bench: B
     for due in (3, 3, 0):
         assert await bench.delivering.claim(100) is not None
         assert await bench.delivering.recover() == due
+        bench.clock.advance(limits.FAULT_DELAY)  # after two deaths it is put off
     assert await states(bench) == [3, 3, 3]
 
 

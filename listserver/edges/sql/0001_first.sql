@@ -86,7 +86,7 @@ CREATE TABLE posts (
     sealed       BLOB NOT NULL,     -- headers and the JSON line that the copies have in common
     ciphertext   BLOB               -- NULL once every delivery is final
 ) STRICT;
-CREATE INDEX posts_held ON posts (id) WHERE held;
+CREATE INDEX posts_open ON posts (id) WHERE ciphertext IS NOT NULL AND NOT held;
 
 -- The queue, for lists of any size: a post's members stand in shards, in random order, with a
 -- position that lasts; rows only for what is in flight, was put off, was given up or is held.
@@ -110,4 +110,6 @@ CREATE TABLE deliveries (
     sealed       BLOB,              -- the peer's last words
     UNIQUE (post_id, member_id)
 ) STRICT;
-CREATE INDEX deliveries_due ON deliveries (due, post_id) WHERE state = 0;
+CREATE INDEX deliveries_due ON deliveries (due) WHERE state = 0;
+CREATE INDEX deliveries_post ON deliveries (post_id, due, id) WHERE state = 0;
+CREATE INDEX deliveries_open ON deliveries (post_id) WHERE state != 2;
