@@ -4,18 +4,19 @@ A prefix is what stands before `listserver serve`, such as strace with what it i
 """
 
 import smtplib
+import socket
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.end_to_end.network import LOCALHOST, free_port
+from tests.end_to_end.network import LOCALHOST
 from tests.end_to_end.programs import BIN, PATIENCE, ListServer, Program
 
-CONNECTIONS: Final = 4  # the default of [relay] connections
-# Copies that a crash may double: those in flight, whose outcome is on no disk.
-UNWRITTEN: Final = CONNECTIONS
+# The default of [relay] connections; so many copies a crash may double: those whose outcome is on
+# no disk.
+CONNECTIONS: Final = 4
 TEAM: Final = "team@lists.example"
 MEMBERS: Final = tuple(f"member{n}@example.org" for n in range(6))
 TICK: Final = 0.01  # seconds, between two looks at something that sends no word
@@ -29,6 +30,19 @@ def until(met: Callable[[], bool], seconds: float = PATIENCE) -> bool:
             return False
         pause.wait(TICK)
     return True
+
+
+def lasting_port(first: int = 20_000) -> int:
+    """Find a port that nobody has, and that no connection will be given between two starts."""
+    for port in range(first, 32_768):  # where Linux's own choices begin
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((LOCALHOST, port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
 
 
 class Child(Program):
@@ -67,7 +81,7 @@ class Server(ListServer):
 
     def __init__(self, folder: Path, *, relay_port: int) -> None:
         """Make its folder."""
-        super().__init__(folder, url=f"http://{LOCALHOST}:{free_port()}", relay_port=relay_port)
+        super().__init__(folder, url=f"http://{LOCALHOST}:{lasting_port()}", relay_port=relay_port)
         self.prefix: tuple[str | Path, ...] = ()
 
     @property

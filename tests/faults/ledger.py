@@ -5,13 +5,17 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from tests.end_to_end.network import Mail, MailHost
 from tests.end_to_end.programs import PATIENCE
 from tests.end_to_end.team import Team
-from tests.faults.house import UNWRITTEN, Server, hand_in, until
-from tests.faults.machine import promise
+from tests.faults.house import CONNECTIONS, Server, hand_in, until
+from tests.faults.states import deliveries, integrity, let_pass
 from tests.mails import attachment
+
+A_LITTLE: Final = 3.0  # seconds
+FAULT_DELAY: Final = 300  # seconds, which a delivery is put off by a fault of the server
 
 
 def name_of(mail: bytes) -> bytes:
@@ -92,7 +96,28 @@ class Ledger:
         until(lambda: not self.missing() or not self.server.child.runs, seconds)
         return not self.missing()
 
-    def check(self, name: str, *, a_crash: int = UNWRITTEN) -> None:
+    def arrives(self, post: bytes) -> None:
+        """Wait a little until every member has a post, as long as the server runs."""
+        owed = {(name_of(post), member) for member in self.team.members}
+        until(lambda: not owed - self.copies().keys() or not self.server.child.runs, A_LITTLE)
+
+    def finish(self) -> None:
+        """Wait until nothing is left to do, and stop the server in good order.
+
+        What was under way at two deaths of the server is put off: so time passes for it.
+        """
+        self.settle(A_LITTLE)
+        self.server.stop()
+        if owed := deliveries(self.server.store).total():
+            let_pass(self.server.store, FAULT_DELAY)
+            self.server.start()
+            self.server.child.wait_total("delivered", owed)
+            self.server.stop()
+        assert integrity(self.server.store) == "ok"
+        left = deliveries(self.server.store)
+        assert not left, left
+
+    def check(self, name: str, *, a_crash: int = CONNECTIONS) -> None:
         """Report the figures; nothing may be lost, nor more doubled than there are excuses for.
 
         a_crash: so many copies may come twice by one crash; one by a connection that was cut
@@ -111,4 +136,4 @@ class Ledger:
         assert self.acked, words
         assert not strangers, words
         assert not self.missing(), words
-        promise(doubled <= bound, words)
+        assert doubled <= bound, words

@@ -8,22 +8,6 @@ from typing import Final
 
 import pytest
 
-
-class Unmet(AssertionError):
-    """A promise that isn't kept yet; nothing else may excuse a test that is expected to fail."""
-
-
-def promise(is_kept: bool, words: str) -> None:
-    """Check what a test that is expected to fail is about."""
-    if not is_kept:
-        raise Unmet(words)
-
-
-def unmet(reason: str) -> pytest.MarkDecorator:
-    """Mark a test that fails by its promise today, and is to be unmarked as soon as it doesn't."""
-    return pytest.mark.xfail(reason=reason, raises=Unmet, strict=True)
-
-
 FAKETIME: Final = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
 

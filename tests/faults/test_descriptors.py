@@ -1,12 +1,12 @@
-"""Hundreds of idle connections and few file descriptors: what is under way is unharmed."""
+"""Hundreds of idle connections: what is under way, and other clients' mail, is unharmed."""
 
 import errno
 import selectors
 import smtplib
 import socket
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from pathlib import Path
 
 import pytest
 
@@ -19,18 +19,39 @@ from tests.faults.states import let_pass
 
 DESCRIPTORS = 64
 IDLE = 900
+OF_ONE_CLIENT = 50  # the default of [smtp] connections_per_client
+NEIGHBOUR = "127.0.0.2"
 
 
 @pytest.fixture
-def server(tmp_path: Path, host: MailHost) -> Iterator[Server]:
-    """Give a server that may have few files open."""
-    made = Server(tmp_path / "server", relay_port=host.port)
-    made.prefix = ("prlimit", f"--nofile={DESCRIPTORS}")
-    yield made
-    made.kill()
+def crammed(server: Server) -> Server:
+    """Let the server have few files open, fewer than it would let clients in."""
+    server.set("[smtp]\n", "[smtp]\nconnections_per_client = 500\n")
+    server.prefix = ("prlimit", f"--nofile={DESCRIPTORS}")
+    return server
+
+
+def test_idle_connections_of_one_client_are_limited_and_another_one_posts_as_ever(
+    ledger: Ledger, host: MailHost, report: Callable[[str], None]
+) -> None:
+    host.start()
+    port, post = ledger.server.smtp_port, ledger.new_post()
+    with ExitStack() as idle:
+        heard = greetings([idle.enter_context(caller(port)) for _ in range(IDLE)])
+        assert heard.keys() == {b"220 ", b"421 "}  # some are still in the kernel's queue
+        assert heard[b"220 "] == OF_ONE_CLIENT
+        smtp = smtplib.SMTP(LOCALHOST, port, timeout=PATIENCE, source_address=(NEIGHBOUR, 0))
+        with smtp as neighbour:
+            assert neighbour.sendmail("sender@example.org", [TEAM], post) == {}
+        ledger.acked[name_of(post)] += 1
+        assert ledger.settle()
+    ledger.server.stop()
+    report(f"F7 of {IDLE} idle connections of one client {heard[b'421 ']} got a 421")
+    ledger.check(f"F7 {IDLE} idle connections, another client's post")
 
 
 @PRLIMIT
+@pytest.mark.usefixtures("crammed")
 def test_idle_connections_that_take_every_descriptor_lose_nothing(
     ledger: Ledger, host: MailHost, report: Callable[[str], None]
 ) -> None:
@@ -39,7 +60,7 @@ def test_idle_connections_that_take_every_descriptor_lose_nothing(
     before = smtplib.SMTP(LOCALHOST, port, timeout=PATIENCE)
     before.ehlo()
     with ExitStack() as idle:
-        greeted = greetings([idle.enter_context(caller(port)) for _ in range(IDLE)])
+        heard = greetings([idle.enter_context(caller(port)) for _ in range(IDLE)])
         assert before.sendmail("sender@example.org", [TEAM], post) == {}
         ledger.acked[name_of(post)] += 1
         before.close()
@@ -50,8 +71,9 @@ def test_idle_connections_that_take_every_descriptor_lose_nothing(
     ledger.server.start()
     assert ledger.settle()
     ledger.server.stop()
+    greeted = heard[b"220 "]
     report(f"F7 of {IDLE} idle connections {greeted} were greeted, with {DESCRIPTORS} descriptors")
-    ledger.check(f"F7 {IDLE} idle connections")
+    ledger.check(f"F7 {IDLE} idle connections, {DESCRIPTORS} descriptors")
 
 
 def caller(port: int) -> socket.socket:
@@ -62,9 +84,9 @@ def caller(port: int) -> socket.socket:
     return client
 
 
-def greetings(clients: list[socket.socket]) -> int:
-    """Count those who were greeted, when no more are for a while."""
-    greeted = 0
+def greetings(clients: list[socket.socket]) -> Counter[bytes]:
+    """Count how they were greeted, when no more are for a while."""
+    heard = Counter[bytes]()
     with selectors.DefaultSelector() as selector:
         for client in clients:
             selector.register(client, selectors.EVENT_READ)
@@ -73,5 +95,5 @@ def greetings(clients: list[socket.socket]) -> int:
                 selector.unregister(key.fileobj)
                 assert isinstance(key.fileobj, socket.socket)
                 with suppress(ConnectionError):
-                    greeted += key.fileobj.recv(4) == b"220 "
-    return greeted
+                    heard[key.fileobj.recv(4)] += 1
+    return heard

@@ -68,15 +68,20 @@ def test_a_full_disk_refuses_for_now_and_all_goes_out_when_there_is_room(
     ledger.check(f"F6 full disk, {ledger.codes[451]} x 451, {ledger.codes[452]} x 452")
 
 
-def test_a_server_killed_on_a_full_disk_starts_there_and_loses_nothing(
+def test_a_server_killed_on_a_full_disk_starts_or_says_why_not_and_loses_nothing(
     disk: Path, ledger: Ledger, host: MailHost
 ) -> None:
     fill(ledger)
     ledger.server.kill()
     ledger.crashes += 1
     host.speak()
-    ledger.server.start()
+    has_started = ledger.server.begin()
     enlarge(disk)
+    if not has_started:  # it must write down what was under way
+        words = ledger.server.child.output.splitlines()[-1]
+        assert words.startswith("Error: the store ")
+        assert "look at its disk" in words
+        ledger.server.start()
     ledger.take(1)
     assert ledger.settle(), ledger.server.child.output
     ledger.server.stop()

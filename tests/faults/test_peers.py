@@ -10,8 +10,8 @@ from typing import Final
 
 import pytest
 
-from tests.end_to_end.network import MailHost, free_port
-from tests.faults.house import MEMBERS, Server, until
+from tests.end_to_end.network import MailHost
+from tests.faults.house import MEMBERS, Server, lasting_port, until
 from tests.faults.ledger import Ledger, name_of
 from tests.faults.machine import SMTP_SINK
 from tests.faults.sinks import sink
@@ -27,7 +27,7 @@ FIRST_DELAY: Final = 300  # seconds
 @pytest.fixture
 def port() -> int:
     """Give the port where the sinks will be."""
-    return free_port()
+    return lasting_port(25_000)
 
 
 @pytest.fixture

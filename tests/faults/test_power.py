@@ -20,7 +20,6 @@ from tests.faults.house import MEMBERS, Child, Server
 from tests.faults.ledger import Ledger
 from tests.faults.machine import FUSE, ROOT, STRACE
 from tests.faults.power import Disk
-from tests.faults.states import integrity
 from tests.faults.tracing import Strace
 
 pytestmark = [ROOT, FUSE]
@@ -76,9 +75,7 @@ def test_what_was_accepted_survives_power_cuts(
             ledger.wait_for_answers(number * POSTS + 3 + number)
             cut(disk, ledger, torn=torn)
         server.start()
-    assert ledger.settle()
-    server.stop()
-    assert integrity(server.store) == "ok"
+    ledger.finish()
     ledger.check(f"F3 power cuts, {request.node.callspec.id}")
 
 
@@ -100,9 +97,7 @@ def test_a_sync_that_failed_and_will_never_be_made_good_loses_nothing_accepted(
         if number % 4 == 3:
             cut(disk, ledger, torn=True)
             ledger.server.start()
-    assert ledger.settle(), ledger.server.child.output
-    ledger.server.stop()
-    assert integrity(ledger.server.store) == "ok"
+    ledger.finish()
     refused = ledger.codes[451]
     ledger.check(f"F5 failed syncs and power cuts, {request.node.callspec.id}, {refused} x 451")
 
