@@ -2,7 +2,7 @@
 
 A module uses its own floor and those below, never one above:
 
-* entry: `cli`, `app` (makes and wires every object)
+* entry: `cli`, `upkeep_cli` and their `options`; `app` (makes and wires every object), `rotation`
 * `edges`: all that touches network, disk or clock
 * flows, through ports only: `posting`, `delivering`, `groups`, `transactions`
 * rules, pure: `tokens`, `admission`, `posts`, `headers`, `threads`, `copies`, `vault`

@@ -2,17 +2,17 @@
 
 import asyncio
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final, ParamSpec
+from typing import Final
 
 import click
-import platformdirs
 
 from listserver.app import StartError, open_vault, serve
 from listserver.config import Config, parse_config
 from listserver.edges.sqlite import SqliteStore, open_store
+from listserver.options import CONFIG_NAME, failed, load_config, with_config
 from listserver.store import StoreTrouble
+from listserver.upkeep_cli import backup, queue, rotate_vault_key
 from listserver.vault import new_key_line
 from recrypt_core import limits
 from recrypt_core.documents import VerifiedProfile, verified_profile
@@ -22,9 +22,6 @@ from recrypt_core.signing import Jws
 from recrypt_core.udf import Udf
 from recrypt_core.wire import from_json
 
-P = ParamSpec("P")
-
-CONFIG_NAME: Final = "listserver.toml"
 WIDTH: Final = 100  # of help, in characters
 
 _TEMPLATE: Final = """\
@@ -65,17 +62,9 @@ Next:
 """
 
 
-def _with_config(command: Callable[P, None]) -> Callable[P, None]:
-    """Give a command the option --config."""
-    return click.option(
-        "--config",
-        "config_file",
-        type=click.Path(path_type=Path),
-        help=f"The settings; else ./{CONFIG_NAME}, then the platform's configuration folder.",
-    )(command)
-
-
-@click.group(context_settings={"max_content_width": WIDTH})
+@click.group(
+    context_settings={"max_content_width": WIDTH}, commands=(queue, backup, rotate_vault_key)
+)
 @click.version_option(package_name="recrypt-listserver")
 def main() -> None:
     """Run a confidential mailing list server: it relays what it cannot read.
@@ -105,15 +94,15 @@ def init(folder: Path, domain: str, public_url: str | None) -> None:
         _write_new(Path(config.vault.key_file), new_key_line())
         asyncio.run(_make_store(config))
     except FileExistsError as problem:
-        raise _failed(f"{problem.filename} is there already: choose another folder") from problem
+        raise failed(f"{problem.filename} is there already: choose another folder") from problem
     except (OSError, RecryptError, StartError) as problem:
-        raise _failed(f"{folder}: {problem}") from problem
+        raise failed(f"{folder}: {problem}") from problem
     click.echo(_NEXT.format(folder=folder, config=CONFIG_NAME), nl=False)
 
 
 @main.command()
 @click.argument("profile_file", metavar="PROFILE.json", type=click.Path(path_type=Path))
-@_with_config
+@with_config
 def authorize(profile_file: Path, config_file: Path | None) -> None:
     """Let the holder of a profile create lists here.
 
@@ -121,7 +110,7 @@ def authorize(profile_file: Path, config_file: Path | None) -> None:
 
     Example: listserver authorize alice.json
     """
-    config = _load(config_file)
+    config = load_config(config_file)
     profile = _read_profile(profile_file)
     asyncio.run(_authorize(config, profile))
     click.echo(f"{profile.identifier} ({profile.profile.accounts[0]}) may create lists here.")
@@ -129,66 +118,46 @@ def authorize(profile_file: Path, config_file: Path | None) -> None:
 
 @main.command()
 @click.argument("profile_file", metavar="PROFILE.json", type=click.Path(path_type=Path))
-@_with_config
+@with_config
 def deauthorize(profile_file: Path, config_file: Path | None) -> None:
     """Take that right away; lists that were created stay.
 
     Example: listserver deauthorize alice.json
     """
-    config = _load(config_file)
+    config = load_config(config_file)
     profile = _read_profile(profile_file)
     if not asyncio.run(_deauthorize(config, profile.identifier)):
-        raise _failed(f"{profile.identifier} was not authorised here: nothing is changed")
+        raise failed(f"{profile.identifier} was not authorised here: nothing is changed")
     click.echo(f"{profile.identifier} may no longer create lists here.")
 
 
 @main.command("serve")
 @click.option("--role", type=click.Choice(["all"]), default="all", help="What this process does.")
-@_with_config
+@with_config
 def serve_command(role: str, config_file: Path | None) -> None:  # noqa: ARG001 - one role so far
     """Run the server until SIGTERM; it then finishes what is in hand.
 
     Example: listserver serve --config /var/lib/listserver/listserver.toml
     """
-    config = _load(config_file)
+    config = load_config(config_file)
     try:
         asyncio.run(serve(config, click.echo))
     except StoreTrouble as problem:
         words = f"the store {config.store.file} can't be used ({problem})"
-        raise _failed(f"{words}: look at its disk, and for a program that holds it") from problem
+        raise failed(f"{words}: look at its disk, and for a program that holds it") from problem
     except (StartError, RecryptError, OSError) as problem:
-        raise _failed(str(problem)) from problem
-
-
-def _load(config_file: Path | None) -> Config:
-    file = config_file or _found_config()
-    try:
-        return parse_config(file.read_text("utf-8"), file.absolute().parent)
-    except OSError as problem:
-        raise _failed(
-            f"the settings {file} can't be read ({problem.strerror}):"
-            " name them with --config, or make them with `listserver init`"
-        ) from problem
-    except (RecryptError, UnicodeDecodeError) as problem:
-        raise _failed(f"{file}: {problem}") from problem
-
-
-def _found_config() -> Path:
-    here = Path(CONFIG_NAME)
-    if here.exists():
-        return here
-    return Path(platformdirs.site_config_dir("listserver")) / CONFIG_NAME
+        raise failed(str(problem)) from problem
 
 
 def _read_profile(file: Path) -> VerifiedProfile:
     try:
         octets = file.read_bytes()
     except OSError as problem:
-        raise _failed(f"{file} can't be read: {problem.strerror}") from problem
+        raise failed(f"{file} can't be read: {problem.strerror}") from problem
     try:
         return verified_profile(from_json(Jws, read_json(octets, limit=limits.DOCUMENT_OCTETS)))
     except RecryptError as problem:
-        raise _failed(
+        raise failed(
             f"{file} is no profile ({problem}): its owner makes one with `recrypt profile show`"
         ) from problem
 
@@ -197,7 +166,7 @@ async def _open(config: Config) -> SqliteStore:
     try:
         return await open_store(config.store.file, open_vault(config))
     except (OSError, StartError, RecryptError) as problem:
-        raise _failed(str(problem)) from problem
+        raise failed(str(problem)) from problem
 
 
 async def _make_store(config: Config) -> None:
@@ -227,7 +196,3 @@ def _write_new(file: Path, octets: bytes) -> None:
         stream.write(octets)
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def _failed(words: str) -> click.ClickException:
-    return click.ClickException(words)

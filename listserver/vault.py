@@ -1,7 +1,8 @@
 """The vault: rows sealed with AES-256-GCM, look-up names by HMAC, tokens by one block (spec §7).
 
 Its key stands in a file of its own, apart from the store, so that who steals the database or a
-back-up reads counts and sizes and nothing else.
+back-up reads counts and sizes and nothing else. Look-up names can't be made anew, as of many things
+only the name is kept: so a key that was changed has the first one's naming key beside it.
 """
 
 import hashlib
@@ -25,6 +26,8 @@ BLOCK_OCTETS: Final = 16  # AES
 
 _FORM: Final = b"\x01"  # first octet of every sealed row: AES-256-GCM, 12 octets of nonce
 _NONCE_OCTETS: Final = 12
+_NO_KEY: Final = "the vault key file doesn't hold one line with a key"
+_NAMING: Final = b"naming "  # begins the second line of a key that was changed
 
 
 class Vault:
@@ -32,11 +35,11 @@ class Vault:
 
     __slots__ = ("_key", "_naming", "_seals", "_tokens")
 
-    def __init__(self, key: bytes) -> None:
-        if len(key) != KEY_OCTETS:
+    def __init__(self, key: bytes, *, naming: bytes | None = None) -> None:
+        if any(len(each) != KEY_OCTETS for each in (key, naming) if each is not None):
             raise Malformed(f"a vault key that is not {KEY_OCTETS} octets long")
         self._key = key
-        self._naming = self._derive("name")
+        self._naming = self._derive("name") if naming is None else naming
         # One block, enciphered alone: every token is another block, so ECB repeats nothing.
         self._tokens = Cipher(AES(self._derive("token")), ECB())  # noqa: S305
         self._seals: dict[str, AESGCM] = {}
@@ -69,6 +72,14 @@ class Vault:
         )
         return hmac.digest(self._naming, text, hashlib.sha256)
 
+    def successor(self) -> bytes:
+        """Draw a new key for the same names, in the form of its file.
+
+        What was sealed or enciphered under this one doesn't open under that.
+        """
+        naming = write_b64url(self._naming).encode("ascii")
+        return new_key_line() + _NAMING + naming + b"\n"
+
     def encipher(self, block: bytes) -> bytes:
         """Encipher one block of 16 octets; the block must hold its own check octets."""
         encryptor = self._tokens.encryptor()
@@ -95,13 +106,22 @@ def new_key_line() -> bytes:
     return write_b64url(_random.octets(KEY_OCTETS)).encode("ascii") + b"\n"
 
 
-def read_key_line(line: bytes) -> Vault:
+def read_key_line(octets: bytes) -> Vault:
     """Read the file of a vault key.
 
     Raises:
-        Malformed: if it is not one line of base64url of 32 octets. The words don't quote it.
+        Malformed: if it is not one line of base64url of 32 octets, or that and, after "naming ",
+            another such line. The words don't quote it.
     """
+    key, *more = octets.removesuffix(b"\n").split(b"\n")
+    if len(more) > 1 or not all(line.startswith(_NAMING) for line in more):
+        raise Malformed(_NO_KEY)
     try:
-        return Vault(read_b64url(line.decode("ascii").removesuffix("\n")))
+        namings = [_read_key(line.removeprefix(_NAMING)) for line in more]
+        return Vault(_read_key(key), naming=namings[0] if namings else None)
     except (UnicodeDecodeError, Malformed):
-        raise Malformed("the vault key file doesn't hold one line with a key") from None
+        raise Malformed(_NO_KEY) from None
+
+
+def _read_key(line: bytes) -> bytes:
+    return read_b64url(line.decode("ascii"))

@@ -33,8 +33,9 @@ LAYERS = {
         "edges.gateway edges.sessions edges.connections edges.content edges.door edges.courier "
         "edges.relay edges.service edges.sqlite edges.sqlite_* "
         "edges.postgres edges.clock edges.logs",
-        "app",
-        "cli",
+        "app rotation",
+        "options",
+        "cli upkeep_cli",
     ),
     "recrypt_client": (
         "errors clock",
@@ -57,7 +58,8 @@ FLOWS = (
 )
 # What touches network, disk, clock or terminal. All else takes values and returns values.
 OUTER = (
-    "listserver.edges.* listserver.app listserver.cli "
+    "listserver.edges.* listserver.app listserver.rotation listserver.options listserver.cli "
+    "listserver.upkeep_cli "
     "recrypt_client.contacts recrypt_client.discovery recrypt_client.home recrypt_client.paths "
     "recrypt_client.service recrypt_client.terminal recrypt_client.commands.* recrypt_client.cli"
 )
@@ -84,7 +86,10 @@ NEVER = {
 DEPENDENCIES = {
     "aiosmtpd": "listserver.edges.connections listserver.edges.sessions",
     "aiosmtplib": "listserver.edges.courier",
-    "click": "listserver.cli recrypt_client.cli recrypt_client.commands.*",
+    "click": (
+        "listserver.options listserver.cli listserver.upkeep_cli "
+        "recrypt_client.cli recrypt_client.commands.*"
+    ),
     "cryptography": (
         "recrypt_core.keys recrypt_core.signature_keys recrypt_core.agreement "
         "recrypt_core.splitting recrypt_core.sealing recrypt_core.opening recrypt_core.signing "
@@ -97,7 +102,7 @@ DEPENDENCIES = {
         "recrypt_core.wire recrypt_core.documents recrypt_core.messages recrypt_core.signing "
         "recrypt_core.authorship"
     ),
-    "platformdirs": "recrypt_client.home recrypt_client.paths listserver.cli",
+    "platformdirs": "recrypt_client.home recrypt_client.paths listserver.options",
     "rich": "recrypt_client.terminal listserver.cli",
     "sqlite3": STORE,
     "sqlite_utils": STORE,

@@ -93,6 +93,13 @@ def test_a_new_key_file_is_one_line_and_is_read_back() -> None:
         write_b64url(KEY).encode() + b"=\n",
         write_b64url(KEY).encode() + b"\r\n",
         b"\xff" * 43,
+        new_key_line() + b"naming \n",
+        new_key_line() + b"naming " + new_key_line()[1:],
+        new_key_line() + b"naming " + new_key_line() + b"\n",
+        new_key_line() + b"naming " + new_key_line() + new_key_line(),
+        new_key_line() + b"naming: " + new_key_line(),
+        b"naming " + new_key_line(),
+        b"naming " + new_key_line() + new_key_line(),
     ],
 )
 def test_another_key_file_is_refused_without_quoting_it(line: bytes) -> None:
@@ -101,10 +108,28 @@ def test_another_key_file_is_refused_without_quoting_it(line: bytes) -> None:
     assert refusal.value.__cause__ is None
 
 
+def test_a_successor_gives_the_same_names_and_opens_nothing_of_before() -> None:
+    old = VAULT
+    for _ in range(2):  # also of one that has two lines already
+        lines = old.successor()
+        assert lines.count(b"\n") == 2
+        assert lines != old.successor()
+        new = read_key_line(lines)
+        assert new.name("list", "a") == VAULT.name("list", "a")
+        with pytest.raises(NotAuthentic):
+            new.unseal("posts", old.seal("posts", b"x"))
+        with pytest.raises(NotAuthentic):
+            old.unseal("posts", new.seal("posts", b"x"))
+        block = bytes(BLOCK_OCTETS)
+        assert new.decipher(old.encipher(block)) != block
+        old = new
+
+
 @pytest.mark.parametrize("octets", [0, 16, 31, 33])
 def test_a_key_of_another_length_is_refused(octets: int) -> None:
-    with pytest.raises(Malformed, match="32 octets"):
-        Vault(bytes(octets))
+    for key, naming in ((bytes(octets), None), (KEY, bytes(octets))):
+        with pytest.raises(Malformed, match="32 octets"):
+            Vault(key, naming=naming)
 
 
 def test_a_vault_prints_nothing_of_its_key() -> None:
