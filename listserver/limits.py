@@ -34,10 +34,6 @@ COMMIT_TIMEOUT: Final = timedelta(
 REPLY_OCTETS: Final = 400  # of text in a reply; RFC 5321 §4.5.3.1.5 allows 512 for the line
 
 # Names
-LOCAL_PART_OCTETS: Final = 64  # RFC 5321 §4.5.3.1.1
-DOMAIN_OCTETS: Final = 255  # RFC 5321 §4.5.3.1.2
-ADDRESS_OCTETS: Final = 254  # RFC 5321 §4.5.3.1.3: a path of 256 with its < and >
-LABEL_OCTETS: Final = 63  # RFC 1035 §2.3.4
 LIST_NAME_OCTETS: Final = 25  # spec §7
 
 # Mail going out

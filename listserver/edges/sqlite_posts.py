@@ -60,7 +60,7 @@ class PostTables:
             return 0
         await asyncio.to_thread(_random.shuffle, members)  # a million takes a second
         post_id = number((await self._rows.all("SELECT coalesce(max(id), 0) + 1 FROM posts"))[0][0])
-        sealed = self._vault.seal("posts", _write_post(post), row=_post_row(post_id))
+        sealed = self._vault.seal("posts", _write_post(post), row=post_row(post_id))
         await self._rows.run(
             "INSERT INTO posts (id, list_id, key_name, accepted, sealed, ciphertext)"
             " VALUES (?, ?, ?, ?, ?, ?)",
@@ -75,7 +75,7 @@ class PostTables:
     async def read_post(self, post: PostId) -> tuple[StoredPost, bytes]:
         found = await self._rows.all("SELECT sealed, ciphertext FROM posts WHERE id = ?", (post,))
         sealed, ciphertext = found[0]
-        row = self._vault.unseal("posts", octets(sealed), row=_post_row(post))
+        row = self._vault.unseal("posts", octets(sealed), row=post_row(post))
         return _read_post(read_json(row, limit=ROW_OCTETS)), octets(ciphertext)
 
     # --- rows
@@ -124,6 +124,6 @@ def _read_post(row: JsonObject) -> StoredPost:
     raise Malformed("a post's row that isn't one")
 
 
-def _post_row(post: int) -> bytes:
+def post_row(post: int) -> bytes:
     """Name a post's row, to which its sealed part is bound."""
     return f"{post}".encode("ascii")

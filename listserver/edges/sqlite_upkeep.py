@@ -14,6 +14,7 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from listserver.edges.sqlite_groups import ROW_OCTETS
+from listserver.edges.sqlite_posts import post_row
 from listserver.edges.sqlite_queue import delivery_row, seconds
 from listserver.limits import LONGEST_DELAY
 from listserver.model import DeliveryId, PostId
@@ -225,7 +226,7 @@ class Upkeep:
 
     def _list_address(self, post: int, sealed: bytes) -> str | None:
         try:
-            row = self._vault.unseal("posts", sealed, row=f"{post}".encode("ascii"))
+            row = self._vault.unseal("posts", sealed, row=post_row(post))
             return read_text(read_json(row, limit=ROW_OCTETS), "list_address", what="a row")
         except (Malformed, NotAuthentic):
             return None

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listserver import limits
 from listserver.addresses import (
     Address,
     ListAddress,
@@ -14,6 +13,7 @@ from listserver.addresses import (
     read_list_address,
     write_list_address,
 )
+from recrypt_core import limits
 from recrypt_core.errors import Malformed
 
 ATOMS = st.from_regex(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,20}", fullmatch=True)
