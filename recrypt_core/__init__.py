@@ -5,8 +5,10 @@
 * `keys`, `signature_keys`, `udf`: keys in their JWK and SPKI forms, and their fingerprints
 * `fields`, `agreement`, `splitting`: the two halves of a key and what is computed with them
 * `envelope`, `sealing`, `opening`: the JWE and its `.mmx` form; making and opening one
+* `passphrases`: private keys at rest, for clients
 * `jose`, `signing`: the strict door to JOSE; signatures and signed requests
-* `wire`, `documents`, `messages`: profiles, groups, entries; requests and responses
+* `wire`, `documents`, `messages` and their `records`: profiles, groups, entries; requests and
+  responses
 * `chain`: a group's history as a machine
 * `authorship`: who wrote a post
 

@@ -13,6 +13,7 @@ from recrypt_core import limits, messages
 from recrypt_core.documents import (
     NO_HEAD,
     Head,
+    History,
     MemberEntry,
     Policy,
     Privilege,
@@ -82,7 +83,7 @@ class GroupState:
     """A group after some change of its chain.
 
     A service may give `advance` a state with only those members that the change names, its
-    signer's, and all with ADMIN or SUPER: no rule but UpdateGroup's looks at others.
+    signer's, and all with ADMIN or SUPER: no rule but that of a new key looks at others.
     """
 
     name: str
@@ -104,6 +105,12 @@ class GroupState:
         keys = (self.key, *self.past_keys)
         return next((key.document.encryption_key for key in keys if key.udf == udf), None)
 
+    def serves(self, key: Udf) -> bool:
+        """Tell whether members may ask the service about this key: a past one as history says."""
+        if key == self.key.udf:
+            return True
+        return self.policy.history is not History.NONE and self.public_key(key) is not None
+
     def signer(self, kid: Udf) -> SignaturePublicKey | None:
         """Find who may sign a request for this group: a key of the Master or of a member."""
         found = self.master.signature_key(kid)
@@ -114,18 +121,22 @@ class GroupState:
 
     def member_of(self, kid: Udf) -> Member | None:
         """Find the member whose signature key this is."""
-        found = (each for each in self.members.values() if each.profile.signature_key(kid))
-        return next(found, None)
+        return next(iter(self.holders(kid)), None)
 
     def may(self, kid: Udf, *privileges: Privilege) -> bool:
-        """Tell whether a signer has one of these privileges; the Master's keys have all.
+        """Tell whether a signer has one of these; the Master's key has all, its online keys ADMIN.
 
         A profile may list any public key, another member's too: it must not lock that one out.
         """
-        if self.master.signature_key(kid) is not None:
+        if kid == self.master.profile.master_signature_key.udf:
             return True
-        holders = (each for each in self.members.values() if each.profile.signature_key(kid))
-        return any(holder.may(*privileges) for holder in holders)
+        if self.master.signature_key(kid) is not None:
+            return Privilege.ADMIN in privileges
+        return any(holder.may(*privileges) for holder in self.holders(kid))
+
+    def holders(self, kid: Udf) -> tuple[Member, ...]:
+        """Find all members whose profiles list this signature key, whoever's it is."""
+        return tuple(each for each in self.members.values() if each.profile.signature_key(kid))
 
     def document(self, members: tuple[MemberEntry, ...] = ()) -> RecryptionGroup:
         """Give the group as a document, with these of its members."""
@@ -207,8 +218,14 @@ def begin(change: Change) -> GroupState:
     return _moved(replace(bare, members=_with_members(bare, group.members)), change)
 
 
-def advance(state: GroupState, change: Change) -> GroupState:
+def advance(state: GroupState, change: Change, *, lacking: int | None = None) -> GroupState:
     """Give the state after one more change.
+
+    Args:
+        state: The group before it.
+        change: What is asked for.
+        lacking: How many ACTIVE members have no entry for the new key of this change, told by who
+            gives a state without all members; else they are counted.
 
     Raises:
         Malformed: if the change breaks the format.
@@ -229,7 +246,7 @@ def advance(state: GroupState, change: Change) -> GroupState:
         case AddMember() | UpdateMember():
             return _moved(_with_entries(state, change, change.message), change)
         case UpdateGroup():
-            return _moved(_updated(state, change, change.message), change)
+            return _moved(_updated(state, change, change.message, lacking=lacking), change)
 
 
 def replay(changes: Iterable[Jws]) -> GroupState:
@@ -278,12 +295,12 @@ def _with_entries(
 ) -> GroupState:
     if message.recryption_group != state.identifier:
         raise Malformed("a change whose RecryptionGroup isn't the group's Identifier")
-    signer = change.request.signer
     if not message.member_entry:
         raise Malformed("a change without a MemberEntry")
+    powers = frozenset(each for each in _POWERS if state.may(change.request.signer, each))
     for entry in message.member_entry:
         before = state.members.get(entry.recrypt_udf)
-        _check_right(state, signer, entry, before)
+        _check_right(powers, entry, before)
         if before is not None and isinstance(message, AddMember):
             raise Refused(Why.CONFLICT, "already in the group: use UpdateMember")
         if before is None and isinstance(message, UpdateMember):
@@ -291,12 +308,18 @@ def _with_entries(
     return replace(state, members=_with_members(state, message.member_entry))
 
 
-def _check_right(state: GroupState, signer: Udf, entry: MemberEntry, before: Member | None) -> None:
-    """Refuse a signer without the privilege of spec §6 for this entry."""
+def _check_right(powers: frozenset[Privilege], entry: MemberEntry, before: Member | None) -> None:
+    """Refuse a signer, who has these powers, without the one of spec §6 for this entry."""
     privileges = {*entry.privileges, *(before.entry.privileges if before else ())}
-    needed = (Privilege.SUPER,) if privileges & _POWERS else (Privilege.ADMIN, Privilege.SUPER)
-    if not state.may(signer, *needed):
+    is_high = bool(privileges & _POWERS) and not (before and _grant(entry) == _grant(before.entry))
+    needed = (Privilege.SUPER,) if is_high else (Privilege.ADMIN, Privilege.SUPER)
+    if powers.isdisjoint(needed):
         raise Refused(Why.FORBIDDEN, f"only an ACTIVE {needed[0].value} may do that")
+
+
+def _grant(entry: MemberEntry) -> tuple[object, ...]:
+    """Give what an entry grants: all but its Entries and its Profile."""
+    return (entry.account_name, entry.privileges, entry.quotas, entry.status)
 
 
 def _with_members(state: GroupState, entries: tuple[MemberEntry, ...]) -> Mapping[Udf, Member]:
@@ -306,12 +329,13 @@ def _with_members(state: GroupState, entries: tuple[MemberEntry, ...]) -> Mappin
 
 def _member(state: GroupState, entry: MemberEntry) -> Member:
     """Check a member entry by itself (spec §4)."""
-    profile = verified_profile(entry.profile)
+    before = state.members.get(entry.recrypt_udf)
+    is_known = before is not None and before.profile.signed == entry.profile
+    profile = before.profile if before and is_known else verified_profile(entry.profile)
     if profile.identifier != entry.recrypt_udf:
         raise Malformed("a RecryptUDF that isn't its Profile's Identifier")
     if entry.account_name not in (None, *profile.profile.accounts):
         raise Malformed("an AccountName that isn't one of its Profile's Accounts")
-    before = state.members.get(entry.recrypt_udf)
     if before is not None and before.profile.profile.updated > profile.profile.updated:
         raise Refused(Why.CONFLICT, "a Profile older than the group has: ask for the newer one")
     if entry.status is Status.REVOKED and entry.entries:
@@ -329,7 +353,9 @@ def _check_entry(state: GroupState, entry: UserDecryptionEntry) -> None:
         raise Malformed("an entry of another curve than its group key")
 
 
-def _updated(state: GroupState, change: Change, message: UpdateGroup) -> GroupState:
+def _updated(
+    state: GroupState, change: Change, message: UpdateGroup, *, lacking: int | None
+) -> GroupState:
     """Apply an UpdateGroup (spec §6): Policy, AdministratorKeys, Master, a new or re-signed key."""
     group = message.recryption_group
     if group.group_name != state.name:
@@ -339,13 +365,12 @@ def _updated(state: GroupState, change: Change, message: UpdateGroup) -> GroupSt
     needed = (Privilege.SUPER,) if group.master else (Privilege.ADMIN, Privilege.SUPER)
     if not state.may(change.request.signer, *needed):
         raise Refused(Why.FORBIDDEN, f"only an ACTIVE {needed[0].value} may do that")
-    if group.policy is not None:
-        state = replace(state, policy=group.policy)
+    state = replace(state, policy=group.policy or state.policy)
     if group.administrator_keys is not None:
         state = replace(state, administrator_keys=group.administrator_keys)
     if group.master is not None:
         state = _with_master(state, group.master)
-    return _with_key(state, group.current_encryption_key or state.key.signed)
+    return _with_key(state, group.current_encryption_key or state.key.signed, lacking=lacking)
 
 
 def _with_master(state: GroupState, signed: Jws) -> GroupState:
@@ -357,7 +382,7 @@ def _with_master(state: GroupState, signed: Jws) -> GroupState:
     return replace(state, master=master)
 
 
-def _with_key(state: GroupState, signed: Jws) -> GroupState:
+def _with_key(state: GroupState, signed: Jws, *, lacking: int | None) -> GroupState:
     """Take the group key: the same, checked against a new Master; re-signed; or the next one."""
     key = verified_group_key(signed, state.master)
     old, new = state.key.document, key.document
@@ -369,7 +394,7 @@ def _with_key(state: GroupState, signed: Jws) -> GroupState:
         raise Refused(Why.CONFLICT, "a new key that doesn't follow the group's current one")
     if state.public_key(key.udf) is not None:
         raise Refused(Why.CONFLICT, "a new key that the group had before")
-    lacking = state.lacking(key.udf)
-    if lacking:
-        raise Refused(Why.CONFLICT, f"{lacking} ACTIVE members lack an entry for the new key")
+    count = state.lacking(key.udf) if lacking is None else lacking
+    if count:
+        raise Refused(Why.CONFLICT, f"{count} ACTIVE members lack an entry for the new key")
     return replace(state, key=key, past_keys=(*state.past_keys, state.key))

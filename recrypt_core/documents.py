@@ -1,5 +1,6 @@
 """The documents of spec §4: profile, group, member entry, entries; from unverified to verified."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final
@@ -31,6 +32,8 @@ Account = Annotated[str, msgspec.Meta(min_length=3, max_length=limits.ACCOUNT_OC
 """An RFC 5321 address; who mails to it checks its grammar."""
 
 _Seq = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=10**9)]
+_Days = Annotated[int, msgspec.Meta(ge=0, le=limits.KEEP_DAYS_AT_MOST)]
 
 
 class Privilege(Word):
@@ -205,6 +208,28 @@ class UserDecryptionEntry(Document, frozen=True, kw_only=True):
             raise ValueError("a MemberKeyUDF that isn't the fingerprint of DecryptionPublic")
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How often a member may do something: one of a MemberEntry's Quotas, read."""
+
+    recryptions_per_day: int
+
+
+_QUOTA = re.compile(r"RecryptData per-day (0|[1-9]\d{0,8})", re.ASCII)
+
+
+def read_quota(text: str) -> Quota:
+    """Read one of a MemberEntry's Quotas: `RecryptData per-day 1000` is the one form (spec §4).
+
+    Raises:
+        Malformed: for another one.
+    """
+    found = _QUOTA.fullmatch(text)
+    if found is None:
+        raise Malformed("a quota that isn't known: write `RecryptData per-day 1000`")
+    return Quota(int(found[1]))
+
+
 class MemberEntry(Document, frozen=True, kw_only=True):
     """A member of a group, as an administrator states it."""
 
@@ -215,6 +240,10 @@ class MemberEntry(Document, frozen=True, kw_only=True):
     quotas: tuple[str, ...] = ()
     status: Status = Status.ACTIVE
     entries: tuple[UserDecryptionEntry, ...] = ()
+
+    def addressed(self, account: str) -> "MemberEntry":
+        """Give the same entry with this AccountName."""
+        return msgspec.structs.replace(self, account_name=account)
 
 
 class PostRight(Word):
@@ -257,6 +286,10 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"f
     notice: bool = True
     past_keys: bool = True
     history: History = History.NONE
+    keep: _Days = limits.KEEP_DAYS
+    """So many days the service keeps a post's ciphertext, for late delivery."""
+    recrypt_per_day: _Count | None = None
+    """So many RecryptData a day of all members together; None: as many as the service allows."""
 
 
 class RecryptionGroup(Document, frozen=True, kw_only=True):
@@ -292,6 +325,45 @@ def read_create(payload: JsonObject) -> CreateAuthorization:
         Malformed: if it breaks the format.
     """
     return from_json(CreateAuthorization, payload)
+
+
+class JoinAnswer(Document, frozen=True, kw_only=True):
+    """What `recrypt-join` signs: that who has this profile got the token at this address."""
+
+    group_identifier: UdfText
+    token: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = msgspec.field(name="token")
+    account_name: Account
+    identifier: UdfText
+
+
+def sign_join(answer: JoinAnswer, key: SignaturePrivateKey) -> Jws:
+    """Sign a `recrypt-join` with a key of the applicant's profile."""
+    return sign_document(Kind.JOIN, to_json(answer), key)
+
+
+def unverified_join(signed: Jws) -> JoinAnswer:
+    """Read a `recrypt-join` only to find the applicant whose key it must be signed by.
+
+    Raises:
+        Malformed: if it breaks the format.
+    """
+    return from_json(JoinAnswer, unverified_payload(signed))
+
+
+def verified_join(signed: Jws, profile: VerifiedProfile) -> JoinAnswer:
+    """Check that a key of this profile signed a `recrypt-join` about it (spec §6).
+
+    Raises:
+        Malformed: if it breaks the format.
+        NotAuthentic: if another key signed it, or it is about another profile.
+    """
+    key = profile.signature_key(signer_of(signed, Kind.JOIN))
+    if key is None:
+        raise NotAuthentic("a recrypt-join that no key of its profile signed")
+    answer = from_json(JoinAnswer, verify(signed, Kind.JOIN, key))
+    if answer.identifier != profile.identifier:
+        raise NotAuthentic("a recrypt-join about another profile")
+    return answer
 
 
 def verified_master(signed: Jws, group_name: str) -> VerifiedProfile:

@@ -4,7 +4,7 @@ import binascii
 import json
 import re
 from datetime import UTC, datetime
-from typing import NoReturn, TypeAlias
+from typing import Final, NoReturn, TypeAlias
 
 from recrypt_core import limits
 from recrypt_core.errors import Malformed, TooLarge
@@ -14,7 +14,6 @@ JsonObject: TypeAlias = "dict[str, JsonValue]"
 
 _B64URL = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
-_TO_STANDARD = str.maketrans("-_", "+/")
 
 
 def write_b64url(octets: bytes) -> str:
@@ -31,7 +30,8 @@ def read_b64url(text: str) -> bytes:
     """
     if not _B64URL.fullmatch(text) or len(text) % 4 == 1:
         raise Malformed("not base64url without padding")
-    octets = binascii.a2b_base64(text.translate(_TO_STANDARD) + "=" * (-len(text) % 4))
+    standard = text.replace("-", "+").replace("_", "/")
+    octets = binascii.a2b_base64(standard + "=" * (-len(text) % 4))
     tail = len(octets) % 3
     if tail and write_b64url(octets[-tail:]) != text[-(tail + 1) :]:
         raise Malformed("base64url with unused bits that are not zero")
@@ -50,28 +50,26 @@ def read_json(octets: bytes, *, limit: int) -> JsonObject:
     """
     if len(octets) > limit:
         raise TooLarge(f"JSON of over {limit} octets")
-    if sum(octets.count(mark) for mark in (b",", b"{", b"[")) > limits.JSON_VALUES:
+    opened = octets.count(b"{") + octets.count(b"[")
+    if opened + octets.count(b",") > limits.JSON_VALUES:
         raise TooLarge(f"JSON of over {limits.JSON_VALUES} values")
     try:
-        value = json.loads(
-            octets.decode("utf-8"),
-            object_pairs_hook=_without_duplicates,
-            parse_float=_no_number,
-            parse_constant=_no_number,
-        )
+        value = _DECODER.decode(octets.decode("utf-8"))
     except UnicodeDecodeError:
         raise Malformed("JSON that is not UTF-8") from None
     except (ValueError, RecursionError):
         raise Malformed("not JSON") from None
     if not isinstance(value, dict):
         raise Malformed("JSON that is not an object")
-    _check_tree(value)
+    # Most texts can't be too deep, nor have a surrogate, which comes of an escape alone.
+    if opened >= limits.JSON_DEPTH or b"\\u" in octets:
+        _check_tree(value)
     return value
 
 
 def write_json(value: JsonObject) -> bytes:
     """Write a JSON object in UTF-8, members in their order, without white space."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def read_text(holder: JsonObject, name: str, *, what: str) -> str:
@@ -161,3 +159,10 @@ def _check_tree(root: JsonObject) -> None:
 def _check_text(text: str) -> None:
     if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
         raise Malformed("JSON with a lone surrogate")
+
+
+# Made once: to make one takes as long as to read or write a short text.
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_without_duplicates, parse_float=_no_number, parse_constant=_no_number
+)
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -130,24 +130,29 @@ class Envelope:
         """
         if self._content_id is None:
             h = write_b64url(hashlib.sha256(self.ciphertext).digest())
-            parts = (self.protected, write_b64url(self.iv), write_b64url(self.tag), h)
-            found = hashlib.sha256(".".join(parts).encode("ascii")).digest()
+            text = f"{self.protected}.{write_b64url(self.iv)}.{write_b64url(self.tag)}.{h}"
+            found = hashlib.sha256(text.encode("ascii")).digest()
             object.__setattr__(self, "_content_id", found)
             return found
         return self._content_id
 
     def head(self) -> JsonObject:
         """Give the JSON members in the one form that we write, but for the ciphertext."""
+        head = self.sealed_head([each.json() for each in self.recipients])
+        if self.sender is not None:
+            head["sender"] = self.sender
+        if self.recryption is not None:
+            head["recryption"] = self.recryption.json()
+        return head
+
+    def sealed_head(self, recipients: list[JsonValue]) -> JsonObject:
+        """Give the members that a JWE has, but for the ciphertext, with these recipients."""
         head: JsonObject = {"protected": self.protected}
         if self.aad is not None:
             head["aad"] = self.aad
         head["iv"] = write_b64url(self.iv)
         head["tag"] = write_b64url(self.tag)
-        head["recipients"] = [each.json() for each in self.recipients]
-        if self.sender is not None:
-            head["sender"] = self.sender
-        if self.recryption is not None:
-            head["recryption"] = self.recryption.json()
+        head["recipients"] = recipients
         return head
 
     def json(self) -> JsonObject:

@@ -9,6 +9,7 @@ class Why(Enum):
     FORBIDDEN = "not allowed"
     CONFLICT = "conflict"
     UNKNOWN = "unknown"
+    QUOTA = "over a quota"
 
 
 class RecryptError(Exception):

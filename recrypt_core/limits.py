@@ -24,6 +24,16 @@ LOCAL_PART_OCTETS: Final = 64  # RFC 5321 §4.5.3.1.1
 DOMAIN_OCTETS: Final = 255  # RFC 5321 §4.5.3.1.2
 LABEL_OCTETS: Final = 63  # RFC 1035 §2.3.4
 
+KEEP_DAYS: Final = 14  # spec §7: how long a list keeps its posts, unless its Policy says
+KEEP_DAYS_AT_MOST: Final = 365  # spec §7
 GROUP_KEY_LIFE: Final = timedelta(days=180)  # spec §4: NotAfter
 SENDER_LIFE: Final = timedelta(days=5)  # spec §7: mail waits in queues
 AUTHOR_LINE_OCTETS: Final = 64 * 1024  # spec §7: Recrypt-Signature, with the profile in it
+
+KDF_SALT_OCTETS: Final = 16  # RFC 9106 §4: 128 bits
+KDF_MEMORY_KIB: Final = 2 * 2**20  # RFC 9106 §4: its first option takes 2 GiB
+KDF_PASSES: Final = 16  # ours: enough for a minute
+KDF_LANES: Final = 16  # ours
+PASSPHRASE_LETTERS: Final = 8  # of a new one; NIST SP 800-63B, section 5.1.1.2
+PASSPHRASE_OCTETS: Final = 1024  # ours
+EXPORT_OCTETS: Final = 16 * 2**20  # ours: 50,000 contacts and their like

@@ -1,21 +1,38 @@
 """Requests and responses of the service, with their members (spec §6, D§5, D§6)."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Final, TypeAlias, TypeVar
+from datetime import datetime
+from typing import Annotated, ClassVar, Final, TypeAlias, TypeVar, get_args
 
 import msgspec
 
 from recrypt_core import limits
-from recrypt_core.documents import Head, MemberEntry, RecryptionGroup
+from recrypt_core.agreement import Split
+from recrypt_core.documents import (
+    Account,
+    Head,
+    MemberEntry,
+    RecryptionGroup,
+    UserDecryptionEntry,
+)
 from recrypt_core.encoding import JsonObject, JsonValue, read_json, write_json
 from recrypt_core.errors import Malformed
+from recrypt_core.records import AuditEntry, B64url, JoinRequest, MergedRecipient
 from recrypt_core.signing import Jws
-from recrypt_core.wire import Document, UdfText, from_json, to_json
+from recrypt_core.wire import (
+    Document,
+    SealedKey,
+    UdfText,
+    check_utc,
+    from_json,
+    to_json,
+)
 
 GroupId = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.ACCOUNT_OCTETS)]
 """A GroupName or a group's Identifier."""
 
 _Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+_Seq = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 _DONE: Final = 201  # the drafts' figure, also for reads (spec §6)
 
 ANY: Final = "Recrypt"
@@ -64,7 +81,7 @@ class GetChanges(Document, frozen=True, kw_only=True):
 
     transaction: ClassVar[str] = "GetChanges"
     group_id: GroupId
-    after: Annotated[int, msgspec.Meta(ge=0, lt=2**53)] = 0
+    after: _Seq = 0
     limit: _Limit = 100
 
 
@@ -84,22 +101,108 @@ class UpdateMember(Document, frozen=True, kw_only=True):
     member_entry: tuple[MemberEntry, ...]
 
 
-Request: TypeAlias = (
-    Hello | GetKey | CreateGroup | UpdateGroup | GetGroup | GetChanges | AddMember | UpdateMember
-)
+class Redeliver(Document, frozen=True, kw_only=True):
+    """Ask that a member be sent what a group had since then; no change of its chain."""
+
+    transaction: ClassVar[str] = "Redeliver"
+    group_id: GroupId
+    recrypt_udf: UdfText
+    since: datetime
+
+    def __post_init__(self) -> None:
+        check_utc(self.since)
+
+
+class GetEntry(Document, frozen=True, kw_only=True):
+    """Ask for one's own entries in a group."""
+
+    transaction: ClassVar[str] = "GetEntry"
+    group_id: GroupId
+
+
+class RecryptData(Document, frozen=True, kw_only=True):
+    """Ask for the partial of an envelope for one's own entry; Encrypted: as EncryptedPartial."""
+
+    transaction: ClassVar[str] = "RecryptData"
+    member_udf: UdfText
+    member_key_udf: UdfText = msgspec.field(name="MemberKeyUDF")
+    group_key_id: UdfText = msgspec.field(name="GroupKeyID")
+    recipient: MergedRecipient
+    encrypted: bool = False
+
+    def __post_init__(self) -> None:
+        if self.recipient.header.kid != self.group_key_id:
+            raise ValueError("a Recipient whose kid isn't GroupKeyID")
+
+
+class GetAudit(Document, frozen=True, kw_only=True):
+    """Ask what RecryptData was asked of a group's entries, in pages after a Seq."""
+
+    transaction: ClassVar[str] = "GetAudit"
+    group_id: GroupId
+    after: _Seq = 0
+    limit: _Limit = 100
+
+
+class UpdateProfile(Document, frozen=True, kw_only=True):
+    """Give the service the newer form of one's own profile."""
+
+    transaction: ClassVar[str] = "UpdateProfile"
+    profile: Jws
+
+
+class JoinGroup(Document, frozen=True, kw_only=True):
+    """Ask to be a member of a group, with one of one's Accounts."""
+
+    transaction: ClassVar[str] = "JoinGroup"
+    group_name: Account
+    account_name: Account
+    profile: Jws
+
+
+class ConfirmJoin(Document, frozen=True, kw_only=True):
+    """Answer with the token that came to the address; the Answer is signed, not the request."""
+
+    transaction: ClassVar[str] = "ConfirmJoin"
+    answer: Jws
+
+
+class GetJoinRequests(Document, frozen=True, kw_only=True):
+    """Ask who waits for a decision, in pages after a RecryptUDF."""
+
+    transaction: ClassVar[str] = "GetJoinRequests"
+    group_id: GroupId
+    after: UdfText | None = None
+
+
+class DenyJoin(Document, frozen=True, kw_only=True):
+    """Decline one who waits."""
+
+    transaction: ClassVar[str] = "DenyJoin"
+    group_id: GroupId
+    recrypt_udf: UdfText
+
+
 Change: TypeAlias = CreateGroup | UpdateGroup | AddMember | UpdateMember
 """A request that changes a group."""
 
-_REQUESTS: Final[tuple[type[Request], ...]] = (
-    Hello,
-    GetKey,
-    CreateGroup,
-    UpdateGroup,
-    GetGroup,
-    GetChanges,
-    AddMember,
-    UpdateMember,
+Request: TypeAlias = (
+    Hello
+    | GetKey
+    | Change
+    | GetGroup
+    | GetChanges
+    | Redeliver
+    | GetEntry
+    | RecryptData
+    | GetAudit
+    | UpdateProfile
+    | JoinGroup
+    | ConfirmJoin
+    | GetJoinRequests
+    | DenyJoin
 )
+_REQUESTS: Final[tuple[type[Request], ...]] = get_args(Request)
 
 
 class Response(Document, frozen=True, kw_only=True):
@@ -147,11 +250,17 @@ class ChangeResponse(Response, frozen=True, kw_only=True):
 
 
 class GetGroupResponse(Response, frozen=True, kw_only=True):
-    """A group with a page of its members, where the next page begins, and the chain's head."""
+    """A group with a page of its members, where the next page begins, and the chain's head.
+
+    Undeliverable names those of the page whose delivery was turned off after bounces;
+    NewerProfiles has the profiles of those who sent one that is newer than their entry's.
+    """
 
     recryption_group: RecryptionGroup
     next: str | None = None
     head: Head
+    undeliverable: tuple[UdfText, ...] = ()
+    newer_profiles: tuple[Jws, ...] = ()
 
 
 class GetChangesResponse(Response, frozen=True, kw_only=True):
@@ -159,6 +268,41 @@ class GetChangesResponse(Response, frozen=True, kw_only=True):
 
     changes: tuple[Jws, ...]
     head: Head
+
+
+class RedeliverResponse(Response, frozen=True, kw_only=True):
+    """How many posts the member will be sent."""
+
+    posts: _Seq
+
+
+class GetEntryResponse(Response, frozen=True, kw_only=True):
+    """A member's own entries, without r."""
+
+    entries: tuple[UserDecryptionEntry, ...]
+
+
+class RecryptDataResponse(Response, frozen=True, kw_only=True):
+    """The partial, or a JWE of its octets to the member's EncryptionKeys; and the wrapped x."""
+
+    partial: B64url | None = None
+    encrypted_partial: SealedKey | None = None
+    split: Split
+    decryption_key: SealedKey
+
+
+class GetAuditResponse(Response, frozen=True, kw_only=True):
+    """A page of the audit log, the oldest first, and the After of the next one."""
+
+    entries: tuple[AuditEntry, ...]
+    next: _Seq | None = None
+
+
+class GetJoinRequestsResponse(Response, frozen=True, kw_only=True):
+    """Who waits, and where the next page begins."""
+
+    join_requests: tuple[JoinRequest, ...]
+    next: UdfText | None = None
 
 
 R = TypeVar("R", bound=Response)

@@ -1,7 +1,7 @@
 """Typed documents on the wire: msgspec structs with the drafts' names, read from strict JSON."""
 
 from datetime import datetime, timedelta
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, TypeVar, get_args
 
 import msgspec
 
@@ -40,6 +40,12 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False, r
     """A JSON object with PascalCase members; members that aren't known are passed over."""
 
 
+class EphemeralKey(PublicKey):
+    """An `epk`: its JWK has no `kid`."""
+
+    __slots__ = ()
+
+
 class SealedKey:
     """A JWE in a document, whose plaintext is a private JWK (spec §4)."""
 
@@ -62,27 +68,38 @@ def from_json(kind: type[T], value: JsonObject) -> T:
     Raises:
         Malformed: naming the member that is missing or of another type.
     """
-    times = {
-        name: read_time(read_text(value, name, what="a document"))
-        for name in _members_of_time(kind)
-        if name in value
-    }
     try:
         # As a builtin type, a datetime isn't made of text, of which msgspec reads more forms.
-        return msgspec.convert({**value, **times}, kind, builtin_types=(datetime,), dec_hook=_read)
+        return msgspec.convert(
+            _with_times(kind, value), kind, builtin_types=(datetime,), dec_hook=_read
+        )
     except msgspec.ValidationError as problem:
         raise Malformed(str(problem)[:_PROBLEM_LETTERS]) from None
 
 
-def _members_of_time(kind: type[object]) -> list[str]:
-    """Find the members that are times: fields whose type is datetime, without more."""
+def _with_times(kind: object, value: JsonObject) -> dict[str, object]:
+    """Read the members that are times, also in a list of objects: fields that are datetime."""
+    found: dict[str, object] = {**value}
+    for name, field in _fields_of(kind):
+        if field is datetime and name in value:
+            found[name] = read_time(read_text(value, name, what="a document"))
+        listed, inner = value.get(name), next(iter(get_args(field)), None)
+        if isinstance(listed, list) and any(each is datetime for _, each in _fields_of(inner)):
+            found[name] = [
+                _with_times(inner, each) if isinstance(each, dict) else each for each in listed
+            ]
+    return found
+
+
+def _fields_of(kind: object) -> list[tuple[str, object]]:
+    """Give the wire's names of a struct's fields, and their types as they are written."""
     types = getattr(kind, "__annotations__", {})
     names = zip(
         getattr(kind, "__struct_fields__", ()),
         getattr(kind, "__struct_encode_fields__", ()),
         strict=True,
     )
-    return [name for field, name in names if types.get(field) is datetime]
+    return [(name, types.get(field)) for field, name in names]
 
 
 def check_utc(moment: datetime) -> None:
@@ -110,6 +127,8 @@ def _without_nulls(value: "JsonValue | tuple[JsonValue, ...]") -> JsonValue:
 def _read(kind: type[object], value: JsonObject) -> object:
     if not isinstance(value, dict):
         raise Malformed("a key that is not a JSON object")
+    if kind is EphemeralKey:
+        return EphemeralKey.from_jwk(value)
     if kind is PublicKey:
         return PublicKey.from_named_jwk(value)
     if kind is SignaturePublicKey:
@@ -121,6 +140,8 @@ def _read(kind: type[object], value: JsonObject) -> object:
 
 def _write(value: object) -> JsonObject:
     match value:
+        case EphemeralKey():
+            return value.jwk()
         case PublicKey() | SignaturePublicKey():
             return value.named_jwk()
         case SealedKey():

@@ -6,10 +6,19 @@ from typing import Any
 import pytest
 
 from recrypt_core import chain
-from recrypt_core.documents import Head, Policy, PostRight, Privilege, Status, VerifiedGroupKey
+from recrypt_core.documents import (
+    Head,
+    Policy,
+    PostRight,
+    Privilege,
+    RecryptionGroup,
+    Status,
+    VerifiedGroupKey,
+)
 from recrypt_core.encoding import write_json
 from recrypt_core.errors import Malformed, NotAuthentic, Refused, Why
 from recrypt_core.keys import Curve, PrivateKey
+from recrypt_core.messages import UpdateGroup
 from recrypt_core.sealing import seal
 from recrypt_core.signature_keys import SignaturePrivateKey
 from recrypt_core.wire import SealedKey
@@ -230,3 +239,20 @@ def test_updated_is_compared_as_a_time(history: History) -> None:
     newer = GROUP.master.changed(updated=document.updated + timedelta(microseconds=1))
     history.change_group(ALICE.online, master=newer.signed)
     assert history.state.master.profile.updated > document.updated
+
+
+def test_who_holds_a_part_of_the_members_says_how_many_lack_an_entry(history: History) -> None:
+    key = PrivateKey.generate(Curve.X25519)
+    new = signed_group_key(
+        GROUP.master, key, generation=2, previous=GROUP.key.public.udf, head=history.state.head
+    )
+    stated = RecryptionGroup(group_name=TEAM, current_encryption_key=new.signed)
+    change = chain.read_change(history.sign(UpdateGroup(recryption_group=stated), ALICE.online))
+    for lacking, words in ((None, "3 ACTIVE members"), (7, "7 ACTIVE members")):
+        with pytest.raises(Refused, match=words):
+            chain.advance(history.state, change, lacking=lacking)
+    assert chain.advance(history.state, change, lacking=0).key == new
+    again = signed_group_key(GROUP.master, GROUP.key, head=history.state.head)
+    stated = RecryptionGroup(group_name=TEAM, current_encryption_key=again.signed)
+    change = chain.read_change(history.sign(UpdateGroup(recryption_group=stated), ALICE.online))
+    assert chain.advance(history.state, change, lacking=7).key == again

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from recrypt_core.agreement import Split
@@ -11,17 +12,23 @@ from recrypt_core.documents import (
     FromPolicy,
     GroupKey,
     History,
+    JoinAnswer,
     MemberEntry,
     Policy,
     PostRight,
     Privilege,
     Profile,
+    Quota,
     RecryptionGroup,
     ReplyTo,
     Status,
     UserDecryptionEntry,
     read_create,
+    read_quota,
+    sign_join,
+    unverified_join,
     verified_group_key,
+    verified_join,
     verified_master,
     verified_profile,
 )
@@ -326,11 +333,20 @@ def test_a_policy_has_the_defaults_of_the_spec_and_no_unknown_member() -> None:
         "notice": True,
         "past_keys": True,
         "history": "none",
+        "keep": 14,
     }
     assert from_json(Policy, {"post": "members"}).post is PostRight.MEMBERS
     for wrong in ({"pots": "members"}, {"post": "nobody"}, {"notice": "yes"}):
         with pytest.raises(Malformed):
             from_json(Policy, wrong)  # type: ignore[arg-type]  # narrower JSON
+
+
+def test_posts_are_kept_for_whole_days_and_a_year_at_most() -> None:
+    assert [from_json(Policy, {"keep": days}).keep for days in (0, 1, 365)] == [0, 1, 365]
+    wrongs: tuple[Any, ...] = (-1, 366, "14", True, None, 2**80)
+    for wrong in wrongs:
+        with pytest.raises(Malformed):
+            from_json(Policy, {"keep": wrong})
 
 
 def test_an_authorization_states_group_service_and_time() -> None:
@@ -344,3 +360,53 @@ def test_an_authorization_states_group_service_and_time() -> None:
     for wrong in wrongs:
         with pytest.raises(Malformed):
             read_create({**payload, "iat": wrong})
+
+
+@pytest.mark.parametrize(("text", "count"), [("0", 0), ("1000", 1000), ("999999999", 999_999_999)])
+def test_a_quota_is_read_from_its_one_form(text: str, count: int) -> None:
+    assert read_quota(f"RecryptData per-day {text}") == Quota(count)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "RecryptData",
+        "RecryptData per-day",
+        "RecryptData per-day -1",
+        "RecryptData per-day 01",
+        "RecryptData per-day 1000000000",
+        "RecryptData per-day \u0661",
+        "RecryptData per-hour 1",
+        "recryptdata per-day 1",
+        "RecryptData  per-day 1",
+        "RecryptData per-day 1 ",
+        "RecryptData per-day 1\n",
+    ],
+)
+def test_another_quota_is_refused(text: str) -> None:
+    with pytest.raises(Malformed, match="RecryptData per-day 1000"):
+        read_quota(text)
+
+
+def test_an_answer_to_join_is_its_own_profiles() -> None:
+    alice, bob = new_person("alice@example.org"), new_person("bob@example.org")
+    answer = JoinAnswer(
+        group_identifier=bob.udf,
+        token="a" * 26,
+        account_name=alice.address,
+        identifier=alice.udf,
+    )
+    for key in (alice.online, alice.master):
+        signed = sign_join(answer, key)
+        assert unverified_join(signed) == answer == verified_join(signed, alice.verified)
+    payload = unverified_payload(sign_join(answer, alice.online))
+    assert set(payload) == {"GroupIdentifier", "token", "AccountName", "Identifier"}
+    for wrong in (
+        sign_join(answer, bob.online),
+        sign_join(msgspec.structs.replace(answer, identifier=bob.udf), alice.online),
+    ):
+        with pytest.raises(NotAuthentic):
+            verified_join(wrong, alice.verified)
+    with pytest.raises(Malformed):
+        verified_join(alice.signed, alice.verified)

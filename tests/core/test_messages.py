@@ -1,32 +1,49 @@
 """Requests and responses of the service: names, defaults, what is passed over (spec §6)."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from recrypt_core import messages
+from recrypt_core.agreement import Split
 from recrypt_core.documents import Head, RecryptionGroup
 from recrypt_core.encoding import write_json
 from recrypt_core.errors import Malformed
+from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.messages import (
     ANY,
     AddMember,
     ChangeResponse,
+    ConfirmJoin,
     CreateGroup,
+    DenyJoin,
+    GetAudit,
+    GetAuditResponse,
     GetChanges,
     GetChangesResponse,
+    GetEntry,
+    GetEntryResponse,
     GetGroup,
     GetGroupResponse,
+    GetJoinRequests,
+    GetJoinRequestsResponse,
     GetKey,
     GetKeyResponse,
     Hello,
     HelloResponse,
+    JoinGroup,
+    RecryptData,
+    RecryptDataResponse,
+    Redeliver,
+    RedeliverResponse,
     Request,
     Response,
     ServiceLimits,
     UpdateGroup,
     UpdateMember,
+    UpdateProfile,
     Version,
     open_message,
     read_message,
@@ -34,10 +51,20 @@ from recrypt_core.messages import (
     write_message,
     write_response,
 )
-from tests.builders import TEAM, create_message, new_group, new_membership, new_person
+from recrypt_core.records import (
+    AuditEntry,
+    AuditResult,
+    JoinRequest,
+    MergedRecipient,
+    RecipientHeader,
+)
+from recrypt_core.wire import EphemeralKey
+from tests.builders import NOW, TEAM, create_message, new_group, new_membership, new_person
 
 GROUP, ALICE = new_group(), new_person("alice@example.org")
 MEMBERSHIP = new_membership(ALICE, GROUP.key)
+(ENTRY,) = MEMBERSHIP.entry.entries
+EPK = PrivateKey.generate(Curve.X25519).public
 HEAD = Head(1, "A" * 43)
 LIMIT = 10**6
 
@@ -50,6 +77,28 @@ REQUESTS: list[Request] = [
     GetChanges(group_id=TEAM, after=7),
     AddMember(recryption_group=GROUP.master.udf, member_entry=(MEMBERSHIP.entry,)),
     UpdateMember(recryption_group=GROUP.master.udf, member_entry=(MEMBERSHIP.entry,)),
+    Redeliver(group_id=TEAM, recrypt_udf=ALICE.udf, since=NOW - timedelta(days=3)),
+    GetEntry(group_id=TEAM),
+    RecryptData(
+        member_udf=ALICE.udf,
+        member_key_udf=ENTRY.member_key_udf,
+        group_key_id=ENTRY.encryption_key_udf,
+        recipient=MergedRecipient(
+            header=RecipientHeader(
+                alg="ECDH-ES+A256KW",
+                kid=ENTRY.encryption_key_udf,
+                epk=EphemeralKey(EPK.curve, EPK.x),
+            ),
+            encrypted_key="AAAA",
+        ),
+        encrypted=True,
+    ),
+    GetAudit(group_id=TEAM, after=7, limit=2),
+    UpdateProfile(profile=ALICE.signed),
+    JoinGroup(group_name=TEAM, account_name=ALICE.address, profile=ALICE.signed),
+    ConfirmJoin(answer=ALICE.signed),
+    GetJoinRequests(group_id=TEAM),
+    DenyJoin(group_id=TEAM, recrypt_udf=ALICE.udf),
 ]
 RESPONSES: list[tuple[str, Response]] = [
     (
@@ -69,9 +118,52 @@ RESPONSES: list[tuple[str, Response]] = [
             recryption_group=RecryptionGroup(group_name=TEAM, members=(MEMBERSHIP.entry,)),
             next=ALICE.udf,
             head=HEAD,
+            undeliverable=(ALICE.udf,),
+            newer_profiles=(ALICE.signed,),
         ),
     ),
     ("GetChanges", GetChangesResponse(changes=(ALICE.signed,), head=HEAD)),
+    ("Redeliver", RedeliverResponse(posts=3)),
+    ("GetEntry", GetEntryResponse(entries=(ENTRY,))),
+    (
+        "RecryptData",
+        RecryptDataResponse(
+            partial="AAAA", split=Split.PRODUCT, decryption_key=ENTRY.decryption_key
+        ),
+    ),
+    (
+        "RecryptData",
+        RecryptDataResponse(
+            encrypted_partial=ENTRY.decryption_key,
+            split=Split.SUM,
+            decryption_key=ENTRY.decryption_key,
+        ),
+    ),
+    (
+        "GetAudit",
+        GetAuditResponse(
+            entries=(
+                AuditEntry(
+                    seq=8,
+                    time=NOW,
+                    recrypt_udf=ALICE.udf,
+                    member_key_udf=ENTRY.member_key_udf,
+                    ephemeral_udf=EPK.udf,
+                    result=AuditResult.QUOTA,
+                ),
+            ),
+            next=8,
+        ),
+    ),
+    ("UpdateProfile", Response()),
+    (
+        "GetJoinRequests",
+        GetJoinRequestsResponse(
+            join_requests=(
+                JoinRequest(account_name=ALICE.address, profile=ALICE.signed, since=NOW),
+            )
+        ),
+    ),
 ]
 
 
@@ -120,6 +212,15 @@ def test_a_request_is_read_under_both_names(request_: Request) -> None:
         '{"GetChangesRequest":{"GroupID":"x","After":-1}}',
         '{"AddMemberRequest":{"RecryptionGroup":"team@lists.example","MemberEntry":[]}}',
         '{"AddMemberRequest":{"MemberEntry":[]}}',
+        '{"RedeliverRequest":{"GroupID":"x","Since":"2026-11-20T00:00:00Z"}}',
+        f'{{"RedeliverRequest":{{"GroupID":"x","RecryptUDF":"{ALICE.udf}"}}}}',
+        f'{{"RedeliverRequest":{{"GroupID":"x","RecryptUDF":"{ALICE.udf}","Since":"2026-11-20"}}}}',
+        f'{{"RedeliverRequest":{{"GroupID":"x","RecryptUDF":"{ALICE.udf}",'
+        '"Since":"2026-11-20T00:00:00+01:00"}}',
+        '{"GetEntryRequest":{}}',
+        '{"UpdateProfileRequest":{"Profile":{}}}',
+        '{"GetAuditRequest":{"GroupID":"x","Limit":1001}}',
+        f'{{"DenyJoinRequest":{{"RecryptUDF":"{ALICE.udf}"}}}}',
         '[{"HelloRequest":{}}]',
     ],
 )
@@ -168,6 +269,47 @@ def test_what_a_request_leaves_out_has_its_default() -> None:
     read = read_message(b'{"GetChanges":{"GroupID":"x"}}')
     assert isinstance(read, GetChanges)
     assert (read.after, read.limit) == (0, 100)
+
+
+def test_a_redelivery_has_the_members_of_the_spec() -> None:
+    assert as_json(write_message(REQUESTS[8])) == {
+        "RedeliverRequest": {
+            "GroupID": TEAM,
+            "RecryptUDF": ALICE.udf,
+            "Since": "2026-11-19T12:00:00Z",
+        }
+    }
+
+
+def test_a_recryption_is_asked_for_with_the_members_of_the_spec() -> None:
+    asked = as_json(write_message(REQUESTS[10]))["RecryptDataRequest"]
+    assert asked == {
+        "MemberUDF": ALICE.udf,
+        "MemberKeyUDF": ENTRY.member_key_udf,
+        "GroupKeyID": ENTRY.encryption_key_udf,
+        "Recipient": {
+            "header": {"alg": "ECDH-ES+A256KW", "kid": ENTRY.encryption_key_udf, "epk": EPK.jwk()},
+            "encrypted_key": "AAAA",
+        },
+        "Encrypted": True,
+    }
+    for name, wrong in (
+        ("GroupKeyID", ALICE.udf),
+        ("Recipient", {"header": {"alg": "x", "kid": ENTRY.encryption_key_udf}}),
+        ("Recipient", {**asked["Recipient"], "encrypted_key": "A" * 129}),
+        ("MemberKeyUDF", "x"),
+    ):
+        with pytest.raises(Malformed):
+            read_message(json.dumps({"RecryptData": asked | {name: wrong}}).encode())
+
+
+def test_a_service_that_names_no_undeliverable_members_has_none() -> None:
+    answer = as_json(write_response("GetGroup", RESPONSES[3][1]))
+    del answer["GetGroupResponse"]["Undeliverable"]
+    del answer["GetGroupResponse"]["NewerProfiles"]
+    read = read_response(json.dumps(answer).encode(), "GetGroup", GetGroupResponse, limit=LIMIT)
+    assert isinstance(read, GetGroupResponse)
+    assert (read.undeliverable, read.newer_profiles) == ((), ())
 
 
 def test_words_in_a_request_are_read_in_any_case() -> None:

@@ -1,0 +1,66 @@
+"""What messages hold besides documents: a recipient asked about, audit entries, join requests."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+
+from recrypt_core.documents import Account
+from recrypt_core.signing import Jws
+from recrypt_core.wire import Document, EphemeralKey, UdfText, check_utc
+from recrypt_core.words import Word
+
+B64url = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{0,128}\Z")]
+"""Up to 96 octets in base64url: a partial, a wrapped content key."""
+
+_Seq = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+
+
+class RecipientHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """The headers of an envelope's recipient, merged; those that aren't known are passed over."""
+
+    alg: str
+    kid: UdfText
+    epk: EphemeralKey
+    apu: str | None = None
+    apv: str | None = None
+
+
+class MergedRecipient(msgspec.Struct, frozen=True, kw_only=True):
+    """The group's recipient of an envelope, as a member asks about it."""
+
+    header: RecipientHeader
+    encrypted_key: B64url
+
+
+class AuditResult(Word):
+    """What came of a RecryptData."""
+
+    DONE = "DONE"
+    REFUSED = "REFUSED"
+    QUOTA = "QUOTA"
+
+
+class AuditEntry(Document, frozen=True, kw_only=True):
+    """One RecryptData: when, by which member, of which entry and which envelope (epk)."""
+
+    seq: _Seq
+    time: datetime
+    recrypt_udf: UdfText
+    member_key_udf: UdfText = msgspec.field(name="MemberKeyUDF")
+    ephemeral_udf: UdfText
+    result: AuditResult
+
+    def __post_init__(self) -> None:
+        check_utc(self.time)
+
+
+class JoinRequest(Document, frozen=True, kw_only=True):
+    """One who waits for a decision: address and key are proven, whose they are isn't."""
+
+    account_name: Account
+    profile: Jws
+    since: datetime
+
+    def __post_init__(self) -> None:
+        check_utc(self.since)
