@@ -13,6 +13,7 @@ LINE_OCTETS: Final = 8192  # with its CRLF; RFC 5321 §4.5.3.1.6 asks for 1,000
 READ_OCTETS: Final = 64 * 2**10  # ours: what is read at once; a longer command ends the session
 COMMAND_OCTETS: Final = 512  # with its CRLF; RFC 5321 §4.5.3.1.4. A path has 256 at most
 RECIPIENTS: Final = 100  # in one transaction; RFC 5321 §4.5.3.1.8
+QUICK_OCTETS: Final = 64 * 2**10  # ours: read or written on the event loop; more, in a thread
 SMALL_POST_OCTETS: Final = (
     256 * 2**10
 )  # ours: a post's first octets, for which there is room always
@@ -27,7 +28,12 @@ SESSION_COMMANDS: Final = 100  # any other command in one session; ours: NOOP ho
 SESSION_ERRORS: Final = 20  # refusals after which a session ends; Postfix's smtpd_hard_error_limit
 SESSION_AGE: Final = timedelta(minutes=30)  # ours: without a mail, however busy a session looks
 HANDSHAKE_TIMEOUT: Final = timedelta(minutes=1)  # ours, for STARTTLS
-COMMAND_TIMEOUT: Final = timedelta(minutes=5)  # RFC 5321 §4.5.3.2.7; in DATA for each READ_OCTETS
+COMMAND_TIMEOUT: Final = timedelta(minutes=5)  # RFC 5321 §4.5.3.2.7; in DATA for any pause
+DATA_RATE: Final = 500  # octets a second in DATA, on the whole; Postfix's smtpd_min_data_rate
+LARGE_RATE: Final = (
+    64 * 2**10
+)  # ours, octets a second: what comes slower than it gives way where room is short ...
+LARGE_PATIENCE: Final = timedelta(seconds=30)  # ours: ... but for so long a pause
 COMMIT_TIMEOUT: Final = timedelta(
     minutes=10
 )  # RFC 5321 §4.5.3.2.6: what the sender waits for our 250
@@ -54,12 +60,64 @@ CONNECTIONS_MOST: Final = 100  # ours; Postfix takes 50 from one client by defau
 PEER_TEXT_OCTETS: Final = 500  # ours: what is kept of a peer's reply
 
 # Trying again
+HOST_DELAY: Final = timedelta(seconds=1)  # ours, doubling: while the relay host can't be reached
+HOST_LONGEST_DELAY: Final = timedelta(minutes=1)  # ours: so soon it is found that it is back
 FIRST_DELAY: Final = timedelta(minutes=5)  # ours, doubling; RFC 5321 §4.5.4.1 asks for patience
 LONGEST_DELAY: Final = timedelta(hours=4)  # ours
 LEAST_ATTEMPTS: Final = 12  # ours: in five days there are about 35
 LIFETIME: Final = timedelta(days=5)  # RFC 5321 §4.5.4.1: four to five days at least
 
+# What is kept
+TOKEN_LIFE: Final = timedelta(
+    days=30
+)  # ours: how long a return path counts, and a post's row stays
+
+# Mail of the server's own
+LETTERS: Final = 20_000  # ours: that wait at once
+OPERATOR_LETTERS: Final = 10_000  # ours: so many wait and strangers add no more, only the server
+LETTER_OCTETS: Final = 2**20  # ours: of mail that is passed on to the operator
+BOUNCE_POINTS: Final = 5  # default of [bounces] threshold, as Mailman's; 1 is a hard bounce
+BOUNCE_DAYS: Final = 30  # default of [bounces] window_days; ours
+PROBES: Final = 25  # ours: members looked at in one transaction, a millisecond each
+POSTERS_TOLD: Final = 25  # ours: in one round, a few milliseconds each
+NOTICE_LINES: Final = 100  # ours: of copies given up, and of members, in one notice
+NOTICE_PATIENCE: Final = timedelta(hours=1)  # ours: between two notices about one list
+NOTICE_WORDS: Final = 200  # ours: letters of a peer's words in a notice
+PROBE_DAYS: Final = 7  # ours: a probe that hasn't come back then has arrived; queues last 5 days
+PROBE_SLACK: Final = timedelta(days=2)  # ours: beyond our own queue's lifetime, if that is longer
+CLOCK_SLACK: Final = timedelta(days=1)  # ours: what is further ahead was written by another clock
+ROUND: Final = timedelta(seconds=30)  # ours: between looks at what is to be told, probed, erased
+ROUND_LEAST: Final = timedelta(seconds=2)  # ours: the same when something happened: gathers it
+
+# Signed requests
+GROUPS_PER_PROFILE: Final = 100  # default of [service] groups_per_profile; ours
+GROUPS_PER_PROFILE_MOST: Final = 10**6  # ours
+PROFILE_OCTETS: Final = 64 * 2**10  # ours: of an UpdateProfile's; 32 keys of each use take 33 KiB
+RECRYPTIONS_PER_MEMBER: Final = (
+    1000  # default of [service] recryptions_per_member; ours: an archive takes a few days
+)
+RECRYPTIONS_PER_GROUP: Final = 100_000  # default of [service] recryptions_per_group; ours
+RECRYPTIONS_MOST: Final = 10**9  # ours, of both
+QUOTA_DAYS: Final = 7  # ours: the largest jump of the clock that renews no quota
+AUDIT_DAYS: Final = 90  # default of [service] audit_days; ours
+AUDIT_DAYS_MOST: Final = 3650  # ours
+AUDIT_REFUSALS: Final = 10  # ours: of a member's refusals on a day, in the audit log
+JOIN_TOKEN_LIFE: Final = timedelta(days=7)  # ours: how long a token that was mailed is good
+JOIN_PATIENCE: Final = timedelta(days=30)  # ours: how long a request waits for a decision
+JOIN_LETTERS: Final = 3  # ours: on a day to one address, whoever asks
+JOINS_PER_SIGNER: Final = 10  # ours: that one key signs on a day
+JOINS_PER_LIST: Final = 200  # ours: on a day; so much mail strangers can have a list send
+JOINS_WAITING: Final = 1000  # ours: of a list, that wait for a decision
+NONCE_LIFE: Final = timedelta(days=30)  # ours: the largest jump of the clock that replays none
+
+# Requests at the service
+HEAD_OCTETS: Final = 64 * 2**10  # ours: of a request's line and header fields
+HEAD_TIMEOUT: Final = timedelta(seconds=20)  # ours: for them to come whole, or at all
+
 # The store and a stop
+RESERVE_MIB: Final = 256  # default of [store] reserve_mib
+RESERVE_MIB_MOST: Final = 2**20  # ours: a tebibyte
+ROOM_TIME: Final = timedelta(seconds=0.25)  # ours: between looks at the disk; each takes some us
 STORE_RETRY: Final = timedelta(seconds=1)  # ours: between attempts to write what was delivered
 STOP_TIMEOUT: Final = timedelta(seconds=25)  # ours: service managers kill after 90 s
 PAGE_OCTETS: Final = 4 * 2**20  # ours: of changes in one answer, but for the last one

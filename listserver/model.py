@@ -2,27 +2,45 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from typing import NewType
 
+from listserver.limits import (
+    GROUPS_PER_PROFILE,
+    RECRYPTIONS_PER_GROUP,
+    RECRYPTIONS_PER_MEMBER,
+)
 from listserver.outcomes import Outcome
 from recrypt_core.agreement import Split
-from recrypt_core.chain import GroupState
+from recrypt_core.chain import GroupState, Member
+from recrypt_core.documents import VerifiedProfile
 from recrypt_core.keys import PrivateKey, PublicKey
+from recrypt_core.records import AuditResult
 from recrypt_core.udf import Udf
 
 ListId = NewType("ListId", int)
 MemberId = NewType("MemberId", int)
 PostId = NewType("PostId", int)
 DeliveryId = NewType("DeliveryId", int)
+LetterId = NewType("LetterId", int)
 
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What the server is to the world: its domain, its service's address, the largest copy."""
+    """What the server is to the world: its domain, its service's address, the largest copy.
+
+    operator: where mail to postmaster and abuse goes on to; None if it can't be passed on.
+    groups_per_profile: how many groups an authorised profile may create.
+    recryptions_per_member, recryptions_per_group: how many RecryptData are answered on a day.
+    """
 
     domain: str
     public_url: str
     post_octets: int
+    operator: str | None = None
+    groups_per_profile: int = GROUPS_PER_PROFILE
+    recryptions_per_member: int = RECRYPTIONS_PER_MEMBER
+    recryptions_per_group: int = RECRYPTIONS_PER_GROUP
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +85,70 @@ class EntryRow:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldEntry:
+    """An entry as RecryptData finds it: its list, its member by the newest profile, its half."""
+
+    list: StoredList
+    id: MemberId
+    member: Member
+    half: Half
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One RecryptData for the audit log: by whom, of which X and epk, and what came of it."""
+
+    member: Udf
+    half: Udf
+    epk: Udf
+    result: AuditResult
+    time: datetime
+
+
+class JoinState(Enum):
+    """Where a request to join stands. Only one that is open, of the first two, is kept."""
+
+    ASKED = 0
+    CONFIRMED = 1
+    APPROVED = 2
+    DENIED = 3
+    EXPIRED = 4
+
+
+class JoinCount(Enum):
+    """Of what it is counted how often it asks to join."""
+
+    ADDRESS = "address"
+    LIST = "list"
+    SIGNER = "signer"
+
+
+@dataclass(frozen=True, slots=True)
+class Applicant:
+    """Who asks to be a member, with which address."""
+
+    account: str
+    profile: VerifiedProfile
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """A request to join that is open."""
+
+    list: StoredList
+    state: JoinState
+    applicant: Applicant
+
+
+@dataclass(frozen=True, slots=True)
+class Recryptions:
+    """How many RecryptData of a day were answered, and how many refusals the log has."""
+
+    done: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoredPost:
     """What the copies of a post have in common.
 
@@ -78,6 +160,7 @@ class StoredPost:
         epk: The sender's ephemeral key.
         notice: Whether a copy has a text beside the envelope.
         list_address: The list's address, for the notice and the return path.
+        poster: Whose `sender` was verified; None if nobody's had to be.
     """
 
     header: bytes = field(repr=False)
@@ -88,6 +171,7 @@ class StoredPost:
     notice: bool
     list_address: str
     accepted: datetime
+    poster: Udf | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +203,112 @@ class Faulted:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is to be written about a claim; `words` are a peer's and may name an address."""
+    """What is to be written about a claim.
+
+    words: a peer's, which may name an address.
+    reached: whether the relay host could be connected to; None if nobody tried. It isn't written.
+    """
 
     id: DeliveryId
     post: PostId
     outcome: Outcome | Withdrawn | Untried | Faulted
     words: str = ""
+    reached: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """Mail of the server's own making, or passed on to the operator.
+
+    Attributes:
+        return_path: "" is the null one, to which nothing comes back.
+        octets: The whole message, CRLF lines.
+        probe_of: The member whose address it tests.
+    """
+
+    recipient: str
+    return_path: str
+    octets: bytes = field(repr=False)
+    probe_of: MemberId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LetterClaim:
+    """A letter that is under way: its attempt is counted already."""
+
+    id: LetterId
+    attempts: int
+    made: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LetterRecord:
+    """What is to be written about a letter; what ended is erased, whatever its end.
+
+    bounced: the peer refused its recipient, so if it is a probe it has come back.
+    reached: as a Record's.
+    """
+
+    id: LetterId
+    outcome: Outcome | Untried | Faulted
+    bounced: bool = False
+    reached: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """When bounces are too many: points, 1 for a hard bounce, which decay to nothing.
+
+    Attributes:
+        threshold: Points at which a probe is sent.
+        window_days: A point decays evenly over so many days.
+        patience_days: A probe that hasn't come back after so many days has arrived.
+    """
+
+    threshold: int
+    window_days: int
+    patience_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A member whose mail came back so often that a probe is due."""
+
+    id: MemberId
+    list: StoredList
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A copy that was given up or is held, for the list's administrators.
+
+    Attributes:
+        account: The member's address in the list.
+        post: What the copies of the post have in common.
+        held: It failed here, and an operator is to look at it.
+        words: The peer's last ones, or the kind of fault.
+    """
+
+    account: str
+    post: StoredPost
+    held: bool
+    words: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Troubles:
+    """What the administrators of a list weren't told yet.
+
+    Attributes:
+        failures: Copies that failed; some of them, the oldest first.
+        more: How many there are besides.
+        turned_off: Addresses of members whose mail was turned off after bounces; some of them.
+        more_off: How many there are besides.
+    """
+
+    list: StoredList
+    failures: tuple[Failure, ...]
+    more: int
+    turned_off: tuple[str, ...]
+    more_off: int

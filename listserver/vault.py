@@ -26,6 +26,7 @@ BLOCK_OCTETS: Final = 16  # AES
 
 _FORM: Final = b"\x01"  # first octet of every sealed row: AES-256-GCM, 12 octets of nonce
 _NONCE_OCTETS: Final = 12
+_NAMES_KEPT: Final = 1000  # ours: a list's and its key's are asked for several times a post
 _NO_KEY: Final = "the vault key file doesn't hold one line with a key"
 _NAMING: Final = b"naming "  # begins the second line of a key that was changed
 
@@ -33,7 +34,7 @@ _NAMING: Final = b"naming "  # begins the second line of a key that was changed
 class Vault:
     """Seals, names and enciphers under one key of 32 octets; prints as nothing but itself."""
 
-    __slots__ = ("_key", "_naming", "_seals", "_tokens")
+    __slots__ = ("_key", "_names", "_naming", "_seals", "_tokens")
 
     def __init__(self, key: bytes, *, naming: bytes | None = None) -> None:
         if any(len(each) != KEY_OCTETS for each in (key, naming) if each is not None):
@@ -43,6 +44,7 @@ class Vault:
         # One block, enciphered alone: every token is another block, so ECB repeats nothing.
         self._tokens = Cipher(AES(self._derive("token")), ECB())  # noqa: S305
         self._seals: dict[str, AESGCM] = {}
+        self._names: dict[tuple[str, ...], bytes] = {}
 
     def seal(self, table: str, plaintext: bytes, *, row: bytes = b"") -> bytes:
         """Seal a row of a table; it opens only there, and beside the same `row`."""
@@ -67,10 +69,16 @@ class Vault:
 
     def name(self, kind: str, *parts: str) -> bytes:
         """Name something by HMAC-SHA256, 32 octets; equal parts have equal names."""
-        text = b"".join(
-            len(part).to_bytes(4, "big") + part for part in map(str.encode, (kind, *parts))
-        )
-        return hmac.digest(self._naming, text, hashlib.sha256)
+        named = (kind, *parts)
+        name = self._names.get(named)
+        if name is None:
+            encoded = [part.encode() for part in named]
+            text = b"".join([len(part).to_bytes(4, "big") + part for part in encoded])
+            name = hmac.digest(self._naming, text, hashlib.sha256)
+            if len(self._names) >= _NAMES_KEPT:
+                self._names.clear()
+            self._names[named] = name
+        return name
 
     def successor(self) -> bytes:
         """Draw a new key for the same names, in the form of its file.

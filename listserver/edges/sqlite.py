@@ -8,27 +8,27 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path, PurePath
-from typing import Final, TypeVar
+from typing import Final
 
 from sqlite_utils import Database
 
-from listserver.edges.sqlite_groups import GroupTables, Lists
-from listserver.edges.sqlite_posts import PostTables
+from listserver.edges.sqlite_audit import AuditTables
+from listserver.edges.sqlite_bounces import BounceTables
+from listserver.edges.sqlite_connection import BUSY_TIME, Connection
+from listserver.edges.sqlite_joins import JoinTables
+from listserver.edges.sqlite_letters import LetterTables
 from listserver.edges.sqlite_queue import QueueTables
-from listserver.edges.sqlite_rows import Value
+from listserver.edges.sqlite_signers import Lists
+from listserver.edges.sqlite_troubles import trouble
 from listserver.store import StoreTrouble, Work
 from listserver.vault import Vault
 from recrypt_core.errors import NotAuthentic
 
-T = TypeVar("T")
-
-_BUSY_SECONDS: Final = 10.0  # how long another process, such as `authorize`, may hold the store
 _CANARY: Final = "recrypt-store-1"
 _SETTINGS: Final = (
     "PRAGMA journal_mode = WAL",
@@ -42,16 +42,32 @@ _SETTINGS: Final = (
 _NO_CHECKPOINT: Final = "PRAGMA wal_autocheckpoint = 0"
 
 
-class SqliteTables(GroupTables, PostTables, QueueTables):
+class SqliteTables(BounceTables, AuditTables, JoinTables, QueueTables, LetterTables):
     """The tables of one transaction."""
 
 
-@dataclass(slots=True)
 class _Batch:
     """Blocks that are committed together; `erases` if one of them ended an entry."""
 
-    committed: "asyncio.Future[None]"
-    erases: bool = False
+    def __init__(self) -> None:
+        self.erases = False
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def end(self) -> "asyncio.Future[None]":
+        """Give what a block waits for; its task may be cancelled, and no other's wait is."""
+        waiting = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        return waiting
+
+    def tell(self, trouble: StoreTrouble | None) -> None:
+        """Let all blocks go on."""
+        for waiting in self._waiting:
+            if waiting.done():
+                continue
+            if trouble is None:
+                waiting.set_result(None)
+            else:
+                waiting.set_exception(trouble)
 
 
 class SqliteStore:
@@ -61,7 +77,8 @@ class SqliteStore:
         self, database: Database, thread: ThreadPoolExecutor, vault: Vault, lock: int | None
     ) -> None:
         self._lock = lock
-        self._rows = _ThreadRows(database, thread)
+        self._database = database
+        self._rows = Connection(database.conn, thread)
         self._thread = thread
         self._vault = vault
         self._lists: Lists = {}
@@ -69,6 +86,12 @@ class SqliteStore:
         self._batch: _Batch | None = None
         self._committing: asyncio.Task[None] | None = None
         self._to_erase = False
+        self.on_commit: Callable[[float], None] = lambda _seconds: None
+
+    @property
+    def spare_octets(self) -> int:
+        """Give how much is free within the file, as of the last commit; it never shrinks."""
+        return self._rows.spare_octets
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Work]:
@@ -84,36 +107,36 @@ class SqliteStore:
                 await self._rows.enter()
                 yield tables
             except BaseException as found:
-                await self._rows.leave(undo=True)
+                self._rows.leave(undo=True)
                 if not isinstance(found, Exception):
                     raise
                 problem = found
             batch.erases |= tables.erased
-            await self._rows.leave(undo=False)
+            self._rows.leave(undo=False)
         # Also before a refusal: what it was decided on may be another block's of this batch.
-        await asyncio.shield(batch.committed)
+        await batch.end()
         if problem is not None:
             raise problem
 
     def _new_batch(self) -> "_Batch":
         """Begin a batch: its commit has its turn after the blocks that wait already."""
-        self._batch = batch = _Batch(asyncio.get_running_loop().create_future())
+        self._batch = batch = _Batch()
         self._committing = asyncio.create_task(self._commit(batch))
         return batch
 
     async def _commit(self, batch: "_Batch") -> None:
         async with self._turn:
             self._batch = None
+            begun = asyncio.get_running_loop().time()
             try:
                 await self._rows.commit()
             except BaseException as problem:
-                trouble = problem if isinstance(problem, StoreTrouble) else StoreTrouble("Commit")
-                batch.committed.set_exception(trouble)
-                batch.committed.exception()  # seen, even if nobody waits for it any more
+                batch.tell(problem if isinstance(problem, StoreTrouble) else StoreTrouble("Commit"))
                 if isinstance(problem, StoreTrouble):
                     return
                 raise
-            batch.committed.set_result(None)
+            batch.tell(None)
+            self.on_commit(asyncio.get_running_loop().time() - begun)
             self._to_erase |= batch.erases
             if self._to_erase:
                 await self._erase()
@@ -132,7 +155,7 @@ class SqliteStore:
         if self._committing is not None:
             await self._committing
         async with self._turn:
-            await self._rows.close()
+            await self._rows.there(self._database.close)
         self._thread.shutdown()
         if self._lock is not None:
             os.close(self._lock)
@@ -168,7 +191,10 @@ def _locked(file: PurePath) -> int:
     """Lock a store that is there for one server; the lock ends with the process."""
     if not Path(file).is_file() or not Path(file).stat().st_size:
         raise OSError(f"there is no store {file}: restore it, or make one with `listserver init`")
-    handle = os.open(f"{file}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        handle = os.open(f"{file}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as problem:
+        raise trouble(file, "locked", problem) from problem
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as problem:
@@ -183,10 +209,13 @@ def _opened(file: PurePath, vault: Vault, alone: bool) -> Database:
         # For its owner alone; SQLite gives what stands beside it (-wal, -shm) the same mode.
         os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as problem:
-        raise OSError(f"the store {file} can't be opened: {problem.strerror}") from problem
+        raise trouble(file, "opened", problem) from problem
     try:
         connection = sqlite3.connect(
-            str(file), timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            str(file),
+            timeout=BUSY_TIME.total_seconds(),
+            isolation_level=None,
+            check_same_thread=False,
         )
         database = Database(connection)
         try:
@@ -194,31 +223,43 @@ def _opened(file: PurePath, vault: Vault, alone: bool) -> Database:
                 database.execute(setting)
             if alone:
                 _check_pages(database, file)
-            _upgrade(database)
+            _upgrade(database, file, alone)
             _check_vault(database, vault, file)
         except BaseException:
             database.close()
             raise
     except sqlite3.Error as problem:
-        raise OSError(f"the store {file} can't be opened: {problem}") from problem
+        raise trouble(file, "opened", problem) from problem
     return database
 
 
-def _upgrade(database: Database) -> None:
-    """Run the numbered upgrades that the file hasn't seen, each in one transaction."""
-    found = database.execute("PRAGMA user_version").fetchone()[0]
-    steps = sorted(
-        step.name
-        for step in files("listserver.edges").joinpath("sql").iterdir()
-        if step.name.endswith(".sql")
-    )
+def _upgrade(database: Database, file: PurePath, alone: bool) -> None:
+    """Run the numbered upgrades that the file hasn't seen, each in one transaction.
+
+    Not while a server of an earlier version has the store: its statements would fail.
+    """
+    folder = files("listserver.edges").joinpath("sql")
+    steps = sorted(step.name for step in folder.iterdir() if step.name.endswith(".sql"))
+    found = _version(database)
     if found > len(steps):
-        raise OSError("the store is of a later version of this program: run that one")
-    for number, step in enumerate(steps[found:], start=found + 1):
-        script = files("listserver.edges").joinpath("sql", step).read_text("utf-8")
-        database.conn.executescript(
-            f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;"
-        )
+        raise OSError(f"the store {file} is of a later version of this program: run that one")
+    if found == len(steps):
+        return
+    lock = _locked(file) if found and not alone else None
+    try:
+        for number, step in enumerate(steps[_version(database) :], start=_version(database) + 1):
+            script = folder.joinpath(step).read_text("utf-8")
+            database.conn.executescript(
+                f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;"
+            )
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _version(database: Database) -> int:
+    """Tell how many upgrades the file has seen."""
+    return int(database.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _check_pages(database: Database, file: PurePath) -> None:
@@ -241,97 +282,3 @@ def _check_vault(database: Database, vault: Vault, file: PurePath) -> None:
             f"the store {file} was made with another vault key, or is damaged:"
             " look at [vault] key_file, or restore the key from where it was kept"
         ) from None
-
-
-class _ThreadRows:
-    """`Rows` on the store's own thread, so that no statement blocks the event loop."""
-
-    def __init__(self, database: Database, thread: ThreadPoolExecutor) -> None:
-        self._database = database
-        self._thread = thread
-        self._in_block = False
-        self._begun = False
-
-    async def run(self, sql: str, values: tuple[Value, ...] = ()) -> int:
-        """Run one statement; the number of rows that it changed."""
-        return await self._there(lambda: self._database.execute(sql, values).rowcount)
-
-    async def insert(self, sql: str, values: tuple[Value, ...]) -> int:
-        """Run one INSERT; the id of the row."""
-        return await self._there(lambda: self._database.execute(sql, values).lastrowid or 0)
-
-    async def many(self, sql: str, rows: Iterable[tuple[Value, ...]]) -> int:
-        """Run one statement for each row; the number of rows that it changed in all."""
-        return await self._there(lambda: self._database.conn.executemany(sql, rows).rowcount)
-
-    async def all(self, sql: str, values: tuple[Value, ...] = ()) -> list[tuple[Value, ...]]:
-        """Run one query."""
-        return await self._there(lambda: self._database.execute(sql, values).fetchall())
-
-    async def enter(self) -> None:
-        """Begin a block, and a transaction if none is open."""
-        await self._there(self._entered)
-
-    async def leave(self, *, undo: bool) -> None:
-        """End a block, whatever happens to the task that waits for it.
-
-        Jobs run in order on one thread: what a cancelled task left there is done before.
-        """
-        await asyncio.shield(self._there(lambda: self._left(undo)))
-
-    async def truncate_log(self) -> list[tuple[Value, ...]]:
-        """Empty the write-ahead log if nobody reads; the first column tells that somebody does."""
-        await self.all("PRAGMA busy_timeout = 0")
-        try:
-            return await self.all("PRAGMA wal_checkpoint(TRUNCATE)")
-        finally:
-            await self.all(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")
-
-    async def commit(self) -> None:
-        """Commit the transaction, whatever happens to the task that waits for it."""
-        await asyncio.shield(self._there(self._committed))
-
-    async def close(self) -> None:
-        await self._there(self._database.close)
-
-    def _entered(self) -> None:
-        if not self._begun:
-            self._database.execute("BEGIN IMMEDIATE")
-            self._begun = True
-        self._check_not_lost()
-        self._database.execute("SAVEPOINT block")
-        self._in_block = True
-
-    def _left(self, undo: bool) -> None:
-        if not self._in_block:
-            return
-        self._in_block = False
-        self._check_not_lost()
-        if undo:
-            self._database.execute("ROLLBACK TO block")
-        self._database.execute("RELEASE block")
-
-    def _committed(self) -> None:
-        if not self._begun:
-            return
-        self._begun = False
-        self._check_not_lost()
-        try:
-            self._database.execute("COMMIT")
-        except sqlite3.Error:
-            self._database.rollback()
-            raise
-
-    def _check_not_lost(self) -> None:
-        """Notice that SQLite has undone the whole transaction, as it may when a disk is full.
-
-        Then no block of the batch may be told that it is on the disk.
-        """
-        if not self._database.conn.in_transaction:
-            raise sqlite3.OperationalError("the transaction was undone")
-
-    async def _there(self, job: Callable[[], T]) -> T:
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, job)
-        except sqlite3.Error as problem:
-            raise StoreTrouble(type(problem).__name__) from problem

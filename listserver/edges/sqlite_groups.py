@@ -1,14 +1,14 @@
-"""Authorisations, lists, chains, members and their halves: the rows and their SQL."""
+"""Lists, chains, members and their halves: the rows and their SQL."""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final
 
-from listserver.edges.sqlite_rows import Rows, Value, number, octets
+from listserver.edges.sqlite_rows import Value, number, octets
+from listserver.edges.sqlite_signers import ROW_OCTETS, SignerTables
 from listserver.model import EntryRow, Half, ListId, StoredList
 from listserver.vault import Vault
 from recrypt_core.agreement import Split
@@ -19,7 +19,7 @@ from recrypt_core.documents import (
     Policy,
     Privilege,
     RecryptionGroup,
-    VerifiedProfile,
+    Status,
     past_group_key,
     verified_group_key,
     verified_master,
@@ -40,74 +40,62 @@ from recrypt_core.signing import Jws
 from recrypt_core.udf import Udf, read_udf
 from recrypt_core.wire import from_json, to_json
 
-ROW_OCTETS: Final = 64 * 2**20  # of a sealed row opened: our own writing, bounded all the same
 _LISTS_KEPT: Final = 500  # ours: read and verified, some 20 KiB each
 _MEMBER: Final = "SELECT sealed, name FROM members WHERE list_id = ?"
+_MEMBER_LENGTHS: Final = (
+    "SELECT length(m.sealed) + coalesce(length(p.sealed), 0)"
+    " FROM members m LEFT JOIN profiles p ON p.member_id = m.id"
+    " WHERE m.list_id = ? AND m.name > ? ORDER BY m.name LIMIT ?"
+)
+_LACKING: Final = (
+    "SELECT count(*) FROM members m WHERE m.list_id = ? AND m.active AND NOT EXISTS"
+    " (SELECT 1 FROM entries e WHERE e.key_name = ? AND e.member_id = m.id)"
+)
+_UNLEARNT: Final = "SELECT sealed, name FROM members WHERE list_id = ? AND active IS NULL"
+_PUT_MEMBER: Final = (
+    "INSERT INTO members (list_id, name, served, powerful, active, sealed)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (name) DO UPDATE"
+    " SET served = excluded.served, powerful = excluded.powerful, active = excluded.active,"
+    " sealed = excluded.sealed, probed = NULL, off = NULL, off_told = 0"
+)
+_FORGET_BOUNCES: Final = (
+    "DELETE FROM bounces WHERE member_id = (SELECT id FROM members WHERE name = ?)"
+)
+_END_SIGNERS: Final = (
+    "DELETE FROM signers WHERE member_id = (SELECT id FROM members WHERE name = ?)"
+)
+_END_ENTRIES: Final = (
+    "DELETE FROM entries WHERE member_id = (SELECT id FROM members WHERE name = ?)"
+)
 _ROW: Final = "a row"
+_BY_NAME: Final = "SELECT id, sealed, group_name FROM lists WHERE name = ?"
+_BY_IDENTIFIER: Final = "SELECT id, sealed, group_name FROM lists WHERE group_name = ?"
 _HALVES: Final = (
     "SELECT m.name, e.sealed, e.half_name FROM entries e JOIN members m ON m.id = e.member_id"
     " WHERE m.name"
 )
 
-Lists: TypeAlias = dict[int, tuple[bytes, StoredList]]
-"""Lists that were read and verified, each beside its sealed row: good while the row is the same."""
 
-
-class GroupTables:
+class GroupTables(SignerTables):
     """The part of `Work` that groups use."""
 
-    def __init__(self, rows: Rows, vault: Vault, lists: Lists) -> None:
-        self._rows = rows
-        self._vault = vault
-        self._lists = lists
-        self.erased = False
-        """Whether an r was erased."""
-
-    # --- who may create groups
-
-    async def authorize(self, profile: VerifiedProfile) -> None:
-        await self.deauthorize(profile.identifier)
-        name = self._vault.name("profile", profile.identifier)
-        for key in profile.signature_keys:
-            kid = self._vault.name("authorized", key.udf)
-            sealed = self._vault.seal("authorized", write_json(profile.signed.json()), row=kid)
-            await self._rows.run("INSERT INTO authorized VALUES (?, ?, ?)", (name, kid, sealed))
-
-    async def deauthorize(self, identifier: Udf) -> bool:
-        name = self._vault.name("profile", identifier)
-        return await self._rows.run("DELETE FROM authorized WHERE profile_name = ?", (name,)) > 0
-
-    async def authorized(self, kid: Udf) -> VerifiedProfile | None:
-        name = self._vault.name("authorized", kid)
-        found = await self._rows.all("SELECT sealed FROM authorized WHERE kid_name = ?", (name,))
-        if not found:
-            return None
-        return verified_profile(from_json(Jws, self._opened("authorized", found[0][0], name)))
-
-    async def had_nonce(self, signer: Udf, nonce: bytes) -> bool:
-        name = self._nonce_name(signer, nonce)
-        return bool(await self._rows.all("SELECT 1 FROM nonces WHERE nonce_name = ?", (name,)))
-
-    async def take_nonce(
-        self, signer: Udf, nonce: bytes, *, until: datetime, now: datetime
-    ) -> bool:
-        name = self._nonce_name(signer, nonce)
-        await self._rows.run("DELETE FROM nonces WHERE until < ?", (_seconds(now),))
-        taken = await self._rows.run(
-            "INSERT OR IGNORE INTO nonces VALUES (?, ?)", (name, _seconds(until))
-        )
-        return taken == 1
-
-    # --- lists
-
     async def find_list(self, group: str) -> StoredList | None:
+        if "@" in group:  # a GroupName has one, an Identifier hasn't
+            found = await self._rows.all(_BY_NAME, (self._vault.name("list", group.lower()),))
+        else:
+            found = await self._rows.all(_BY_IDENTIFIER, (self._vault.name("group", group),))
+        return self._read_known(*found[0]) if found else None
+
+    async def list_of(self, list_id: ListId) -> StoredList:
+        """Read the list of a row."""
         found = await self._rows.all(
-            "SELECT id, sealed, group_name FROM lists WHERE name = ? OR group_name = ?",
-            (self._vault.name("list", group.lower()), self._vault.name("group", group)),
+            "SELECT id, sealed, group_name FROM lists WHERE id = ?", (list_id,)
         )
-        if not found:
-            return None
-        list_id, sealed, name = number(found[0][0]), octets(found[0][1]), octets(found[0][2])
+        return self._read_known(*found[0])
+
+    def _read_known(self, id_: Value, sealed_: Value, name_: Value) -> StoredList:
+        list_id, sealed, name = number(id_), octets(sealed_), octets(name_)
         row, known = self._lists.get(list_id, (b"", None))
         if known is None or row != sealed:
             known = _read_list(ListId(list_id), self._opened("lists", sealed, name))
@@ -116,18 +104,9 @@ class GroupTables:
             self._lists[list_id] = (sealed, known)
         return known
 
-    async def with_signer(self, stored: StoredList, kid: Udf) -> StoredList:
-        found = await self._rows.all(f"{_MEMBER} AND powerful", (stored.id,))
-        members = await self._read_members([*found, *await self._signing_rows(stored.id, kid)])
-        mapping = MappingProxyType({each.profile.identifier: each for each in members})
-        return replace(stored, state=replace(stored.state, members=mapping))
-
-    async def signing_member(self, stored: StoredList, kid: Udf) -> Member | None:
-        rows = await self._signing_rows(stored.id, kid)
-        members = await self._read_members(rows[:1])
-        return next((each for each in members if each.profile.signature_key(kid)), None)
-
-    async def create_list(self, state: GroupState, change: Jws, secret: bytes) -> ListId:
+    async def create_list(
+        self, state: GroupState, change: Jws, secret: bytes, *, founder: Udf
+    ) -> ListId:
         name = self._vault.name("group", state.identifier)
         sealed = self._vault.seal("lists", _write_list(state, secret), row=name)
         list_id = ListId(
@@ -137,6 +116,11 @@ class GroupTables:
             )
         )
         await self._put_change(list_id, state.head.seq, change)
+        await self._rows.run(
+            "INSERT INTO founders VALUES (?, 1)"
+            " ON CONFLICT (profile_name) DO UPDATE SET lists = lists + 1",
+            (self._vault.name("profile", founder),),
+        )
         return list_id
 
     async def append_change(self, stored: StoredList, state: GroupState, change: Jws) -> bool:
@@ -154,7 +138,8 @@ class GroupTables:
         self, list_id: ListId, after: int, limit: int, *, octets: int
     ) -> tuple[Jws, ...]:
         page = "FROM changes WHERE list_id = ? AND seq > ? ORDER BY seq LIMIT ?"
-        fitting = await self._fitting(page, (list_id, after, limit), octets)
+        lengths = f"SELECT length(sealed) {page}"
+        fitting = await self._fitting(lengths, (list_id, after, limit), octets)
         found = await self._rows.all(f"SELECT sealed, seq {page}", (list_id, after, fitting))
         return tuple(
             from_json(Jws, self._opened("changes", sealed, self._change_row(list_id, number(seq))))
@@ -184,29 +169,28 @@ class GroupTables:
             lambda: [self._member_rows(list_id, member, entries) for member, entries in members]
         )
         names = [(each.row[1],) for each in made]
-        await self._rows.many(
-            "INSERT INTO members (list_id, name, served, powerful, sealed) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT (name) DO UPDATE"
-            " SET served = excluded.served, powerful = excluded.powerful, sealed = excluded.sealed",
-            [each.row for each in made],
-        )
-        await self._rows.many(
-            "DELETE FROM signers WHERE member_id = (SELECT id FROM members WHERE name = ?)", names
-        )
+        await self._rows.many(_PUT_MEMBER, [each.row for each in made])
+        await self._rows.many(_FORGET_BOUNCES, names)
+        await self._rows.many(_END_SIGNERS, names)
         await self._rows.many(
             "INSERT INTO signers (kid_name, member_id)"
             " VALUES (?, (SELECT id FROM members WHERE name = ?))",
             [row for each in made for row in each.signers],
         )
-        ended = await self._rows.many(
-            "DELETE FROM entries WHERE member_id = (SELECT id FROM members WHERE name = ?)", names
-        )
+        ended = await self._rows.many(_END_ENTRIES, names)
         self.erased = self.erased or ended > 0
         await self._rows.many(
             "INSERT INTO entries (key_name, half_name, own_octets, sealed, member_id)"
             " VALUES (?, ?, ?, ?, (SELECT id FROM members WHERE name = ?))",
             [row for each in made for row in each.entries],
         )
+
+    async def undeliverable(self, list_id: ListId, members: Collection[Udf]) -> frozenset[Udf]:
+        off = await self._rows.all(
+            "SELECT name FROM members WHERE list_id = ? AND off IS NOT NULL", (list_id,)
+        )
+        names = {octets(row[0]) for row in off}
+        return frozenset(udf for udf in members if self._member_name(list_id, udf) in names)
 
     async def take_halves(self, member_keys: Collection[Udf]) -> bool:
         rows = [(self._vault.name("half", each),) for each in member_keys]
@@ -218,28 +202,28 @@ class GroupTables:
     ) -> tuple[tuple[MemberEntry, ...], bool]:
         start = b"" if after is None else self._member_name(list_id, after)
         page = "FROM members WHERE list_id = ? AND name > ? ORDER BY name LIMIT ?"
-        fitting = await self._fitting(page, (list_id, start, limit), octets)
+        fitting = await self._fitting(_MEMBER_LENGTHS, (list_id, start, limit), octets)
         found = await self._rows.all(f"SELECT sealed, name {page}", (list_id, start, fitting))
         more = await self._rows.all(f"SELECT 1 {page} OFFSET ?", (list_id, start, 1, fitting))
         return await asyncio.to_thread(
             lambda: tuple(self._read_entry(sealed, name) for sealed, name in found)
         ), bool(more)
 
+    async def lacking(self, list_id: ListId, key: Udf) -> int:
+        unlearnt = await self._rows.all(_UNLEARNT, (list_id,))
+        learnt = [
+            (int(self._read_entry(sealed, name).status is Status.ACTIVE), name)
+            for sealed, name in unlearnt
+        ]
+        await self._rows.many("UPDATE members SET active = ? WHERE name = ?", learnt)
+        found = await self._rows.all(_LACKING, (list_id, self._vault.name("key", key)))
+        return number(found[0][0])
+
     # --- rows
 
-    async def _signing_rows(self, list_id: ListId, kid: Udf) -> list[tuple[Value, ...]]:
-        """Find the members with a signature key; where there is none, another for its time."""
-        found = await self._rows.all(
-            "SELECT m.sealed, m.name FROM signers s JOIN members m ON m.id = s.member_id"
-            " WHERE s.kid_name = ?",
-            (self._signer_name(list_id, kid),),
-        )
-        other = await self._rows.all(f"{_MEMBER} AND powerful LIMIT 1", (list_id,))
-        return found or other
-
     async def _fitting(self, page: str, values: tuple[Value, ...], octets: int) -> int:
-        """Count the rows of a page with which about so many octets are full."""
-        lengths = await self._rows.all(f"SELECT length(sealed) {page}", values)
+        """Count the rows of a page of lengths with which about so many octets are full."""
+        lengths = await self._rows.all(page, values)
         count = 0
         while count < len(lengths) and octets > 0:
             octets -= number(lengths[count][0])
@@ -259,7 +243,14 @@ class GroupTables:
         sealed = self._vault.seal("members", write_json(to_json(member.entry)), row=name)
         kids = {self._signer_name(list_id, key.udf) for key in member.profile.signature_keys}
         return _MemberRows(
-            (list_id, name, int(member.may(Privilege.RECRYPT)), int(powerful), sealed),
+            (
+                list_id,
+                name,
+                int(member.may(Privilege.RECRYPT)),
+                int(powerful),
+                int(member.is_active),
+                sealed,
+            ),
             [(kid, name) for kid in kids],
             [(*self._entry_row(each), name) for each in entries],
         )
@@ -270,12 +261,19 @@ class GroupTables:
         sealed = self._vault.seal("entries", _write_half(half), row=name)
         return (self._vault.name("key", half.group_key), name, row.own_octets, sealed)
 
-    async def _read_members(self, rows: Iterable[tuple[Value, ...]]) -> tuple[Member, ...]:
-        """Read members, in a thread: a row takes a millisecond."""
+    async def _read_members(
+        self, rows: Sequence[tuple[Value, ...]], newer: Mapping[bytes, Jws] = MappingProxyType({})
+    ) -> tuple[Member, ...]:
+        """Read members, in a thread: a row takes a millisecond.
+
+        newer: By names, profiles that take the place of those that the chain carries.
+        """
 
         def read() -> tuple[Member, ...]:
-            entries = [self._read_entry(sealed, name) for sealed, name in rows]
-            return tuple(Member(each, verified_profile(each.profile)) for each in entries)
+            return tuple(
+                _member(self._read_entry(sealed, name), newer.get(octets(name)))
+                for sealed, name in rows
+            )
 
         return await asyncio.to_thread(read)
 
@@ -289,12 +287,6 @@ class GroupTables:
     def _read_entry(self, sealed: Value, name: Value) -> MemberEntry:
         return from_json(MemberEntry, self._opened("members", sealed, octets(name)))
 
-    def _opened(self, table: str, sealed: Value, row: bytes) -> JsonObject:
-        return read_json(self._vault.unseal(table, octets(sealed), row=row), limit=ROW_OCTETS)
-
-    def _nonce_name(self, signer: Udf, nonce: bytes) -> bytes:
-        return self._vault.name("nonce", signer, write_b64url(nonce))
-
     def _member_name(self, list_id: ListId, udf: Udf) -> bytes:
         return self._vault.name("member", str(list_id), udf)
 
@@ -303,6 +295,13 @@ class GroupTables:
 
     def _change_row(self, list_id: ListId, seq: int) -> bytes:
         return f"{list_id}:{seq}".encode("ascii")
+
+
+def _member(entry: MemberEntry, newer: Jws | None) -> Member:
+    if newer is None:
+        return Member(entry, verified_profile(entry.profile))
+    account = entry.account_name or verified_profile(entry.profile).profile.accounts[0]
+    return Member(entry.addressed(account), verified_profile(newer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,7 +364,3 @@ def _read_list(list_id: ListId, row: JsonObject) -> StoredList:
         head=from_json(Head, read_object(row["head"], what=_ROW)),
     )
     return StoredList(list_id, state, read_b64url(read_text(row, "secret", what=_ROW)))
-
-
-def _seconds(moment: datetime) -> int:
-    return int(moment.timestamp())

@@ -5,6 +5,8 @@ member that it took; an outcome ends the row, puts it off, or keeps it for peopl
 crash repeats what was in flight and nothing else, and a million members cost a thousand rows.
 """
 
+import asyncio
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -18,6 +20,7 @@ from listserver.model import (
     DeliveryId,
     Faulted,
     Half,
+    ListId,
     MemberId,
     PostId,
     Record,
@@ -26,8 +29,10 @@ from listserver.model import (
 )
 from listserver.outcomes import Delivered, GaveUp, TryLater
 from listserver.vault import Vault
+from recrypt_core.udf import Udf
 
 _ID_OCTETS: Final = 6
+_LATE_POSTS: Final = 10_000  # ours: the most that one request puts in the queue
 
 
 class _State(IntEnum):
@@ -41,7 +46,7 @@ class _State(IntEnum):
 
 # Posts with something to do now: members that nobody has claimed yet, or deliveries that are due.
 _BUSY: Final = (
-    "SELECT min(id) FROM posts WHERE id > ? AND ciphertext IS NOT NULL AND NOT held AND ("
+    "SELECT min(id) FROM posts WHERE id > ? AND open AND NOT held AND ("
     " EXISTS (SELECT 1 FROM shards WHERE post_id = posts.id)"
     " OR EXISTS (SELECT 1 FROM deliveries WHERE post_id = posts.id AND state = 0 AND due <= ?)"
     " OR EXISTS (SELECT 1 FROM deliveries WHERE post_id = posts.id AND state = 0 AND due > ?))"
@@ -54,6 +59,15 @@ _LATE: Final = (
     " WHERE post_id = ? AND state = 0 AND due <= ? ORDER BY due, id LIMIT ?",
     "SELECT id, member_id, attempts + 1 FROM deliveries"
     " WHERE post_id = ? AND state = 0 AND due > ? ORDER BY due, id LIMIT ?",
+)
+
+# Of a list, what is kept of late, that a member has an entry for and that isn't open for it.
+_MISSED: Final = (
+    "SELECT id FROM posts WHERE list_id = ? AND accepted >= ? AND NOT held"
+    " AND EXISTS (SELECT 1 FROM ciphertexts WHERE post_id = id)"
+    " AND EXISTS (SELECT 1 FROM entries WHERE member_id = ? AND key_name = posts.key_name)"
+    " AND NOT EXISTS (SELECT 1 FROM deliveries"
+    " WHERE post_id = posts.id AND member_id = ? AND state != 2) ORDER BY id LIMIT ?"
 )
 
 
@@ -79,7 +93,7 @@ class QueueTables:
 
     async def busy_post(self, now: datetime, after: PostId) -> PostId | None:
         for start in (after, 0):
-            found = await self._rows.all(_BUSY, (start, *_due(now)))
+            found = await self._rows.all(_BUSY, (start, *due_bounds(now)))
             if found[0][0] is not None:
                 return PostId(number(found[0][0]))
         return None
@@ -90,7 +104,7 @@ class QueueTables:
     async def claim(self, post: PostId, now: datetime, limit: int) -> tuple[Claim, ...]:
         fresh = await self._claim_fresh(post, now, limit)
         late: list[tuple[Value, ...]] = []
-        for statement, bound in zip(_LATE, _due(now), strict=True):
+        for statement, bound in zip(_LATE, due_bounds(now), strict=True):
             room = limit - len(fresh) - len(late)
             late += await self._rows.all(statement, (post, bound, room))
         await self._rows.many(
@@ -105,7 +119,7 @@ class QueueTables:
     async def half_of(self, claim: Claim) -> Half | None:
         found = await self._rows.all(
             "SELECT e.sealed, e.half_name FROM entries e JOIN members m ON m.id = e.member_id"
-            " WHERE m.id = ? AND m.served"
+            " WHERE m.id = ? AND m.served AND m.off IS NULL"
             " AND e.key_name = (SELECT key_name FROM posts WHERE id = ?) ORDER BY e.id LIMIT 1",
             (claim.member, claim.post),
         )
@@ -125,11 +139,44 @@ class QueueTables:
             "UPDATE deliveries SET state = ? WHERE id = ? AND state = ? AND faults >= ?",
             [(_State.HELD, row[-1], _State.DUE, FAULTS) for row in rows if row[0] is not None],
         )
+        taken = Counter(each.post for each in records if isinstance(each.outcome, Delivered))
         await self._rows.many(
-            "UPDATE posts SET ciphertext = NULL WHERE id = ? AND NOT EXISTS"
+            "UPDATE posts SET delivered = delivered + ? WHERE id = ?",
+            [(count, post) for post, count in taken.items()],
+        )
+        await self._rows.many(
+            "UPDATE posts SET open = 0 WHERE id = ? AND NOT EXISTS"
             " (SELECT 1 FROM shards WHERE post_id = posts.id) AND NOT EXISTS"
             " (SELECT 1 FROM deliveries WHERE post_id = posts.id AND state != 2)",
             [(post,) for post in {each.post for each in records}],
+        )
+
+    async def redeliver(self, list_id: ListId, member: Udf, since: datetime, now: datetime) -> int:
+        name = self._vault.name("member", str(list_id), member)
+        rows = await self._rows.all("SELECT id FROM members WHERE name = ?", (name,))
+        if not rows:
+            return 0
+        of = (number(rows[0][0]),)
+        missed = await self._rows.all(_MISSED, (list_id, seconds(since), *of, *of, _LATE_POSTS))
+        posts = [row[0] for row in missed if not await self._stands_in_shard(number(row[0]), *of)]
+        await self._rows.many(
+            "INSERT INTO deliveries (post_id, member_id, state, attempts, faults, due)"
+            " VALUES (?, ?, 0, 0, 0, ?) ON CONFLICT (post_id, member_id) DO UPDATE"
+            " SET state = 0, attempts = 0, faults = 0, due = excluded.due, sealed = NULL, told = 0",
+            [(post, *of, seconds(now)) for post in posts],
+        )
+        await self._rows.many("UPDATE posts SET open = 1 WHERE id = ?", [(post,) for post in posts])
+        return len(posts)
+
+    async def _stands_in_shard(self, post: int, member: int) -> bool:
+        """Tell whether a member of a post has its turn still to come."""
+        shards = await self._rows.all(
+            "SELECT members, position FROM shards WHERE post_id = ?", (post,)
+        )
+        return await asyncio.to_thread(
+            lambda: any(
+                member in _unpacked(octets(packed))[number(start) :] for packed, start in shards
+            )
         )
 
     async def next_due(self, now: datetime) -> datetime | None:
@@ -209,7 +256,7 @@ def seconds(moment: datetime) -> int:
     return int(moment.timestamp())
 
 
-def _due(now: datetime) -> tuple[int, int]:
+def due_bounds(now: datetime) -> tuple[int, int]:
     """Give the bounds of what is due.
 
     A time further off than the longest delay was written before the clock was set back.

@@ -7,9 +7,13 @@ Value: TypeAlias = bytes | int | str | None
 
 
 class Rows(Protocol):
-    """One open transaction."""
+    """One open transaction.
 
-    async def run(self, sql: str, values: tuple[Value, ...] = ()) -> int:
+    What is short is run on the event loop. `large` is for a change of few values that is long all
+    the same, as it is over many rows or erases large ones.
+    """
+
+    async def run(self, sql: str, values: tuple[Value, ...] = (), *, large: bool = False) -> int:
         """Run one statement; the number of rows that it changed."""
         ...
 
@@ -17,12 +21,14 @@ class Rows(Protocol):
         """Run one INSERT; the id of the row."""
         ...
 
-    async def many(self, sql: str, rows: Iterable[tuple[Value, ...]]) -> int:
+    async def many(
+        self, sql: str, rows: Iterable[tuple[Value, ...]], *, large: bool = False
+    ) -> int:
         """Run one statement for each row; the number of rows that it changed in all."""
         ...
 
     async def all(self, sql: str, values: tuple[Value, ...] = ()) -> list[tuple[Value, ...]]:
-        """Run one query."""
+        """Run one query, which changes nothing; it needn't be short."""
         ...
 
 

@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Final
 
-from listserver.edges.sqlite_groups import ROW_OCTETS
 from listserver.edges.sqlite_posts import post_row
 from listserver.edges.sqlite_queue import delivery_row, seconds
+from listserver.edges.sqlite_signers import ROW_OCTETS
+from listserver.edges.sqlite_troubles import trouble
 from listserver.limits import LONGEST_DELAY
 from listserver.model import DeliveryId, PostId
 from listserver.vault import Vault
@@ -43,7 +44,8 @@ WITH left_over AS (
         min(due) FILTER (WHERE state = 0) AS due
     FROM deliveries GROUP BY post_id
 )
-SELECT id, sealed, accepted, posts.held, ciphertext IS NULL,
+SELECT id, sealed, accepted, posts.held,
+    NOT EXISTS (SELECT 1 FROM ciphertexts WHERE ciphertexts.post_id = id),
     coalesce(members, 0) + coalesce(waiting, 0), coalesce(under_way, 0), coalesce(put_off, 0),
     coalesce(given_up, 0), coalesce(begun.held, 0), coalesce(attempts, 0),
     CASE WHEN members THEN :now ELSE due END
@@ -52,10 +54,19 @@ WHERE (left_over.post_id NOT NULL OR begun.post_id NOT NULL) AND id = coalesce(:
 ORDER BY id
 """
 _RETRY: Final = (
-    "UPDATE deliveries SET state = 0, attempts = 0, faults = 0, due = :now, sealed = NULL"
+    "UPDATE posts SET open = 1 WHERE id = coalesce(:post, id)"
+    " AND EXISTS (SELECT 1 FROM deliveries WHERE post_id = posts.id AND state IN (2, 3))"
+    " AND id IN (SELECT post_id FROM ciphertexts)",
+    "UPDATE deliveries SET state = 0, attempts = 0, faults = 0, due = :now, sealed = NULL, told = 0"
     " WHERE state IN (2, 3) AND post_id = coalesce(:post, post_id)"
-    " AND EXISTS (SELECT 1 FROM posts WHERE id = post_id AND ciphertext NOT NULL)",
-    "UPDATE posts SET held = 0 WHERE held AND ciphertext NOT NULL AND id = coalesce(:post, id)",
+    " AND post_id IN (SELECT post_id FROM ciphertexts)",
+    "UPDATE posts SET held = 0 WHERE held AND id = coalesce(:post, id)"
+    " AND id IN (SELECT post_id FROM ciphertexts)",
+)
+_KEEP_OUT: Final = ("UPDATE posts SET held = 1 WHERE id = ?",)
+_END: Final = (
+    "UPDATE posts SET held = 0, open = 0, told = 1 WHERE id = ?",
+    "DELETE FROM ciphertexts WHERE post_id = ?",
 )
 _ENDED: Final = (
     "SELECT count(*) FROM deliveries WHERE state IN (2, 3) AND post_id = coalesce(?, post_id)"
@@ -69,13 +80,20 @@ _RESEAL: Final = (
     "UPDATE changes SET sealed = reseal('changes', sealed, CAST(list_id || ':' || seq AS BLOB))",
     "UPDATE members SET sealed = reseal('members', sealed, name)",
     "UPDATE entries SET sealed = reseal('entries', sealed, half_name)",
+    "UPDATE profiles SET sealed ="
+    " reseal('profiles', sealed, (SELECT name FROM members WHERE id = member_id))",
+    "UPDATE audit SET sealed = reseal('audit', sealed, CAST(list_id || ':' || seq AS BLOB))",
+    "UPDATE joins SET sealed = reseal('joins', sealed, token_name)",
     "UPDATE posts SET sealed = reseal('posts', sealed, CAST(id AS BLOB))",
     "UPDATE deliveries SET sealed = reseal('deliveries', sealed, CAST(id AS BLOB))"
     " WHERE sealed NOT NULL",
+    "UPDATE letters SET sealed = reseal('letters', sealed, CAST(id AS BLOB))",
 )
 
 # How a peer's words begin: a reply code, or an enhanced one (RFC 3463). The rest may name people.
-_CODE: Final = re.compile(r"([45]\d\d|[45]\.\d{1,3}\.\d{1,3})(?![\d.])", re.ASCII)
+_CODE: Final = re.compile(
+    r"(?:[45]\d\d[ -])?([45]\.\d{1,3}\.\d{1,3})(?![\d.])|([45]\d\d)(?![\d.])", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +167,7 @@ class Upkeep:
         """
         values = {"now": seconds(now), "post": post}
         with _transaction(self._connection):
-            tried, posts = (self._connection.execute(each, values).rowcount for each in _RETRY)
+            _, tried, posts = (self._connection.execute(each, values).rowcount for each in _RETRY)
             # What is left has no ciphertext.
             ((erased,),) = self._connection.execute(_ENDED, (post,))
         return Retried(tried, posts, erased)
@@ -168,12 +186,8 @@ class Upkeep:
             self._connection.execute(
                 "DELETE FROM deliveries WHERE post_id = ? AND state != 1", (post,)
             )
-            self._connection.execute(
-                "UPDATE posts SET held = 1 WHERE id = ?"
-                if found[0].under_way
-                else "UPDATE posts SET held = 0, ciphertext = NULL WHERE id = ?",
-                (post,),
-            )
+            for statement in _KEEP_OUT if found[0].under_way else _END:
+                self._connection.execute(statement, (post,))
         ended = found[0].waiting + found[0].put_off + found[0].given_up + found[0].held
         return Dropped(ended, found[0].under_way)
 
@@ -239,7 +253,7 @@ class Upkeep:
         except NotAuthentic:
             return ""
         found = _CODE.match(words.decode("utf-8", "replace"))
-        return found[1] if found else ""
+        return found[1] or found[2] if found else ""
 
 
 @contextmanager
@@ -259,7 +273,7 @@ def open_upkeep(file: PurePath, vault: Vault, *, alone: bool = False) -> Iterato
         with closing(_alone(file) if alone else _beside(file)) as connection:
             yield Upkeep(connection, vault)
     except sqlite3.Error as problem:
-        raise OSError(f"the store {file} can't be used: {problem}") from problem
+        raise trouble(file, "used", problem) from problem
 
 
 @contextmanager
@@ -274,7 +288,7 @@ def keep_open(file: PurePath) -> Iterator[Callable[[Vault], bool]]:
             row = connection.execute("SELECT sealed FROM vault_check").fetchone()
             yield lambda vault: row is not None and _opens(vault, row[0])
     except sqlite3.Error as problem:
-        raise OSError(f"the store {file} can't be opened: {problem}") from problem
+        raise trouble(file, "opened", problem) from problem
 
 
 def copy_store(file: PurePath, copy: PurePath) -> None:
@@ -292,7 +306,7 @@ def copy_store(file: PurePath, copy: PurePath) -> None:
             target.execute("PRAGMA journal_mode = DELETE")  # one file, with nothing beside it
             ((found,),) = target.execute("PRAGMA quick_check(1)")
     except sqlite3.Error as problem:
-        raise OSError(f"the store {file} can't be copied: {problem}") from problem
+        raise trouble(file, "copied", problem) from problem
     if found != "ok":
         raise OSError(f"the store {file} is damaged: restore the latest back-up of it")
 

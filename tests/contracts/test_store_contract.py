@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from listserver.edges.sqlite import SqliteStore, open_store
 from listserver.model import EntryRow, PostId, Record, StoredList, StoredPost, Withdrawn
-from listserver.outcomes import Delivered, GaveUp, Outcome, TryLater
+from listserver.outcomes import Delivered, GaveUp, Outcome, Phase, TryLater
 from listserver.store import Work
 from listserver.vault import Vault
 from recrypt_core.documents import Head, Privilege, Status
@@ -56,7 +56,9 @@ async def listed(
     """Write a list with these members beside Alice."""
     first = new_membership(alice, group.key, privileges=EVERY_POWER)
     history = new_history(group, first, *memberships, authorised=alice)
-    list_id = await work.create_list(history.state, history.changes[0], b"s" * 32)
+    list_id = await work.create_list(
+        history.state, history.changes[0], b"s" * 32, founder=alice.udf
+    )
     members = [
         (
             history.state.members[each.entry.recrypt_udf],
@@ -255,7 +257,8 @@ async def posted_to(work: Work, group: Group, alice: Person) -> tuple[StoredPost
     envelope = sealed(group.key.public)
     post = stored_post(envelope, *map(half_of, others))
     assert await work.next_due(NOW) is None
-    assert await work.enqueue(stored.id, post, envelope.ciphertext) == 4
+    kept = NOW + timedelta(days=14)
+    assert await work.enqueue(stored.id, post, envelope.ciphertext, keep_until=kept) == 4
     assert await work.next_due(NOW) == NOW
     return post, envelope.ciphertext
 
@@ -279,7 +282,7 @@ async def test_a_delivery_that_is_due_is_claimed_once(
 
 
 @pytest.mark.asyncio
-async def test_what_is_final_stays_so_and_the_ciphertext_goes_with_the_last(
+async def test_what_is_final_stays_so_and_the_ciphertext_stays_for_its_time(
     work: Work, group: Group, alice: Person
 ) -> None:
     post = await posted_to(work, group, alice)
@@ -287,7 +290,7 @@ async def test_what_is_final_stays_so_and_the_ciphertext_goes_with_the_last(
     later = NOW + timedelta(hours=1)
     outcomes: tuple[Outcome | Withdrawn, ...] = (
         Delivered(),
-        GaveUp(550, "no"),
+        GaveUp(Phase.RCPT, 550, "no"),
         Withdrawn(),
         TryLater(later, ambiguous=False),
     )
@@ -301,5 +304,40 @@ async def test_what_is_final_stays_so_and_the_ciphertext_goes_with_the_last(
     assert await work.read_post(again.post) == post
     await work.record([Record(again.id, again.post, Delivered())])
     assert await work.next_due(NOW) is None
-    with pytest.raises(TypeError):
+    await work.erase_old(NOW)
+    assert await work.read_post(again.post) == post
+    await work.erase_old(NOW + timedelta(days=14))
+    with pytest.raises(LookupError):
         await work.read_post(again.post)
+
+
+@pytest.mark.asyncio
+async def test_late_delivery_repeats_what_ended_and_leaves_what_is_still_to_come(
+    work: Work, group: Group, alice: Person
+) -> None:
+    await posted_to(work, group, alice)
+    found = await work.find_list(group.name)
+    assert found is not None
+    member = alice.verified.identifier
+
+    async def again(since: timedelta = timedelta(0)) -> int:
+        return await work.redeliver(found.id, member, NOW + since, NOW)
+
+    assert await again() == 0  # it stands in a shard
+    claims = await work.claim(PostId(1), NOW, 9)
+    assert await again() == 0  # under way
+    gave_up = GaveUp(Phase.RCPT, 550, "no")
+    await work.record([Record(each.id, each.post, gave_up) for each in claims])
+    assert await work.busy_post(NOW, PostId(0)) is None
+    assert await again(timedelta(seconds=1)) == 0
+    assert await again() == 1  # given up before
+    assert await again() == 0  # due
+    (claim,) = await work.claim(PostId(1), NOW, 9)
+    assert claim.attempts == 1
+    await work.record([Record(claim.id, claim.post, Delivered())])
+    assert await again() == 1  # delivered before
+    assert await work.redeliver(found.id, Udf("nobody"), NOW, NOW) == 0
+    (claim,) = await work.claim(PostId(1), NOW, 9)
+    await work.record([Record(claim.id, claim.post, Delivered())])
+    await work.erase_old(NOW + timedelta(days=14))
+    assert await again() == 0

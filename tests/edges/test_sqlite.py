@@ -3,11 +3,14 @@
 import asyncio
 import os
 import sqlite3
+import threading
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from listserver.edges import sqlite_connection
 from listserver.edges.sqlite import SqliteStore, open_store
 from listserver.edges.sqlite_rows import number
 from listserver.model import StoredList
@@ -247,10 +250,12 @@ async def test_a_full_disk_is_trouble_until_there_is_room(tmp_path: Path) -> Non
 
 
 @pytest.mark.asyncio
-async def test_a_store_that_another_holds_too_long_is_trouble(tmp_path: Path) -> None:
+async def test_a_store_that_another_holds_too_long_is_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_connection, "BUSY_TIME", timedelta(0))
     file = tmp_path / "store.db"
     store = await open_store(file, VAULT)
-    await store._rows.all("PRAGMA busy_timeout = 0")
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreTrouble, match="OperationalError"):
@@ -262,7 +267,7 @@ async def test_a_store_that_another_holds_too_long_is_trouble(tmp_path: Path) ->
 def commits_of(store: SqliteStore) -> list[str]:
     """Record what is committed from now on."""
     seen: list[str] = []
-    store._rows._database.conn.set_trace_callback(
+    store._rows._connection.set_trace_callback(
         lambda sql: seen.append(sql) if sql in ("COMMIT", "BEGIN IMMEDIATE") else None
     )
     return seen
@@ -355,4 +360,102 @@ async def test_an_erasure_that_a_reader_prevents_is_made_with_a_later_commit(
     assert await take(store, b"3")
     assert not await had(store, b"none")
     assert not is_erasing(store)
+    await store.close()
+
+
+def threads_of(store: SqliteStore) -> list[str]:
+    """Record on which threads statements are run that call noted()."""
+    ran: list[str] = []
+
+    def noted(value: bytes | int) -> bytes | int:
+        ran.append(threading.current_thread().name)
+        return value
+
+    store._rows._connection.create_function("noted", 1, noted)
+    return ran
+
+
+LONG = (
+    "WITH RECURSIVE counted (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < 9999)"
+    " SELECT count(noted(n)) FROM counted"
+)
+
+
+@pytest.mark.asyncio
+async def test_a_long_query_is_made_on_the_thread_and_its_transaction_goes_on(
+    tmp_path: Path,
+) -> None:
+    store = await open_store(tmp_path / "store.db", VAULT)
+    ran = threads_of(store)
+    async with store.begin() as work:
+        await work.take_nonce(SIGNER, b"1", until=NOW, now=NOW)
+        assert await store._rows.all("SELECT noted(1)") == [(1,)]
+        assert await store._rows.all(LONG) == [(9999,)]
+    assert ran[0] == threading.current_thread().name
+    assert ran[-1].startswith("store")
+    assert await had(store, b"1")
+    await store.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("octets", [1, 1_000_000])
+async def test_a_large_change_is_made_on_the_thread(tmp_path: Path, octets: int) -> None:
+    store = await open_store(tmp_path / "store.db", VAULT)
+    ran = threads_of(store)
+    insert = "INSERT INTO message_ids VALUES (noted(?))"
+    async with store.begin():
+        await store._rows.run(insert, (b"1" * octets,))
+        await store._rows.many(insert, [(b"2" * octets,)])
+        await store._rows.run(insert, (b"3",), large=True)
+        await store._rows.many(insert, [(bytes([at, 0]),) for at in range(100)])
+    on_thread = [name.startswith("store") for name in ran]
+    assert on_thread == [octets > 1] * 2 + [True] * 101
+    await store.close()
+
+
+@pytest.mark.asyncio
+async def test_a_block_that_is_cancelled_lets_no_other_in_before_its_statement_ended(
+    tmp_path: Path,
+) -> None:
+    store = await open_store(tmp_path / "store.db", VAULT)
+    begun, may_end = threading.Event(), threading.Event()
+
+    def slow(value: bytes) -> bytes:
+        begun.set()
+        may_end.wait(10)
+        return value
+
+    async def stuck() -> None:
+        async with store.begin():
+            await store._rows.run("INSERT INTO message_ids VALUES (slow(x'31'))", large=True)
+
+    store._rows._connection.create_function("slow", 1, slow)
+    stuck_one, other = asyncio.create_task(stuck()), asyncio.create_task(take(store, b"1"))
+    await asyncio.to_thread(begun.wait, 10)
+    for _ in range(3):  # however often it is cancelled
+        stuck_one.cancel()
+        await asyncio.sleep(0)
+    assert not other.done()
+    may_end.set()
+    await asyncio.gather(stuck_one, return_exceptions=True)
+    assert stuck_one.cancelled()
+    assert await other
+    await store.close()
+    assert looked_at(tmp_path / "store.db", "SELECT count(*) FROM message_ids") == [(0,)]
+
+
+@pytest.mark.asyncio
+async def test_a_transaction_of_another_program_is_waited_for_off_the_event_loop(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "store.db"
+    store = await open_store(file, VAULT)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        taking = asyncio.create_task(take(store, b"1"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not taking.done()
+        other.execute("ROLLBACK")
+        assert await taking
     await store.close()

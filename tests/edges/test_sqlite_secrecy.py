@@ -1,31 +1,44 @@
 """What a thief of the database's files has, and that an ended r is in none of them."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from listserver.addresses import ListAddress, Role
+from listserver.edges.sqlite_upkeep import copy_store
 from listserver.outcomes import Phase, Refused
-from recrypt_core.documents import Status
+from recrypt_core.documents import RecryptionGroup, Status
 from recrypt_core.encoding import write_b64url, write_json
-from recrypt_core.messages import UpdateMember
-from recrypt_core.signing import Jws
+from recrypt_core.keys import Curve, PrivateKey
+from recrypt_core.messages import UpdateGroup, UpdateMember, UpdateProfile, write_message
+from recrypt_core.signing import Jws, sign_request
+from tests.asking import asked
 from tests.builders import (
+    EVERY_POWER,
+    NOW,
     TEAM,
+    URL,
     History,
     Membership,
     Person,
     new_group,
     new_membership,
     new_person,
+    signed_group_key,
 )
 from tests.fakes import Bench, ScriptedCourier, administrator, open_bench
 from tests.mails import CONTENT, mail, sealed
 
 BOB = "bob@example.org"
+PLEA = b"Subject: a plea\r\n\r\nSpare us.\r\n"
 REFUSED = Refused(Phase.RCPT, 550, f"{BOB}: no such user here")
-SEALED_TABLES = ("authorized", "lists", "changes", "members", "entries", "posts", "deliveries")
+SEALED_TABLES = (
+    "authorized", "lists", "changes", "members", "entries", "profiles", "posts", "deliveries",
+    "letters", "audit",
+)  # fmt: skip
 
 
 @pytest_asyncio.fixture
@@ -37,7 +50,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 
 
 async def lived_in(bench: Bench) -> tuple[History, list[Person], list[Membership]]:
-    """Create a list of two, post twice to it, and deliver one of the posts."""
+    """Create a list of two, post twice to it, deliver one, write letters, change a profile."""
     group = new_group()
     alice, bob = people = [new_person("alice@example.org"), new_person(BOB)]
     entries = [administrator(alice, group), new_membership(bob, group.key)]
@@ -45,8 +58,25 @@ async def lived_in(bench: Bench) -> tuple[History, list[Person], list[Membership
     envelope = sealed(group.key.public)
     await bench.post(mail(envelope.mmx(), message_id="<first@host.example>"))
     await bench.relay_all()
+    await bench.notices.tell()
+    async with bench.store.begin():
+        await bench.store._rows.run("UPDATE bounces SET quarters = 99")
+    await bench.probing.probe()
+    await bench.receiving.receive(PLEA, ListAddress("abuse", Role.OPERATOR), null_sender=False)
+    assert (await bench.count("letters"), await bench.count("bounces")) == (3, 1)
     await bench.post(mail(sealed(group.key.public).mmx(), message_id="<second@host.example>"))
+    assert await sent(bench, bob.changed())
+    question = write_message(asked(bob, entries[1], envelope))
+    answer = await bench.send(sign_request(question, bob.online, url=URL, now=NOW))
+    assert answer.status == 201
     return history, people, entries
+
+
+async def sent(bench: Bench, newer: Person) -> bool:
+    """Have somebody send a newer profile."""
+    octets = write_message(UpdateProfile(profile=newer.signed))
+    answer = await bench.send(sign_request(octets, newer.online, url=URL, now=NOW))
+    return answer.status == 201
 
 
 def forms(octets: bytes) -> set[bytes]:
@@ -62,13 +92,15 @@ def named(document: Jws) -> set[bytes]:
 async def test_a_thief_of_the_files_finds_no_address_key_name_or_header(bench: Bench) -> None:
     history, people, entries = await lived_in(bench)
     key = history.group.key
-    hidden = {CONTENT, TEAM.encode(), b"lists.example", b"host.example", b"example.org",
+    hidden = {PLEA[-9:], b"postmaster", b"-bounces", b"mail.example",
+              CONTENT, TEAM.encode(), b"lists.example", b"host.example", b"example.org",
               b"[...]", b"no such user", b"List-Id", b"Message-ID: ", b'"protected"',
               b"application/", b"recrypt-profile", *forms(b"v" * 32),
               history.group.master.udf.encode(),
               key.public.udf.encode(), *forms(key.public.x)}  # fmt: skip
     for person, entry in zip(people, entries, strict=True):
         hidden |= {person.address.encode(), person.udf.encode(), *named(person.signed)}
+        hidden |= named(person.changed().signed)
         hidden |= {person.online.public.udf.encode(), *forms(person.online.public.x)}
         hidden |= {person.devices[0].public.udf.encode(), *forms(person.devices[0].public.x)}
         ((member_key, r),) = entry.halves.items()
@@ -79,19 +111,25 @@ async def test_a_thief_of_the_files_finds_no_address_key_name_or_header(bench: B
     assert not [each for each in hidden if each in octets]
 
 
-async def opened(bench: Bench) -> bytes:
-    """Unseal every row of every table, as who has the vault's key too."""
+async def opened(bench: Bench, *, letters: bool = True) -> bytes:
+    """Unseal every row of every table, as who has the vault's key too; letters are mail."""
     rows = {
         "authorized": "SELECT sealed, kid_name FROM authorized",
         "lists": "SELECT sealed, group_name FROM lists",
         "changes": "SELECT sealed, CAST(list_id || ':' || seq AS BLOB) FROM changes",
         "members": "SELECT sealed, name FROM members",
         "entries": "SELECT sealed, half_name FROM entries",
+        "profiles": "SELECT sealed, name FROM (SELECT p.sealed, m.name FROM profiles p"
+        " JOIN members m ON m.id = p.member_id)",
+        "audit": "SELECT sealed, CAST(list_id || ':' || seq AS BLOB) FROM audit",
         "posts": "SELECT sealed, CAST(id AS BLOB) FROM posts",
         "deliveries": "SELECT sealed, CAST(id AS BLOB) FROM deliveries WHERE sealed NOT NULL",
+        "letters": "SELECT sealed, CAST(id AS BLOB) FROM letters",
     }
     assert set(rows) == set(SEALED_TABLES)
     found = b""
+    if not letters:
+        del rows["letters"]
     for table, sql in rows.items():
         for sealed_row, name in await bench.rows(sql):
             assert isinstance(sealed_row, bytes)
@@ -126,9 +164,47 @@ async def test_an_ended_r_is_erased_from_the_files_even_for_who_has_the_vault_ke
 
 
 @pytest.mark.asyncio
+async def test_an_r_that_a_rekey_or_another_device_ends_is_in_no_file_and_no_later_back_up(
+    bench: Bench, tmp_path: Path
+) -> None:
+    history, (alice, bob), entries = await lived_in(bench)
+    rows = [row[0] for row in await bench.rows("SELECT sealed FROM entries")]
+    tails = [row[-200:] for row in rows if isinstance(row, bytes)]
+    device, key = (PrivateKey.generate(Curve.X25519) for _ in range(2))
+    moved = replace(bob, devices=(device,)).changed(encryption_keys=(device.public,), seconds=2)
+    assert await sent(bench, moved)
+
+    async def split_anew(*keys: PrivateKey) -> None:
+        """Give both members new entries, for these keys alone."""
+        made = [new_membership(alice, *keys, privileges=EVERY_POWER), new_membership(moved, *keys)]
+        update = UpdateMember(
+            recryption_group=history.group.master.udf,
+            member_entry=tuple(each.entry for each in made),
+        )
+        await bench.change(history.sign(update, alice.online), *made, history=history)
+
+    await split_anew(history.group.key, key)
+    signed = signed_group_key(
+        history.group.master, key, generation=2, previous=history.group.key.public.udf
+    )
+    stated = RecryptionGroup(group_name=TEAM, current_encryption_key=signed.signed)
+    switch = history.sign(UpdateGroup(recryption_group=stated), alice.online)
+    await bench.change(switch, history=history)
+    await split_anew(key)
+    assert (await bench.count("entries"), await bench.count("profiles")) == (2, 0)
+    copy_store(bench.file, tmp_path / "copy.db")
+    octets = bench.octets_on_disk() + (tmp_path / "copy.db").read_bytes()
+    assert len(tails) == 2
+    assert not [tail for tail in tails if tail in octets]
+    plain = await opened(bench)
+    ended = [half for each in entries for half in each.halves.values()]
+    assert not [form for r in ended for form in forms(r.to_secret_bytes()) if form in plain]
+
+
+@pytest.mark.asyncio
 async def test_the_vault_keeps_what_a_copy_needs_and_no_more(bench: Bench) -> None:
     await lived_in(bench)
-    plain = await opened(bench)
+    plain = await opened(bench, letters=False)
     assert REFUSED.text.encode() in plain  # sealed, for the operator's eyes
     for gone in (b"host.example", b"in the clear", CONTENT, b"Content-Type"):
         assert gone not in plain

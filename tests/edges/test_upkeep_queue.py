@@ -128,7 +128,7 @@ async def test_of_a_peers_words_only_the_codes_are_shown(bench: Bench, upkeep: U
     await bench.relay_all()
     assert upkeep.queue(NOW, POST)[0].given_up == 2
     found = upkeep.codes(POST)
-    assert found in ({"5.1.1": 1, "550": 1}, {"550": 2})
+    assert found == {"5.1.1": 1, "550": 1}
     await write(bench, "UPDATE deliveries SET sealed = zeroblob(9) WHERE state = 2")
     assert upkeep.codes(POST) == {"": 2}
 
@@ -178,6 +178,8 @@ async def test_what_was_given_up_cannot_be_tried_again_without_the_ciphertext(
     await posted(bench)
     answer(bench, {BOB: [NEVER]})
     await bench.relay_all()
+    bench.clock.advance(timedelta(days=14))
+    await bench.delivering.erase_old()
     assert upkeep.queue(NOW) == (
         replace(FRESH, waiting=0, given_up=1, erased=True, attempts=1, due=None),
     )
@@ -212,10 +214,8 @@ async def test_a_post_that_is_dropped_is_erased_and_the_next_one_is_not(
     await post(bench, team)
     answer(bench, {BOB: [NEVER], CAROL: [LATER]})
     assert upkeep.drop(POST, NOW) == Dropped(3, 0)
-    assert await bench.rows("SELECT ciphertext IS NULL, held FROM posts ORDER BY id") == [
-        (1, 0),
-        (0, 0),
-    ]
+    assert await bench.rows("SELECT open, held FROM posts ORDER BY id") == [(0, 0), (1, 0)]
+    assert await bench.rows("SELECT post_id FROM ciphertexts") == [(2,)]
     await bench.relay_all()
     assert len(bench.courier.sent) == 3
     assert [each.id for each in upkeep.queue(NOW)] == [2]
@@ -247,7 +247,7 @@ async def test_what_is_under_way_while_its_post_is_dropped_ends_no_other_deliver
     assert (dropped.stopped, dropped.put_off, dropped.due) == (True, 2, None)
     assert shown.under_way == 3
     assert upkeep.drop(POST, NOW) == Dropped(2, 0)
-    assert await bench.rows("SELECT ciphertext IS NULL, held FROM posts") == [(1, 0), (0, 0)]
+    assert await bench.rows("SELECT open, held FROM posts") == [(0, 0), (1, 0)]
 
 
 @pytest.mark.asyncio

@@ -18,10 +18,14 @@ from listserver.rotation import Step, finish_rotation, rotate_key
 from listserver.vault import KEY_OCTETS, Vault
 from recrypt_core.encoding import write_b64url
 from recrypt_core.errors import NotAuthentic
-from tests.builders import NOW, TEAM, new_group, new_membership, new_person
+from recrypt_core.messages import JoinGroup, UpdateProfile, write_message
+from recrypt_core.signing import sign_request
+from tests.asking import asked
+from tests.builders import NOW, TEAM, URL, new_group, new_membership, new_person
 from tests.fakes import Bench, FixedClock, ScriptedCourier, open_bench
 from tests.lists import Team, new_list_of
 from tests.mails import mail, sealed
+from tests.returned import words_of
 
 BOB = "bob@example.org"
 REFUSED = Refused(Phase.RCPT, 550, f"5.1.1 {BOB}: unknown")
@@ -50,17 +54,29 @@ class Lived:
 
 
 async def lived_in(folder: Path) -> Lived:
-    """Make a store with a list of two, a refusal, and a post that waits."""
+    """Make a store with a list of two, a refusal, a letter about it, who asks in, and a post."""
     (folder / "vault.key").write_bytes(write_b64url(KEY).encode() + b"\n")
     config = parse_config(SETTINGS, folder)
     async with open_bench(folder, courier=ScriptedCourier({BOB: [REFUSED]})) as bench:
         group = new_group()
-        bob = new_membership(new_person(BOB), group.key)
+        person = new_person(BOB)
+        bob = new_membership(person, group.key)
         team = await new_list_of(bench, group, new_person("alice@example.org"), bob)
+        newer = write_message(UpdateProfile(profile=person.changed().signed))
+        sent = await bench.send(sign_request(newer, person.online, url=URL, now=NOW))
+        assert sent.status == 201
+        question = write_message(asked(person, bob, sealed(team.key.public)))
+        sent = await bench.send(sign_request(question, person.online, url=URL, now=NOW))
+        assert sent.status == 201
         await bench.post(mail(sealed(team.key.public).mmx(), message_id="<2@host.example>"))
         await bench.relay_all()
+        wants = write_message(JoinGroup(group_name=TEAM, account_name=BOB, profile=person.signed))
+        sent = await bench.send(sign_request(wants, person.online, url=URL, now=NOW))
+        assert sent.status == 201
+        await bench.carry_letters()
         post = mail(sealed(team.key.public).mmx())
         assert (await bench.post(post)).positive
+        await bench.notices.tell()  # a letter to Alice, of the refusal
     return Lived(config, team, post)
 
 
@@ -76,6 +92,10 @@ async def check_whole(lived: Lived) -> None:
     await bench.relay_all()
     assert {each.recipient for each in bench.courier.sent} == {BOB, "alice@example.org"}
     assert len(bench.courier.sent) == 2
+    await bench.carry_letters()
+    letter = bench.courier.sent.pop()
+    assert (letter.recipient, letter.return_path) == ("alice@example.org", "")
+    assert BOB in words_of(letter, lived.team.alice)
     await store.close()
     with open_upkeep(lived.config.store.file, vault) as upkeep:
         (refused,) = upkeep.queue(NOW)
@@ -117,7 +137,7 @@ async def test_after_a_rotation_every_row_is_another_and_all_goes_on(tmp_path: P
     file = Path(lived.config.store.file)
     for _ in range(2):
         before = sealed_columns(file)
-        assert len(before) == 8
+        assert len(before) == 12
         assert all(before.values()), "a table is empty"
         assert rotate_key(lived.config, open_vault(lived.config), passed_over) == 0
         after = sealed_columns(file)

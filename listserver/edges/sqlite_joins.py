@@ -1,0 +1,152 @@
+"""Who asks to be a member, and how often it was asked: the rows and their SQL."""
+
+import asyncio
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Final
+
+from listserver.edges.sqlite_profiles import ProfileTables
+from listserver.edges.sqlite_queue import seconds
+from listserver.edges.sqlite_rows import Value, number, octets
+from listserver.limits import JOIN_PATIENCE, QUOTA_DAYS
+from listserver.model import Applicant, Join, JoinCount, JoinState, ListId
+from listserver.store import QueueFull
+from recrypt_core.documents import verified_profile
+from recrypt_core.encoding import JsonObject, read_object, read_text, write_json
+from recrypt_core.records import JoinRequest
+from recrypt_core.signing import Jws
+from recrypt_core.udf import Udf
+from recrypt_core.wire import from_json
+
+_DAY: Final = 86400  # seconds
+_ROW: Final = "a row of a request to join"
+_COUNT: Final = (
+    "INSERT INTO join_counts VALUES (?, ?, 1)"
+    " ON CONFLICT (day, name) DO UPDATE SET asked = asked + 1"
+)
+_CONFIRM: Final = (
+    "DELETE FROM joins WHERE state = ? AND token_name != ?"
+    " AND name = (SELECT name FROM joins WHERE token_name = ?)",
+    "UPDATE joins SET state = ?, since = ?, until = ? WHERE token_name = ?",
+)
+_WAITING: Final = "FROM joins WHERE list_id = ? AND state = ? AND until > ?"
+_PAGE: Final = f"{_WAITING} AND name > ? ORDER BY name LIMIT ? OFFSET ?"
+_ALL: Final = -1  # as LIMIT: as many as there are
+
+
+class JoinTables(ProfileTables):
+    """The part of `Work` that joining uses."""
+
+    async def count_join(self, of: JoinCount, what: str, now: datetime) -> int:
+        name = self._vault.name(f"join {of.value}", what)
+        await self._rows.run(_COUNT, (_day(now), name))
+        ((asked,),) = await self._rows.all(
+            "SELECT asked FROM join_counts WHERE day = ? AND name = ?", (_day(now), name)
+        )
+        return number(asked)
+
+    async def check_letter_room(self, *, most: int) -> None:
+        ((count,),) = await self._rows.all("SELECT count(*) FROM letters")
+        if number(count) >= most:
+            raise QueueFull
+
+    async def put_asked(
+        self, list_id: ListId, token: str, applicant: Applicant, *, now: datetime, until: datetime
+    ) -> None:
+        name = self._token_name(token)
+        row = write_json({"account": applicant.account, "profile": applicant.profile.signed.json()})
+        values = (
+            name,
+            list_id,
+            self._join_name(list_id, applicant.profile.identifier),
+            JoinState.ASKED.value,
+            seconds(now),
+            seconds(until),
+            self._vault.seal("joins", row, row=name),
+        )
+        await self._rows.run("INSERT INTO joins VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+
+    async def join_of_token(self, token: str, now: datetime) -> Join | None:
+        name = self._token_name(token)
+        found = await self._rows.all(
+            "SELECT list_id, state, sealed FROM joins WHERE token_name = ? AND until > ?",
+            (name, seconds(now)),
+        )
+        if not found:
+            return None
+        list_id, state, sealed = found[0]
+        account, profile = self._read_applicant(sealed, name)
+        return Join(
+            await self.list_of(ListId(number(list_id))),
+            JoinState(number(state)),
+            Applicant(account, verified_profile(profile)),
+        )
+
+    async def put_confirmed(self, token: str, *, now: datetime, until: datetime) -> None:
+        name, state = self._token_name(token), JoinState.CONFIRMED.value
+        await self._rows.run(_CONFIRM[0], (state, name, name))
+        await self._rows.run(_CONFIRM[1], (state, seconds(now), seconds(until), name))
+
+    async def waiting_joins(self, list_id: ListId, now: datetime) -> int:
+        ((count,),) = await self._rows.all(
+            f"SELECT count(*) {_WAITING}", (list_id, JoinState.CONFIRMED.value, seconds(now))
+        )
+        return number(count)
+
+    async def joins_after(
+        self, list_id: ListId, after: Udf | None, now: datetime, *, octets: int
+    ) -> tuple[tuple[JoinRequest, ...], bool]:
+        start = b"" if after is None else self._join_name(list_id, after)
+        values = (list_id, JoinState.CONFIRMED.value, seconds(now), start)
+        fitting = await self._fitting(f"SELECT length(sealed) {_PAGE}", (*values, _ALL, 0), octets)
+        found = await self._rows.all(
+            f"SELECT sealed, token_name, since {_PAGE}", (*values, fitting, 0)
+        )
+        more = await self._rows.all(f"SELECT 1 {_PAGE}", (*values, 1, fitting))
+        return await asyncio.to_thread(lambda: tuple(self._request(*row) for row in found)), bool(
+            more
+        )
+
+    async def end_joins(
+        self, list_id: ListId, applicants: Collection[Udf], states: Collection[JoinState]
+    ) -> int:
+        return await self._rows.many(
+            "DELETE FROM joins WHERE name = ? AND state = ?",
+            [(self._join_name(list_id, udf), each.value) for udf in applicants for each in states],
+        )
+
+    async def erase_joins(self, now: datetime) -> None:
+        # What is as far ahead was written by another clock, and would stay for ever.
+        await self._rows.run(
+            "DELETE FROM joins WHERE until <= ? OR until > ?",
+            (seconds(now), seconds(now + JOIN_PATIENCE)),
+        )
+        await self._rows.run(
+            "DELETE FROM join_counts WHERE day < ? OR day > ?",
+            (_day(now) - QUOTA_DAYS, _day(now) + QUOTA_DAYS),
+        )
+
+    # --- rows
+
+    def _request(self, sealed: Value, name: Value, since: Value) -> JoinRequest:
+        account, profile = self._read_applicant(sealed, octets(name))
+        return JoinRequest(
+            account_name=account,
+            profile=profile,
+            since=datetime.fromtimestamp(number(since), UTC),
+        )
+
+    def _read_applicant(self, sealed: Value, name: bytes) -> tuple[str, Jws]:
+        row: JsonObject = self._opened("joins", sealed, name)
+        profile = from_json(Jws, read_object(row["profile"], what=_ROW))
+        return read_text(row, "account", what=_ROW), profile
+
+    def _token_name(self, token: str) -> bytes:
+        return self._vault.name("join", token)
+
+    def _join_name(self, list_id: ListId, applicant: Udf) -> bytes:
+        return self._vault.name("applicant", str(list_id), applicant)
+
+
+def _day(moment: datetime) -> int:
+    return seconds(moment) // _DAY

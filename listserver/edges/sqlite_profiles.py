@@ -1,0 +1,137 @@
+"""Newer profiles that members sent themselves, and who signs by which: the rows and their SQL."""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
+
+from listserver.edges.sqlite_groups import GroupTables
+from listserver.edges.sqlite_rows import Value, number, octets
+from listserver.model import EntryRow, ListId, StoredList
+from recrypt_core.chain import Member
+from recrypt_core.documents import VerifiedProfile, verified_profile
+from recrypt_core.encoding import write_json
+from recrypt_core.signing import Jws
+from recrypt_core.udf import Udf
+from recrypt_core.wire import from_json
+
+_AT_ONCE: Final = 500  # names in one query
+_POWERFUL: Final = "SELECT sealed, name FROM members WHERE list_id = ? AND powerful"
+# A served member comes first, and before who sent a profile with somebody else's key in it, whom
+# the chain has with that key.
+_BY_CHAIN: Final = (
+    "SELECT m.sealed, m.name FROM signers s JOIN members m ON m.id = s.member_id"
+    " WHERE s.kid_name = ? ORDER BY m.served DESC"
+)
+_BY_NEWEST: Final = (
+    "SELECT m.sealed, m.name FROM"
+    " (SELECT member_id, 0 AS is_newer FROM signers s WHERE kid_name = ?1"
+    " AND NOT EXISTS (SELECT 1 FROM profiles p WHERE p.member_id = s.member_id)"
+    " UNION ALL SELECT member_id, 1 FROM newer_signers WHERE kid_name = ?1) k"
+    " JOIN members m ON m.id = k.member_id ORDER BY m.served DESC, k.is_newer"
+)
+_NEWER: Final = (
+    "SELECT m.name, p.sealed FROM profiles p JOIN members m ON m.id = p.member_id WHERE m.name IN "
+)
+_KEEP: Final = (
+    "INSERT INTO profiles (sealed, member_id) VALUES (?, (SELECT id FROM members WHERE name = ?))"
+    " ON CONFLICT (member_id) DO UPDATE SET sealed = excluded.sealed"
+)
+_KEEP_SIGNER: Final = (
+    "INSERT INTO newer_signers (kid_name, member_id)"
+    " VALUES (?, (SELECT id FROM members WHERE name = ?))"
+)
+_FORGET: Final = (
+    "DELETE FROM profiles WHERE member_id = (SELECT id FROM members WHERE name = ?)",
+    "DELETE FROM newer_signers WHERE member_id = (SELECT id FROM members WHERE name = ?)",
+)
+
+
+class ProfileTables(GroupTables):
+    """The part of `Work` in which a newer profile counts."""
+
+    async def with_signer(
+        self, stored: StoredList, kid: Udf, *, newest: bool = False
+    ) -> StoredList:
+        powerful = await self._rows.all(_POWERFUL, (stored.id,))
+        signing = await self._signing_rows(stored.id, kid, _BY_NEWEST if newest else _BY_CHAIN)
+        read = self._newest_members if newest else self._read_members
+        members = await read([*powerful, *signing])
+        mapping = MappingProxyType({each.profile.identifier: each for each in members})
+        return replace(stored, state=replace(stored.state, members=mapping))
+
+    async def signing_member(self, stored: StoredList, kid: Udf) -> Member | None:
+        rows = await self._signing_rows(stored.id, kid, _BY_NEWEST)
+        members = await self._newest_members(rows[:1])
+        return next((each for each in members if each.profile.signature_key(kid)), None)
+
+    async def newest_profiles(self, identifier: Udf) -> Mapping[ListId, VerifiedProfile]:
+        lists = [ListId(number(row[0])) for row in await self._rows.all("SELECT id FROM lists")]
+        names = await asyncio.to_thread(
+            lambda: {self._member_name(list_id, identifier): list_id for list_id in lists}
+        )
+        rows = await self._in_parts("SELECT sealed, name FROM members WHERE name IN ", tuple(names))
+        members = await self._newest_members(rows)
+        return {
+            names[octets(name)]: member.profile
+            for (_, name), member in zip(rows, members, strict=True)
+        }
+
+    async def put_profile(self, list_id: ListId, profile: VerifiedProfile) -> None:
+        name = self._member_name(list_id, profile.identifier)
+        sealed = self._vault.seal("profiles", write_json(profile.signed.json()), row=name)
+        await self._rows.many(_FORGET[1], [(name,)])
+        await self._rows.many(_KEEP, [(sealed, name)])
+        kids = {self._signer_name(list_id, key.udf) for key in profile.signature_keys}
+        await self._rows.many(_KEEP_SIGNER, [(kid, name) for kid in kids])
+
+    async def newer_profiles(
+        self, list_id: ListId, members: Collection[Udf]
+    ) -> Mapping[Udf, VerifiedProfile]:
+        names = tuple(self._member_name(list_id, udf) for udf in members)
+        newer = await self._newer(names)
+        found = await asyncio.to_thread(lambda: [verified_profile(each) for each in newer.values()])
+        return {each.identifier: each for each in found}
+
+    async def put_members(
+        self, list_id: ListId, members: Sequence[tuple[Member, Sequence[EntryRow]]]
+    ) -> None:
+        await super().put_members(list_id, members)
+        stated = {member.profile.identifier: member.profile.profile for member, _ in members}
+        newer = await self.newer_profiles(list_id, stated)
+        caught_up = [
+            (self._member_name(list_id, udf),)
+            for udf, each in newer.items()
+            if each.profile.updated <= stated[udf].updated
+        ]
+        for statement in _FORGET:
+            await self._rows.many(statement, caught_up)
+
+    # --- rows
+
+    async def _signing_rows(self, list_id: ListId, kid: Udf, query: str) -> list[tuple[Value, ...]]:
+        """Find the members with a signature key; where there is none, another for its time."""
+        found = await self._rows.all(query, (self._signer_name(list_id, kid),))
+        other = await self._rows.all(f"{_POWERFUL} LIMIT 1", (list_id,))
+        return found or other
+
+    async def _newest_members(self, rows: Sequence[tuple[Value, ...]]) -> tuple[Member, ...]:
+        """Read members with their newest profiles."""
+        newer = await self._newer(tuple(octets(name) for _, name in rows))
+        return await self._read_members(rows, newer)
+
+    async def _newer(self, names: tuple[bytes, ...]) -> dict[bytes, Jws]:
+        found = await self._in_parts(_NEWER, names)
+        return {
+            octets(name): from_json(Jws, self._opened("profiles", sealed, octets(name)))
+            for name, sealed in found
+        }
+
+    async def _in_parts(self, query: str, names: tuple[bytes, ...]) -> list[tuple[Value, ...]]:
+        """Ask about names, so many at a time."""
+        found: list[tuple[Value, ...]] = []
+        for at in range(0, len(names), _AT_ONCE):
+            part = names[at : at + _AT_ONCE]
+            found += await self._rows.all(f"{query}({', '.join('?' * len(part))})", part)
+        return found

@@ -1,0 +1,62 @@
+"""What joining asks of the store; a part of `Work` in listserver.store."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Protocol
+
+from listserver.model import Applicant, Join, JoinCount, JoinState, ListId
+from recrypt_core.records import JoinRequest
+from recrypt_core.udf import Udf
+
+
+class JoinWork(Protocol):
+    """The part of a transaction that joining uses. A request is kept only while it is open."""
+
+    async def count_join(self, of: JoinCount, what: str, now: datetime) -> int:
+        """Count one more on this day (UTC) of an address, a list or a signer; give how many."""
+        ...
+
+    async def check_letter_room(self, *, most: int) -> None:
+        """Fail as `enqueue_letter` would, so that one that isn't written looks the same.
+
+        Raises:
+            QueueFull: `most` wait already.
+        """
+        ...
+
+    async def put_asked(
+        self, list_id: ListId, token: str, applicant: Applicant, *, now: datetime, until: datetime
+    ) -> None:
+        """Write a new request, to be found again by its token alone."""
+        ...
+
+    async def join_of_token(self, token: str, now: datetime) -> Join | None:
+        """Find the open request whose token this is, unless it was good until earlier."""
+        ...
+
+    async def put_confirmed(self, token: str, *, now: datetime, until: datetime) -> None:
+        """Let a request wait for a decision; an earlier one of the same applicant ends."""
+        ...
+
+    async def waiting_joins(self, list_id: ListId, now: datetime) -> int:
+        """Count the requests that wait for a decision."""
+        ...
+
+    async def joins_after(
+        self, list_id: ListId, after: Udf | None, now: datetime, *, octets: int
+    ) -> tuple[tuple[JoinRequest, ...], bool]:
+        """Read a page of those, in an order that tells nothing; `after` needn't wait.
+
+        It holds about `octets` in all. True if there are more.
+        """
+        ...
+
+    async def end_joins(
+        self, list_id: ListId, applicants: Collection[Udf], states: Collection[JoinState]
+    ) -> int:
+        """Erase the open requests of these applicants in these states; count them."""
+        ...
+
+    async def erase_joins(self, now: datetime) -> None:
+        """Erase requests whose time is over, and counts of days that are."""
+        ...

@@ -1,0 +1,314 @@
+"""What every Store does with letters, bounces and what people are to be told."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace as but
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+import pytest_asyncio
+
+from listserver import limits
+from listserver.edges.sqlite import SqliteStore, open_store
+from listserver.model import (
+    EntryRow,
+    Faulted,
+    Letter,
+    LetterClaim,
+    LetterId,
+    LetterRecord,
+    ListId,
+    MemberId,
+    PostId,
+    Record,
+    Scoring,
+    StoredList,
+    Untried,
+)
+from listserver.outcomes import Delivered, GaveUp, Outcome, Phase, TryLater
+from listserver.store import QueueFull, Work
+from listserver.vault import Vault
+from recrypt_core.udf import Udf
+from tests.builders import EVERY_POWER, NOW, new_group, new_history, new_membership, new_person
+from tests.mails import sealed
+from tests.stored import half_of, stored_post
+
+MakeStore: TypeAlias = Callable[[Path], Awaitable[SqliteStore]]
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+SCORING = Scoring(threshold=2, window_days=10, patience_days=7)
+BOB = MemberId(2)
+REFUSED = GaveUp(Phase.RCPT, 550, "no")
+NOBODY = ListId(99)
+
+
+async def sqlite_store(folder: Path) -> SqliteStore:
+    return await open_store(folder / "store.db", Vault(b"v" * 32))
+
+
+@pytest_asyncio.fixture(params=[sqlite_store])
+async def work(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Work]:
+    """Begin one transaction of each kind of store."""
+    make: MakeStore = request.param
+    store = await make(tmp_path)
+    async with store.begin() as begun:
+        yield begun
+    await store.close()
+
+
+async def listed(work: Work, *, poster: Udf | None = None) -> StoredList:
+    """Write a list of Alice and Bob, and a post to it whose copies are claimed."""
+    group = new_group()
+    alice, bob = new_person("alice@example.org"), new_person("bob@example.org")
+    made = (
+        new_membership(alice, group.key, privileges=EVERY_POWER),
+        new_membership(bob, group.key),
+    )
+    history = new_history(group, *made, authorised=alice)
+    secret, founder = b"s" * 32, alice.udf
+    list_id = await work.create_list(history.state, history.changes[0], secret, founder=founder)
+    members = [
+        (history.state.members[each.entry.recrypt_udf], [EntryRow(half_of(each), 900)])
+        for each in made
+    ]
+    await work.put_members(list_id, members)
+    found = await work.find_list(group.name)
+    assert found is not None
+    envelope = sealed(group.key.public)
+    post = but(stored_post(envelope, *map(half_of, made)), poster=poster)
+    await work.enqueue(found.id, post, envelope.ciphertext, keep_until=NOW + 14 * DAY)
+    return found
+
+
+async def refuse(work: Work, *, held: bool = False) -> None:
+    """Give up Bob's copy, or have it fail here until it is held; Alice has hers."""
+    for claim in await work.claim(PostId(1), NOW, 9):
+        outcome = Delivered() if claim.member != BOB else Faulted(NOW) if held else REFUSED
+        await work.record([Record(claim.id, claim.post, outcome, "550 no")])
+    for _ in range((limits.FAULTS - 1) * held):
+        (claim,) = await work.claim(PostId(1), NOW, 9)
+        await work.record([Record(claim.id, claim.post, Faulted(NOW), "a fault here")])
+
+
+async def suspects(work: Work, now: datetime = NOW) -> list[MemberId] | None:
+    found = await work.take_suspects(SCORING, now, 9)
+    return None if found is None else [each.id for each in found]
+
+
+@pytest.mark.asyncio
+async def test_a_letter_is_claimed_once_and_read_as_it_was_written(work: Work) -> None:
+    letters = [Letter(f"m{at}@example.org", "", b"Hello\r\n\xe4\n\n{}") for at in range(2)]
+    for letter in letters:
+        await work.enqueue_letter(letter, NOW, most=2)
+    with pytest.raises(QueueFull):
+        await work.enqueue_letter(letters[0], NOW, most=2)
+    assert await work.next_letter_due(NOW) == NOW
+    first, second = await work.claim_letters(NOW, 1), await work.claim_letters(NOW, 9)
+    assert await work.claim_letters(NOW, 9) == ()
+    assert [await work.read_letter(each) for each in (*first, *second)] == letters
+    assert {each.made for each in (*first, *second)} == {NOW}
+    assert await work.next_letter_due(NOW) is None
+
+
+@pytest.mark.asyncio
+async def test_a_letter_ends_with_its_outcome_or_is_due_again(work: Work) -> None:
+    ends: tuple[Outcome | Untried | Faulted, ...] = (
+        Delivered(),
+        REFUSED,
+        TryLater(NOW + HOUR, ambiguous=False),
+        Untried(),
+        Faulted(NOW + HOUR),
+    )
+    for _ in ends:
+        await work.enqueue_letter(Letter("m@example.org", "", b"x"), NOW, most=9)
+    claims = await work.claim_letters(NOW, 9)
+    await work.record_letters(
+        [LetterRecord(each.id, what) for each, what in zip(claims, ends, strict=True)], NOW
+    )
+    (untried,) = await work.claim_letters(NOW, 9)
+    assert (untried.id, untried.attempts) == (claims[3].id, 1)
+    await work.record_letters([LetterRecord(untried.id, Delivered())], NOW)
+    assert await work.next_letter_due(NOW) == NOW + HOUR
+    late = await work.claim_letters(NOW + HOUR, 9)
+    assert [(each.id, each.attempts) for each in late] == [(claims[2].id, 2), (claims[4].id, 2)]
+
+
+@pytest.mark.asyncio
+async def test_the_letter_that_is_gone_is_no_other(work: Work) -> None:
+    with pytest.raises(LookupError):
+        await work.read_letter(LetterClaim(LetterId(7), 1, NOW))
+
+
+@pytest.mark.asyncio
+async def test_a_probe_that_bounced_turns_mail_off_only_while_it_is_waited_for(work: Work) -> None:
+    found = await listed(work)
+    probe = Letter("bob@example.org", "", b"x", probe_of=BOB)
+    for is_waited_for in (False, True):
+        await work.enqueue_letter(probe, NOW, most=9)
+        if is_waited_for:
+            await work.probe_sent(BOB, NOW)
+        (claim,) = await work.claim_letters(NOW, 9)
+        await work.record_letters([LetterRecord(claim.id, REFUSED, bounced=True)], NOW)
+        told = await work.take_troubles(found.id, NOW, 9)
+        assert told is not None
+        assert told.turned_off == (("bob@example.org",) if is_waited_for else ())
+
+
+@pytest.mark.asyncio
+async def test_a_score_is_looked_at_once_after_each_bounce(work: Work) -> None:
+    await listed(work)
+    assert await suspects(work) is None
+    await work.bounced(BOB, 4, NOW)
+    assert await suspects(work) == []
+    assert await suspects(work) is None
+    await work.bounced(BOB, 1, NOW)  # less than the day has
+    assert await suspects(work) is None
+    for day in (1, 2):
+        await work.bounced(BOB, 4, NOW + day * DAY)
+    assert await suspects(work, NOW + 2 * DAY) == [BOB]
+    assert await suspects(work, NOW + 2 * DAY) is None
+    await work.probe_sent(BOB, NOW)
+    await work.bounced(BOB, 4, NOW + 3 * DAY)
+    assert await suspects(work, NOW + 3 * DAY) == []
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("days", "now", "is_suspect"),
+    [
+        ((0, 0), 0, False),
+        ((0, 1), 1, False),
+        ((0, 1, 2), 2, True),
+        ((0, 1, 2), 5, False),
+        ((0, 9), 9, False),
+        ((8, 9), 0, True),  # the clock was set back: what is to come counts as today
+    ],
+)
+async def test_points_decay_day_by_day(
+    work: Work, days: tuple[int, ...], now: int, is_suspect: bool
+) -> None:
+    await listed(work)
+    for day in days:
+        await work.bounced(BOB, 4, NOW + day * DAY)
+    assert await suspects(work, NOW + now * DAY) == ([BOB] if is_suspect else [])
+
+
+@pytest.mark.asyncio
+async def test_a_refusal_counts_against_its_member(work: Work) -> None:
+    await listed(work)
+    (claim,) = [each for each in await work.claim(PostId(1), NOW, 9) if each.member == BOB]
+    await work.record([Record(claim.id, claim.post, REFUSED)])
+    for day in range(3):
+        await work.refused([(claim.id, 4)], NOW + day * DAY)
+    assert await suspects(work, NOW + 2 * DAY) == [BOB]
+
+
+@pytest.mark.asyncio
+async def test_what_was_waited_for_long_enough_or_is_too_old_is_forgotten(work: Work) -> None:
+    found = await listed(work)
+    for day in range(3):
+        await work.bounced(BOB, 4, NOW + day * DAY)
+    await work.probe_sent(BOB, NOW)
+    await work.forget_bounces(SCORING, NOW + 7 * DAY - timedelta(seconds=1))
+    assert await suspects(work) == []
+    await work.forget_bounces(SCORING, NOW + 7 * DAY)
+    assert not await work.probe_bounced(found.id, BOB, NOW)
+    await work.bounced(BOB, 4, NOW)
+    await work.forget_bounces(SCORING, NOW + 9 * DAY)
+    assert await suspects(work) == []  # one is left
+    await work.bounced(MemberId(1), 4, NOW)
+    await work.forget_bounces(SCORING, NOW + 10 * DAY)
+    assert await suspects(work) is None
+
+
+@pytest.mark.asyncio
+async def test_a_delivery_is_known_of_its_list_and_for_its_time(work: Work) -> None:
+    found = await listed(work)
+    life = limits.TOKEN_LIFE
+    for list_id, post, member, age, known in (
+        (found.id, 1, BOB, 0 * DAY, True),
+        (found.id, 1, BOB, life - timedelta(seconds=1), True),
+        (found.id, 1, BOB, life, False),
+        (NOBODY, 1, BOB, 0 * DAY, False),
+        (found.id, 2, BOB, 0 * DAY, False),
+        (found.id, 1, MemberId(3), 0 * DAY, False),
+    ):
+        assert await work.delivery_known(list_id, PostId(post), member, NOW + age) is known
+
+
+@pytest.mark.asyncio
+async def test_a_probe_bounces_once_and_of_its_list(work: Work) -> None:
+    found = await listed(work)
+    assert not await work.probe_bounced(found.id, BOB, NOW)
+    await work.probe_sent(BOB, NOW)
+    assert not await work.probe_bounced(NOBODY, BOB, NOW)
+    assert await work.probe_bounced(found.id, BOB, NOW)
+    assert not await work.probe_bounced(found.id, BOB, NOW)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("held", [False, True])
+async def test_troubles_are_told_once_and_hourly(work: Work, held: bool) -> None:
+    found = await listed(work)
+    assert await work.lists_in_trouble(NOW, HOUR) == ()
+    await refuse(work, held=held)
+    assert await work.lists_in_trouble(NOW, HOUR) == (found.id,)
+    told = await work.take_troubles(found.id, NOW, 9)
+    assert told is not None
+    (failure,) = told.failures
+    assert (failure.account, failure.held) == ("bob@example.org", held)
+    assert failure.words == ("a fault here" if held else "550 no")
+    assert told.list == found
+    assert await work.lists_in_trouble(NOW + HOUR, HOUR) == ()
+    await work.probe_sent(BOB, NOW)
+    await work.probe_bounced(found.id, BOB, NOW)
+    assert await work.lists_in_trouble(NOW + HOUR - timedelta(seconds=1), HOUR) == ()
+    assert await work.lists_in_trouble(NOW + HOUR, HOUR) == (found.id,)
+    assert await work.lists_in_trouble(NOW - HOUR, HOUR) == (found.id,)  # the clock was set back
+
+
+@pytest.mark.asyncio
+async def test_administrators_are_those_with_powers_whose_mail_is_on(work: Work) -> None:
+    found = await listed(work)
+    (alice,) = await work.administrators(found.id)
+    assert alice.account == "alice@example.org"
+    await work.probe_sent(MemberId(1), NOW)
+    await work.probe_bounced(found.id, MemberId(1), NOW)
+    assert await work.administrators(found.id) == (alice,)  # or nobody would hear of it
+    assert await work.administrators(NOBODY) == ()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("poster", [None, Udf("MBWMZ-A7GMP-XHFUN-4MHJT-GZHVK-C4BXQ")])
+@pytest.mark.parametrize("is_delivered", [False, True])
+async def test_a_post_in_vain_is_given_once_if_its_poster_is_known(
+    work: Work, poster: Udf | None, is_delivered: bool
+) -> None:
+    found = await listed(work, poster=poster)
+    assert await work.take_in_vain(9) == ()
+    end = Delivered() if is_delivered else REFUSED
+    claims = await work.claim(PostId(1), NOW, 9)
+    await work.record([Record(claims[0].id, PostId(1), REFUSED)])
+    assert await work.take_in_vain(9) == ()
+    await work.record([Record(claims[1].id, PostId(1), end)])
+    taken = await work.take_in_vain(9)
+    assert [(stored, post.poster) for stored, post in taken] == (
+        [(found, poster)] if poster and not is_delivered else []
+    )
+    assert await work.take_in_vain(9) == ()
+
+
+@pytest.mark.asyncio
+async def test_who_is_written_anew_has_mail_again_and_no_probe_to_wait_for(work: Work) -> None:
+    found = await listed(work)
+    page, _ = await work.members_after(found.id, None, 9, octets=10**6)
+    everyone = [each.recrypt_udf for each in page]
+    await work.probe_sent(BOB, NOW)
+    assert await work.probe_bounced(found.id, BOB, NOW)
+    (bob,) = await work.undeliverable(found.id, everyone)
+    ((member, _),) = await work.named(found.id, [bob])
+    await work.put_members(found.id, [(member, [])])
+    assert await work.undeliverable(found.id, everyone) == frozenset()
+    assert not await work.probe_bounced(found.id, BOB, NOW)
+    assert await work.lists_in_trouble(NOW, HOUR) == ()
