@@ -7,7 +7,7 @@ members at once.
 
 import binascii
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from listserver.model import Half, StoredPost
@@ -58,12 +58,10 @@ def common_line(envelope: Envelope, recipient: Recipient) -> bytes:
 
     What the sender put beside these members, or into the epk, doesn't pass (spec §7).
     """
-    header = recipient.header
-    if "epk" in header:
-        header = {**header, "epk": recipient.epk.jwk()}
-    ours = replace(recipient, header=header)
-    copied = replace(envelope, recipients=(ours,), sender=None, recryption=None)
-    return write_json(copied.head())[:-1]
+    ours = recipient.json()
+    if "epk" in recipient.header:
+        ours["header"] = {**recipient.header, "epk": recipient.epk.jwk()}
+    return write_json(envelope.sealed_head([ours]))[:-1]
 
 
 def recryption_octets(half: Half) -> int:

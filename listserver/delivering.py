@@ -1,15 +1,17 @@
 """Deliver what is due: claim -> partial -> copy -> courier -> record."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from listserver.addresses import ListAddress, Role, write_list_address
+from listserver.bounces import weight_of_end
+from listserver.bouncing import QUARTERS
 from listserver.copies import Frame, frame_octets, make_copy, make_frame
 from listserver.limits import FAULT_DELAY, FRAMES_OCTETS, QUEUE_PATIENCE
 from listserver.model import Claim, Faulted, PostId, Record, Untried, Withdrawn
-from listserver.outcomes import GaveUp, TryLater, outcome_of
+from listserver.outcomes import GaveUp, Outcome, Schedule, TryLater, has_reached, outcome_of
 from listserver.ports import Clock, Courier, Outgoing
 from listserver.store import Store
 from listserver.tokens import DeliveryToken, write_token
@@ -28,13 +30,18 @@ class Batch:
 class Delivering:
     """Takes due deliveries from the store and carries each to the relay host."""
 
-    def __init__(self, store: Store, courier: Courier, vault: Vault, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, courier: Courier, vault: Vault, clock: Clock, schedule: Schedule
+    ) -> None:
+        self._schedule = schedule
         self._store = store
         self._courier = courier
         self._vault = vault
         self._clock = clock
         self._last = PostId(0)
         self._frames: dict[PostId, Frame] = {}
+        self.on_trouble: Callable[[], None] = lambda: None
+        """Called when there may be something to probe for, or to tell."""
 
     async def recover(self) -> int:
         """Make due again what was under way when the last server was killed; count it."""
@@ -66,14 +73,16 @@ class Delivering:
         except RecryptError as problem:
             return self.faulted(claim, problem)
         mail = Outgoing(self._return_path(frame, claim), half.address, parts)
+        answer = await self._courier.deliver(mail)
         outcome = outcome_of(
-            await self._courier.deliver(mail),
+            answer,
+            self._schedule,
             attempts=claim.attempts,
             first=frame.post.accepted,
             now=self._clock.now(),
         )
-        words = outcome.text if isinstance(outcome, GaveUp) else ""
-        return Record(claim.id, claim.post, outcome, words)
+        words, reached = _last_words(outcome), has_reached(answer)
+        return Record(claim.id, claim.post, outcome, words, reached)
 
     def faulted(self, claim: Claim, problem: Exception) -> Record:
         """Put off a delivery that our own program failed at; the third time it will be held."""
@@ -89,9 +98,19 @@ class Delivering:
         return Record(claim.id, claim.post, TryLater(self._clock.now(), ambiguous=True))
 
     async def record(self, records: Sequence[Record]) -> None:
-        """Write outcomes, in one transaction."""
+        """Write outcomes, in one transaction; what was refused counts as a bounce."""
+        refusals = [
+            (each.id, quarters)
+            for each in records
+            if isinstance(each.outcome, GaveUp)
+            and (quarters := QUARTERS[weight_of_end(each.outcome)])
+        ]
         async with self._store.begin() as work:
             await work.record(records)
+            if refusals:
+                await work.refused(refusals, self._clock.now())
+        if any(isinstance(each.outcome, GaveUp | Faulted) for each in records):
+            self.on_trouble()
 
     async def pause(self) -> timedelta:
         """Tell how long there will be nothing to do, if nothing comes; at most 30 seconds."""
@@ -100,6 +119,11 @@ class Delivering:
         if due is None:
             return QUEUE_PATIENCE
         return min(QUEUE_PATIENCE, max(timedelta(0), due - self._clock.now()))
+
+    async def erase_old(self) -> None:
+        """Erase what was kept long enough."""
+        async with self._store.begin() as work:
+            await work.erase_old(self._clock.now())
 
     async def _next_frame(self) -> Frame | None:
         """Find the next post with something to do, and make what its copies have in common.
@@ -139,3 +163,10 @@ class Delivering:
         name, _, domain = frame.post.list_address.partition("@")
         token = write_token(self._vault, DeliveryToken(claim.post, claim.member))
         return str(write_list_address(ListAddress(name, Role.BOUNCES, token), domain))
+
+
+def _last_words(outcome: Outcome) -> str:
+    """Say why it was given up; the words are a peer's."""
+    if not isinstance(outcome, GaveUp):
+        return ""
+    return outcome.text if outcome.code is None else f"{outcome.code} {outcome.text}"

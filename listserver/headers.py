@@ -83,6 +83,9 @@ def _line(name: str, *words: str) -> bytes:
     """Write one field, folded between words (RFC 5322 §2.2.3); nothing if it has no words."""
     if not words:
         return b""
+    whole = f"{name}: {' '.join(words)}"
+    if len(whole) <= LINE_OCTETS:
+        return f"{whole}\r\n".encode("ascii")
     lines = [f"{name}:"]
     for word in words:
         # Never folded before the first word: some readers take `Name:` alone for an empty field.

@@ -67,25 +67,59 @@ class TryLater:
     ambiguous: bool
 
 
+_AFTER_RCPT = frozenset({Phase.RCPT, Phase.DATA, Phase.CONTENT})
+
+
 @dataclass(frozen=True, slots=True)
 class GaveUp:
     """Final: refused, or tried too long.
 
+    phase: where the last attempt ended.
     code: the peer's reply; None if there was none.
     """
 
+    phase: Phase
     code: int | None
     text: str
 
+    @property
+    def blames_recipient(self) -> bool:
+        """Whether the peer refused after it was told for whom: before that, it refused us."""
+        return self.phase in _AFTER_RCPT
+
 
 Outcome = Delivered | TryLater | GaveUp
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When a mail is tried again: after `first`, then after twice as long, at most `longest`.
+
+    lifetime: how long it is tried in all.
+    """
+
+    first: timedelta = limits.FIRST_DELAY
+    longest: timedelta = limits.LONGEST_DELAY
+    lifetime: timedelta = limits.LIFETIME
+
+    def delay_after(self, attempts: int) -> timedelta:
+        """Tell how long to wait after so many attempts."""
+        delay = self.first
+        for _ in range(attempts - 1):
+            if delay >= self.longest:
+                break
+            delay *= 2
+        return min(delay, self.longest)
+
 
 # A peer that refuses these refuses this mail; one that refuses earlier refuses us.
 _ABOUT_THE_MAIL = frozenset({Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.CONTENT})
 _ABOUT_US = frozenset({530})  # log in or use TLS first: RFC 4954 §6, RFC 3207 §4
 
 
-def outcome_of(answer: Answer, *, attempts: int, first: datetime, now: datetime) -> Outcome:
+def outcome_of(
+    answer: Answer, schedule: Schedule, *, attempts: int, first: datetime, now: datetime
+) -> Outcome:
     """Judge one attempt (RFC 5321 §4.2.1, §4.5.4.1). An unclear end of DATA is TryLater.
 
     attempts: how many there have been, this one counted.
@@ -95,31 +129,27 @@ def outcome_of(answer: Answer, *, attempts: int, first: datetime, now: datetime)
         case Accepted():
             return Delivered()
         case Refused(phase, code, text) if _is_final(phase, code):
-            return GaveUp(code, text)
-        case Refused(_, code, text):
-            last_words = GaveUp(code, text)
-        case Broken(_, what):
-            last_words = GaveUp(None, what)
+            return GaveUp(phase, code, text)
+        case Refused(phase, code, text):
+            last_words = GaveUp(phase, code, text)
+        case Broken(phase, what):
+            last_words = GaveUp(phase, None, what)
         case _:
             assert_never(answer)
-    end = first + limits.LIFETIME
+    end = first + schedule.lifetime
     # A clock that was set forward makes a mail old, but not tried often.
     if now >= end and attempts >= limits.LEAST_ATTEMPTS:
         return last_words
     ambiguous = isinstance(answer, Broken) and answer.phase is Phase.CONTENT
-    due = now + _delay_after(attempts)
+    due = now + schedule.delay_after(attempts)
     # The last attempt falls on the end itself.
     return TryLater(min(due, end) if now < end else due, ambiguous)
 
 
+def has_reached(answer: Answer) -> bool:
+    """Tell whether the peer could be connected to; if not, it is so for every mail."""
+    return not (isinstance(answer, Broken) and answer.phase is Phase.CONNECT)
+
+
 def _is_final(phase: Phase, code: int) -> bool:
     return code // 100 == 5 and phase in _ABOUT_THE_MAIL and code not in _ABOUT_US
-
-
-def _delay_after(attempts: int) -> timedelta:
-    delay = limits.FIRST_DELAY
-    for _ in range(attempts - 1):
-        if delay >= limits.LONGEST_DELAY:
-            break
-        delay *= 2
-    return min(delay, limits.LONGEST_DELAY)

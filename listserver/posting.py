@@ -2,11 +2,12 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from listserver import admission, copies, replies
 from listserver.addresses import ListAddress, Role
 from listserver.headers import CopyFacts, header_block
+from listserver.limits import QUICK_OCTETS
 from listserver.model import House, StoredList, StoredPost
 from listserver.ports import Clock, Log
 from listserver.posts import PostHeaders, PostRefused, Reason, read_post
@@ -16,6 +17,7 @@ from listserver.threads import ThreadIds
 from recrypt_core.documents import PostRight, ReplyTo
 from recrypt_core.envelope import Envelope, read_post_envelope
 from recrypt_core.errors import Malformed, Recrypted
+from recrypt_core.udf import Udf
 
 
 class Posting:
@@ -28,14 +30,20 @@ class Posting:
         self._log = log
         self.arrived = asyncio.Event()
         """Set whenever there is something new in the queue."""
+        self._known: set[str] = set()
 
     async def recipient(self, to: ListAddress) -> Reply:
         """Answer RCPT by whether there is such a list, and nothing else (spec §7)."""
         if to.role not in (Role.POST, Role.BOUNCES):
             return replies.NO_SUCH_LIST
-        async with self._store.begin() as work:
-            found = await work.find_list(self._address(to))
-        return replies.NO_SUCH_LIST if found is None else replies.RECIPIENT_OK
+        address = self._address(to)
+        if address not in self._known:
+            async with self._store.begin() as work:
+                found = await work.find_list(address)
+            if found is None:
+                return replies.NO_SUCH_LIST
+            self._known.add(address)  # no list ever ends
+        return replies.RECIPIENT_OK
 
     async def receive(self, raw: bytes, to: ListAddress, *, null_sender: bool) -> Reply:
         """Take a post, or say why not; bounces are taken and discarded (spec §7)."""
@@ -43,12 +51,17 @@ class Posting:
             self._log.event("mail-discarded")
             return replies.ACCEPTED
         try:
-            headers, envelope = await asyncio.to_thread(_read, raw)
+            if len(raw) <= QUICK_OCTETS:
+                headers, envelope = _read(raw)
+            else:
+                headers, envelope = await asyncio.to_thread(_read, raw)
         except PostRefused as problem:
             return self._refused(problem, to)
         except Recrypted:
+            self._log.event("post-refused", reason="RECRYPTED")
             return replies.LOOP
         except Malformed as problem:
+            self._log.event("post-refused", reason="ENVELOPE")
             return replies.malformed_post(f"Its envelope is no good: {problem}.")
         async with self._store.begin() as work:
             reply = await self._admit(work, headers, envelope, to)
@@ -85,9 +98,11 @@ class Posting:
         ):
             reason = "It is encrypted to a key that this list no longer takes."
             return replies.not_encrypted(reason, found.state.name, self._house.public_url)
-        if not await self._may_post(work, envelope, found, now):
+        may_post, poster = await self._may_post(work, envelope, found, now)
+        if not may_post:
             return replies.NOT_ALLOWED_TO_POST
-        return await self._queue(work, _Accepted(headers, envelope, verdict, now), found)
+        accepted = _Accepted(headers, envelope, verdict, now, poster)
+        return await self._queue(work, accepted, found)
 
     async def _past_key_counts(
         self, work: Work, found: StoredList, verdict: admission.Accept
@@ -97,13 +112,14 @@ class Posting:
 
     async def _may_post(
         self, work: Work, envelope: Envelope, found: StoredList, now: datetime
-    ) -> bool:
+    ) -> tuple[bool, Udf | None]:
         """Look for the sender where the list's Policy asks for one, and only there."""
         if found.state.policy.post is PostRight.ANYONE:
-            return True
+            return True, None
         kid = admission.signer_of(envelope)
         member = None if kid is None else await work.signing_member(found, kid)
-        return admission.may_post(envelope, found.state, member, now=now)
+        may_post = admission.may_post(envelope, found.state, member, now=now)
+        return may_post, member.profile.identifier if may_post and member else None
 
     async def _queue(self, work: Work, accepted: "_Accepted", found: StoredList) -> Reply:
         envelope, verdict = accepted.envelope, accepted.verdict
@@ -124,13 +140,15 @@ class Posting:
             notice=policy.notice,
             list_address=found.state.name,
             accepted=accepted.now,
+            poster=accepted.poster,
         )
         if copies.copy_octets(post, len(envelope.ciphertext)) > self._house.post_octets:
             return replies.copy_too_large(self._house.post_octets)
         if not await work.take_content(found.id, envelope.content_id, verdict.key):
             return replies.ACCEPTED  # had before: a sender that didn't see our 250, or a replay
         await work.take_message_id(found.id, facts.message_id)
-        await work.enqueue(found.id, post, envelope.ciphertext)
+        kept = accepted.now + timedelta(days=policy.keep)
+        await work.enqueue(found.id, post, envelope.ciphertext, keep_until=kept)
         return replies.ACCEPTED
 
     async def _facts(self, work: Work, accepted: "_Accepted", found: StoredList) -> CopyFacts:
@@ -162,10 +180,11 @@ class _Accepted:
     envelope: Envelope
     verdict: admission.Accept
     now: datetime
+    poster: Udf | None
 
 
 def _read(raw: bytes) -> tuple[PostHeaders, Envelope]:
-    """Read a post and its envelope; for a thread of its own, since a large one takes a while."""
+    """Read a post and its envelope; of a large one for a thread, as it takes a while."""
     post = read_post(raw)
     envelope = read_post_envelope(post.encrypted)
     _ = envelope.content_id  # hashed here too, not in the transaction

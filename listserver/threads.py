@@ -61,7 +61,7 @@ class ThreadIds:
         The same source gives the same id. For an id that was relayed before, pass the content id
         of the new post: that gives a fresh T (spec §7).
         """
-        thread = self._digest(b"id:" + source)[:THREAD_CHARACTERS]
+        thread = self._digest(b"id:" + source, THREAD_CHARACTERS)
         return f"<m.{thread}.{self._check(thread)}@{self.domain}>"
 
     def mapped_thread(self, ids: Iterable[str]) -> tuple[str, ...]:
@@ -77,9 +77,11 @@ class ThreadIds:
         return found is not None and hmac.compare_digest(found[2], self._check(found[1]))
 
     def _check(self, thread: str) -> str:
-        return self._digest(f"check:{self.list_name}:{thread}".encode("ascii"))[:CHECK_CHARACTERS]
+        message = f"check:{self.list_name}:{thread}".encode("ascii")
+        return self._digest(message, CHECK_CHARACTERS)
 
-    def _digest(self, message: bytes) -> str:
-        """Return HMAC-SHA256 in lower-case base32 (RFC 4648 §6)."""
+    def _digest(self, message: bytes, characters: int) -> str:
+        """Return the first characters of HMAC-SHA256 in lower-case base32 (RFC 4648 §6)."""
         digest = hmac.digest(self.secret, message, "sha256")
-        return base64.b32encode(digest).decode("ascii").lower()
+        octets = -(-characters // 8) * 5  # eight characters stand for five octets
+        return base64.b32encode(digest[:octets]).decode("ascii").lower()[:characters]

@@ -163,12 +163,15 @@ class _Session:
             await self._open()
         size = f"SIZE={sum(map(len, mail.parts))}"  # RFC 1870
         announced = [size] if self._client.supports_extension("size") else []
+        if mail.eight_bit and self._client.supports_extension("8bitmime"):
+            announced.append("BODY=8BITMIME")
         await self._ask(
             Phase.MAIL, f"FROM:<{mail.return_path}>", *announced, within=limits.MAIL_TIMEOUT
         )
         await self._ask(Phase.RCPT, f"TO:<{mail.recipient}>", within=limits.RCPT_TIMEOUT)
         await self._ask(Phase.DATA, within=limits.DATA_TIMEOUT)
         await self._write(mail.parts)
+        self._check_in_step()
         self._phase = Phase.CONTENT
         code, text = await self._client.execute_command(
             b".", timeout=limits.CONTENT_TIMEOUT.total_seconds()
@@ -193,10 +196,17 @@ class _Session:
     async def _ask(self, phase: Phase, *words: str, within: timedelta) -> None:
         """Send a command and want its one positive reply: 354 to DATA, else 2yz."""
         self._phase = phase
+        self._check_in_step()
         command = [phase.name.encode(), *(word.encode("ascii") for word in words)]
         code, text = await self._client.execute_command(*command, timeout=within.total_seconds())
         if not (code == 354 if phase is Phase.DATA else code // 100 == 2):
             raise SMTPResponseException(code, text)
+
+    def _check_in_step(self) -> None:
+        """Refuse a reply that came before its command: a 250, say, before the final dot."""
+        protocol = self._client.protocol
+        if protocol is not None and protocol._buffer:  # noqa: SLF001 - no public way
+            raise SMTPException("a reply to nothing")
 
     async def _write(self, parts: tuple[bytes, ...]) -> None:
         """Write the content no faster than the peer reads; shared parts are not copied."""

@@ -4,11 +4,13 @@ Outcomes that wait are committed together by one task, so a crash repeats only w
 """
 
 import asyncio
-from typing import Final
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Final, Generic, Protocol, TypeVar
 
-from listserver.delivering import Batch, Delivering
-from listserver.limits import STOP_TIMEOUT, STORE_RETRY
-from listserver.model import Claim, Faulted, Record
+from listserver.limits import HOST_DELAY, HOST_LONGEST_DELAY, STOP_TIMEOUT, STORE_RETRY
+from listserver.model import Faulted, Withdrawn
 from listserver.outcomes import Delivered, GaveUp, TryLater
 from listserver.ports import Log
 from listserver.store import StoreTrouble
@@ -16,18 +18,134 @@ from listserver.store import StoreTrouble
 _BATCHES: Final = 4  # deliveries claimed at once, for each connection
 
 
-class Relay:
+class _Judged(Protocol):
+    """What is to be written about one claim."""
+
+    @property
+    def outcome(self) -> object:
+        """What came of it."""
+        ...
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the relay host could be connected to; None if nobody tried."""
+        ...
+
+
+F = TypeVar("F")
+C = TypeVar("C")
+R = TypeVar("R", bound=_Judged)
+Shared = TypeVar("Shared", covariant=True)
+Each = TypeVar("Each", covariant=True)
+
+
+class Batch(Protocol[Shared, Each]):
+    """What was claimed together, and what it has in common."""
+
+    @property
+    def frame(self) -> Shared:
+        """What they have in common."""
+        ...
+
+    @property
+    def claims(self) -> Sequence[Each]:
+        """Each of them."""
+        ...
+
+
+class Queue(Protocol[F, C, R]):
+    """Deliveries or letters; listserver.delivering describes the methods."""
+
+    async def claim(self, limit: int) -> Batch[F, C] | None:
+        """Take what is due."""
+        ...
+
+    async def attempt(self, frame: F, claim: C, /) -> R:
+        """Try one once."""
+        ...
+
+    def faulted(self, claim: C, problem: Exception, /) -> R:
+        """Put off what our own program failed at."""
+        ...
+
+    def untried(self, claim: C) -> R:
+        """Put back what nothing was done for."""
+        ...
+
+    def cut_off(self, claim: C) -> R:
+        """Put back what was broken off."""
+        ...
+
+    async def record(self, records: Sequence[R]) -> None:
+        """Write outcomes."""
+        ...
+
+    async def pause(self) -> timedelta:
+        """Tell how long there will be nothing to do."""
+        ...
+
+
+class _Host:
+    """What is remembered of the relay host: while it can't be reached, it is tried now and then.
+
+    A try that fails begins a pause, of a second at first and then of twice the last one. The first
+    one that reaches it ends all that, so mail that it would take waits for a pause at most.
+    """
+
+    def __init__(self) -> None:
+        self._delay = timedelta(0)
+        self._until = 0.0
+        self._back = asyncio.Event()
+
+    @property
+    def is_lost(self) -> bool:
+        """Say whether the last try failed."""
+        return bool(self._delay)
+
+    @property
+    def pauses(self) -> bool:
+        """Say whether it isn't to be tried now."""
+        return asyncio.get_running_loop().time() < self._until
+
+    async def wait(self) -> None:
+        """Wait until the pause is over."""
+        await _wait(self._back, self._until - asyncio.get_running_loop().time())
+
+    def note(self, *, reached: bool) -> None:
+        """Take note of a try; what was under way when a pause began doesn't prolong it."""
+        if reached:
+            self.end_pause()
+        elif not self.pauses:
+            self._back.clear()
+            self._delay = min(HOST_LONGEST_DELAY, self._delay * 2 or HOST_DELAY)
+            self._until = asyncio.get_running_loop().time() + self._delay.total_seconds()
+
+    def end_pause(self) -> None:
+        """Begin anew."""
+        self._delay, self._until = timedelta(0), 0.0
+        self._back.set()
+
+
+class Relay(Generic[F, C, R]):
     """Runs until it is stopped; `arrived` is set whenever there is something new in the queue."""
 
     def __init__(
-        self, delivering: Delivering, arrived: asyncio.Event, *, connections: int, log: Log
+        self,
+        queue: Queue[F, C, R],
+        arrived: asyncio.Event,
+        *,
+        connections: int,
+        log: Log,
+        what: str = "copies",
     ) -> None:
-        self._delivering = delivering
+        self._what = what
+        self._queue = queue
         self._arrived = arrived
         self._connections = connections
         self._slots = asyncio.Semaphore(connections)
+        self._host = _Host()
         self._log = log
-        self._done: asyncio.Queue[Record] = asyncio.Queue()
+        self._done: asyncio.Queue[R] = asyncio.Queue()
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -50,6 +168,7 @@ class Relay:
         """Begin nothing more; `run` returns when what is in hand has ended, or soon after."""
         self._stopping = True
         self._arrived.set()
+        self._host.end_pause()
         self._slots.release()  # wakes who waits for a connection
 
     async def _finish(self) -> None:
@@ -67,41 +186,43 @@ class Relay:
         A connection is free when its last outcome is on the disk: so a crash repeats at most as
         many deliveries as there are connections.
         """
+        if self._host.pauses:
+            await self._host.wait()
+            return
         self._arrived.clear()
-        batch = await self._delivering.claim(self._connections * _BATCHES)
+        batch = await self._queue.claim(1 if self._host.is_lost else self._connections * _BATCHES)
         if batch is None:
             await self._pause()
             return
         for claim in batch.claims:
             if not self._stopping:
                 await self._slots.acquire()
-            if self._stopping:
-                self._done.put_nowait(self._delivering.untried(claim))
+            if self._stopping or self._host.pauses:
+                self._done.put_nowait(self._queue.untried(claim))
                 continue
-            task = asyncio.create_task(self._carry(batch, claim))
+            task = asyncio.create_task(self._carry(batch.frame, claim))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    async def _carry(self, batch: Batch, claim: Claim) -> None:
+    async def _carry(self, frame: F, claim: C) -> None:
         try:
-            record = await self._delivering.attempt(batch.frame, claim)
+            record = await self._queue.attempt(frame, claim)
         except asyncio.CancelledError:
-            self._done.put_nowait(self._delivering.cut_off(claim))
+            self._done.put_nowait(self._queue.cut_off(claim))
             raise
         except StoreTrouble:
-            record = self._delivering.untried(claim)
+            record = self._queue.untried(claim)
         except Exception as problem:  # noqa: BLE001 - one delivery's fault is no other's
             self._log.event("delivery-fault", error=type(problem).__name__)
-            record = self._delivering.faulted(claim, problem)
+            record = self._queue.faulted(claim, problem)
+        if record.reached is not None:
+            self._host.note(reached=record.reached)
         self._done.put_nowait(record)
 
     async def _pause(self) -> None:
         """Wait for a new post, or for the next delivery that was put off."""
-        wait = await self._delivering.pause()
-        try:
-            await asyncio.wait_for(self._arrived.wait(), wait.total_seconds() + 1)
-        except TimeoutError:
-            return
+        wait = await self._queue.pause()
+        await _wait(self._arrived, wait.total_seconds() + 1)
 
     async def _record_all(self) -> None:
         """Commit together all outcomes that wait; what is in hand is kept until it is written."""
@@ -116,11 +237,11 @@ class Relay:
                     self._done.task_done()
                     self._slots.release()
 
-    async def _record(self, records: list[Record]) -> None:
+    async def _record(self, records: list[R]) -> None:
         """Write outcomes, again and again until the store takes them."""
         while True:
             try:
-                await self._delivering.record(records)
+                await self._queue.record(records)
             except StoreTrouble as problem:
                 self._log.event("record-trouble", error=str(problem))
                 await asyncio.sleep(STORE_RETRY.total_seconds())
@@ -135,13 +256,21 @@ class Relay:
         self._arrived.set()  # what was put off is due at a time that `_pause` may not know
         self._tell(records)
 
-    def _tell(self, records: list[Record]) -> None:
+    def _tell(self, records: list[R]) -> None:
         outcomes = [each.outcome for each in records]
         self._log.event(
             "relayed",
+            what=self._what,
             delivered=sum(isinstance(each, Delivered) for each in outcomes),
             later=sum(isinstance(each, TryLater) for each in outcomes),
             in_doubt=sum(isinstance(each, TryLater) and each.ambiguous for each in outcomes),
             given_up=sum(isinstance(each, GaveUp) for each in outcomes),
             faulted=sum(isinstance(each, Faulted) for each in outcomes),
+            withdrawn=sum(isinstance(each, Withdrawn) for each in outcomes),
         )
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, so long at most."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)

@@ -152,6 +152,20 @@ async def test_the_null_return_path_is_written_as_such() -> None:
         assert it.commands[1] == "MAIL FROM:<>"
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize("eight_bit", [False, True])
+@pytest.mark.parametrize("offer", ["8BITMIME", "HELP"])
+async def test_eight_bits_are_announced_where_they_are_offered(offer: str, eight_bit: bool) -> None:
+    octets = (b"Subject: \xe4\r\n\r\n", b"\xff.\r\n")
+    async with peer() as it, courier_to(it.port) as courier:
+        it.script["EHLO"] = f"250-peer\r\n250 {offer}"
+        mail = dataclasses.replace(MAIL, parts=octets, eight_bit=eight_bit)
+        assert await courier.deliver(mail) == Accepted(250, "OK")
+        announced = " BODY=8BITMIME" if eight_bit and offer == "8BITMIME" else ""
+        assert it.commands[1] == f"MAIL FROM:<{MAIL.return_path}>{announced}"
+        assert it.mails == [b"".join(octets)]
+
+
 class Keeper:
     """aiosmtpd's handler: keeps what comes."""
 

@@ -15,7 +15,7 @@ from listserver.edges import relay as relay_room
 from listserver.edges.relay import Relay
 from listserver.limits import FAULTS, QUEUE_PATIENCE
 from listserver.model import Claim, MemberId, Record
-from listserver.outcomes import Answer, Phase, Refused
+from listserver.outcomes import Answer, Broken, Phase, Refused, Schedule
 from listserver.ports import Outgoing
 from tests.builders import new_group, new_membership, new_person
 from tests.fakes import (
@@ -67,7 +67,9 @@ async def queued(bench: Bench, members: int = 3) -> None:
 
 
 @asynccontextmanager
-async def running(bench: Bench, delivering: Delivering | None = None) -> AsyncIterator[Relay]:
+async def running(
+    bench: Bench, delivering: Delivering | None = None
+) -> AsyncIterator[Relay[Frame, Claim, Record]]:
     """Run a relay; stop it in good order."""
     relay = Relay(
         delivering or bench.delivering,
@@ -101,6 +103,16 @@ def in_state(bench: Bench, *expected: int) -> Callable[[], Awaitable[bool]]:
     return asked
 
 
+def in_state_after(bench: Bench, event: str) -> Callable[[], Awaitable[bool]]:
+    """Ask whether this was logged and nothing is claimed any more."""
+
+    async def asked() -> bool:
+        claimed = await bench.rows("SELECT 1 FROM deliveries WHERE state = 1")
+        return not claimed and event in {name for name, _ in bench.log.events}
+
+    return asked
+
+
 @pytest.mark.asyncio
 async def test_what_is_queued_and_what_comes_while_it_runs_is_delivered(tmp_path: Path) -> None:
     async with open_bench(tmp_path) as bench:
@@ -119,7 +131,7 @@ class Sleepless(Delivering):
     """Tells how long nothing is due, and then lets all that time pass at once."""
 
     def __init__(self, bench: Bench) -> None:
-        super().__init__(bench.store, bench.courier, bench.vault, bench.clock)
+        super().__init__(bench.store, bench.courier, bench.vault, bench.clock, Schedule())
         self._fixed = bench.clock
         self.slept: asyncio.Queue[timedelta] = asyncio.Queue()
 
@@ -183,7 +195,7 @@ async def test_outcomes_that_cannot_be_written_at_first_are_not_lost(tmp_path: P
     async with open_bench(tmp_path, courier=courier) as bench:
         await queued(bench, 2)
         store = TroubledStore(bench.store)
-        delivering = Delivering(store, courier, bench.vault, bench.clock)
+        delivering = Delivering(store, courier, bench.vault, bench.clock, Schedule())
         async with running(bench, delivering):
             for _ in range(CONNECTIONS):
                 await courier.held.acquire()
@@ -201,7 +213,7 @@ async def test_claims_that_come_to_nothing_are_claimed_again(tmp_path: Path) -> 
         await queued(bench, 2)
         store = TroubledStore(bench.store)
         store.failures = 2
-        delivering = Delivering(store, bench.courier, bench.vault, bench.clock)
+        delivering = Delivering(store, bench.courier, bench.vault, bench.clock, Schedule())
         async with running(bench, delivering):
             await until(in_state(bench))
         assert len(bench.courier.sent) == 2
@@ -262,8 +274,57 @@ async def test_an_outcome_that_cannot_be_written_stops_no_other(tmp_path: Path) 
     courier = ScriptedCourier({"m1@example.org": [Refused(Phase.RCPT, 550, "no")]})
     async with open_bench(tmp_path, courier=courier) as bench:
         await queued(bench, 8)
-        spoilt = Unwritable(bench.store, courier, bench.vault, bench.clock)
+        spoilt = Unwritable(bench.store, courier, bench.vault, bench.clock, Schedule())
         async with running(bench, spoilt):
             await until(in_state(bench, 1))
         assert "record-fault" in {name for name, _ in bench.log.events}
         assert len(courier.sent) == 8
+
+
+LOST = Broken(Phase.CONNECT, "ConnectionRefusedError")
+
+
+@pytest.mark.asyncio
+async def test_while_the_host_cannot_be_reached_no_attempt_is_spent_on_the_rest(
+    tmp_path: Path,
+) -> None:
+    everybody = {f"m{at}@example.org": [LOST] for at in range(12)}
+    courier = ScriptedCourier(everybody)
+    async with open_bench(tmp_path, courier=courier) as bench:
+        await queued(bench, 12)
+        async with running(bench):
+            await until(in_state_after(bench, "relayed"))
+        assert 1 <= len(courier.sent) <= CONNECTIONS
+        assert await bench.waiting() == 12
+        (spent,) = await bench.rows("SELECT total(attempts) FROM deliveries")
+        assert spent == (len(courier.sent),)
+
+
+@pytest.mark.asyncio
+async def test_the_first_one_that_reaches_the_host_ends_the_pause_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_room, "HOST_DELAY", timedelta(microseconds=1))
+    courier = ScriptedCourier({f"m{at}@example.org": [LOST] for at in range(3)})
+    async with open_bench(tmp_path, courier=courier) as bench:
+        await queued(bench, 12)
+        async with running(bench):
+            await until(in_state(bench, 0, 0, 0))
+        assert len(courier.sent) == 12
+
+
+@pytest.mark.asyncio
+async def test_the_pauses_grow_to_a_minute_and_end_with_the_first_success() -> None:
+    host = relay_room._Host()
+    waits = []
+    for _ in range(9):
+        host.note(reached=False)
+        host.note(reached=False)  # under way when the pause began
+        assert host.pauses
+        assert host.is_lost
+        waits.append(host._delay.total_seconds())
+        host._until = 0.0
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    host.note(reached=True)
+    assert not host.pauses
+    assert not host.is_lost

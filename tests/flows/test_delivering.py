@@ -132,7 +132,7 @@ async def test_a_5xx_is_final_and_its_words_are_kept_sealed(tmp_path: Path) -> N
         ((delivery, words),) = await bench.rows("SELECT id, sealed FROM deliveries")
         assert isinstance(words, bytes)
         row = str(delivery).encode()
-        assert bench.vault.unseal("deliveries", words, row=row).decode() == NEVER.text
+        assert bench.vault.unseal("deliveries", words, row=row).decode() == f"550 {NEVER.text}"
         assert BOB.encode() not in bench.octets_on_disk()
 
 
@@ -196,13 +196,37 @@ async def test_what_was_under_way_when_the_server_died_is_due_again(tmp_path: Pa
 
 
 @pytest.mark.asyncio
-async def test_the_ciphertext_is_erased_when_every_delivery_is_final(bench: Bench) -> None:
+async def test_the_ciphertext_is_erased_when_its_time_is_over_and_every_delivery_final(
+    bench: Bench,
+) -> None:
     await posted_to_three(bench)
     done = [record for _, record in await attempts(bench)]
     await bench.delivering.record(done[:2])
-    assert await bench.rows("SELECT ciphertext IS NULL FROM posts") == [(0,)]
+    bench.clock.advance(timedelta(days=14))
+    await bench.delivering.erase_old()
+    assert await bench.count("ciphertexts") == 1
     await bench.delivering.record(done[2:])
-    assert await bench.rows("SELECT ciphertext IS NULL FROM posts") == [(1,)]
+    bench.clock.advance(timedelta(seconds=-1))
+    await bench.delivering.erase_old()
+    assert await bench.count("ciphertexts") == 1
+    bench.clock.advance(timedelta(seconds=1))
+    await bench.delivering.erase_old()
+    assert await bench.count("ciphertexts") == 0
+
+
+@pytest.mark.asyncio
+async def test_a_post_is_forgotten_when_no_return_path_counts_for_it_but_the_last(
+    bench: Bench,
+) -> None:
+    history, _ = await posted_to_three(bench)
+    await bench.post(mail(sealed(history.group.key.public).mmx(), message_id="<2@x>"))
+    await bench.relay_all()
+    bench.clock.advance(limits.TOKEN_LIFE - timedelta(seconds=1))
+    await bench.delivering.erase_old()
+    assert await bench.rows("SELECT id FROM posts") == [(1,), (2,)]
+    bench.clock.advance(timedelta(seconds=1))
+    await bench.delivering.erase_old()
+    assert await bench.rows("SELECT id FROM posts") == [(2,)]
 
 
 @pytest.mark.asyncio
@@ -238,7 +262,7 @@ async def test_an_outcome_is_judged_as_the_policy_says(tmp_path: Path) -> None:
         assert found.keys() == {GaveUp, TryLater, Delivered}
         later = found[TryLater].outcome
         assert later == TryLater(bench.clock.now() + limits.FIRST_DELAY, ambiguous=True)
-        assert (found[TryLater].words, found[GaveUp].words) == ("", NEVER.text)
+        assert (found[TryLater].words, found[GaveUp].words) == ("", f"550 {NEVER.text}")
 
 
 @pytest.mark.asyncio
@@ -294,10 +318,23 @@ async def test_posts_take_turns(bench: Bench) -> None:
 async def test_nothing_is_claimed_while_the_post_cannot_be_read(bench: Bench) -> None:
     await posted_to_three(bench)
     async with bench.store.begin():
-        await bench.store._rows.run("ALTER TABLE posts RENAME COLUMN ciphertext TO lost")
+        await bench.store._rows.run("ALTER TABLE posts RENAME COLUMN sealed TO lost")
     with pytest.raises(StoreTrouble):
         await bench.delivering.claim(100)
     async with bench.store.begin():
-        await bench.store._rows.run("ALTER TABLE posts RENAME COLUMN lost TO ciphertext")
+        await bench.store._rows.run("ALTER TABLE posts RENAME COLUMN lost TO sealed")
     await bench.relay_all()
     assert len(bench.courier.sent) == 3
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("answer", "calls"), [(NEVER, 1), (LATER, 0), (TAKEN, 0)])
+async def test_what_is_given_up_calls_for_the_chores(
+    bench: Bench, answer: Answer, calls: int
+) -> None:
+    woken: list[int] = []
+    bench.delivering.on_trouble = lambda: woken.append(1)
+    bench.courier.script(BOB, answer)
+    await posted_to_three(bench)
+    await bench.relay_all()
+    assert len(woken) == calls

@@ -5,10 +5,10 @@ import binascii
 from email.message import EmailMessage
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listserver import posts as posts_room
+from listserver.mime import Span, Unreadable, from_base64
 from listserver.posts import Kind, Post, PostRefused, read_post
 
 SCRAPS = st.sampled_from(
@@ -122,20 +122,18 @@ def test_what_the_standard_library_attaches_is_read(octets: bytes, name: str) ->
     assert read_post(raw).encrypted == octets
 
 
-@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=500)
 @given(st.binary(max_size=60), st.integers(1, 80), st.integers(0, 90), st.sampled_from(b"=A \r\n-"))
 def test_base64_in_pieces_is_what_it_is_in_one(
-    monkeypatch: pytest.MonkeyPatch, octets: bytes, width: int, at: int, scrap: int
+    octets: bytes, width: int, at: int, scrap: int
 ) -> None:
     text = base64.b64encode(octets)
     lines = b"\r\n".join(text[start : start + width] for start in range(0, len(text), width))
-    monkeypatch.setattr(posts_room, "BASE64_OCTETS", 17)
     for given_text in (lines, lines + b"\r\n", lines[:at] + bytes([scrap]) + lines[at:]):
         try:
             expected = binascii.a2b_base64(given_text.replace(b"\r\n", b""), strict_mode=True)
         except binascii.Error:
-            with pytest.raises(PostRefused):
-                posts_room._from_base64(given_text, posts_room._Span(0, len(given_text)))
+            with pytest.raises(Unreadable):
+                from_base64(given_text, Span(0, len(given_text)), at_once=17)
         else:
-            found = posts_room._from_base64(given_text, posts_room._Span(0, len(given_text)))
-            assert found == expected
+            assert from_base64(given_text, Span(0, len(given_text)), at_once=17) == expected

@@ -9,7 +9,8 @@ import pytest
 
 from listserver import limits
 from listserver.addresses import Address
-from listserver.config import Config, Endpoint, LogFormat, LogLevel, Security, parse_config
+from listserver.config import Config, LogFormat, LogLevel, MetricsFor, Security, parse_config
+from listserver.sections import Endpoint
 from recrypt_core.errors import Malformed
 
 MODEL = Path(__file__).resolve().parents[2] / "config" / "listserver.toml"
@@ -29,10 +30,12 @@ def test_every_setting_stands_in_the_documented_file_under_a_comment() -> None:
     tree = tomllib.loads(text)
     config = parse("")
     sections = {x.name for x in dataclasses.fields(config) if isinstance(tree[x.name], dict)}
-    assert sections == {"smtp", "service", "relay", "store", "vault", "log"}
+    assert sections == {"smtp", "service", "relay", "bounces", "store", "vault", "log"}
     assert tree.keys() == {x.name for x in dataclasses.fields(config)}
     for section in sections:
         names = {field.name for field in dataclasses.fields(getattr(config, section))}
+        if "schedule" in names:  # three settings make it
+            names ^= {"schedule", "retry_first_minutes", "retry_longest_minutes", "give_up_days"}
         assert tree[section].keys() == names
     for block in re.split(r"\n\n|^\[.*\]\n", text, flags=re.MULTILINE):
         assert not block or block.startswith("#"), block
@@ -48,6 +51,8 @@ def test_the_defaults_are_as_documented() -> None:
     assert (config.smtp.connections, config.smtp.connections_per_client) == (500, 50)
     assert (config.smtp.tls_certificate, config.smtp.tls_key) == (None, None)
     assert config.store.file == PurePath("/etc/listserver/store.db")
+    assert config.store.reserve_mib == 256
+    assert (config.bounces.threshold, config.bounces.window_days) == (5, 30)
     assert config.vault.key_file == PurePath("/etc/listserver/vault.key")
     assert config.relay.security is Security.NONE
     assert (config.log.level, config.log.format) == (LogLevel.INFO, LogFormat.TEXT)
@@ -75,6 +80,12 @@ def test_a_certificate_and_its_key_are_read(section: str) -> None:
     settings = getattr(config, section)
     assert settings.tls_certificate == PurePath("/etc/listserver/c.pem")
     assert settings.tls_key == PurePath("/run/k.pem")
+
+
+@pytest.mark.parametrize("readers", MetricsFor)
+def test_the_readers_of_the_figures_are_read(readers: MetricsFor) -> None:
+    assert parse(f'[service]\nmetrics = "{readers.value}"\n').service.metrics is readers
+    assert parse("").service.metrics is MetricsFor.LOOPBACK
 
 
 def test_an_ipv6_endpoint_is_written_as_it_was_read() -> None:
@@ -112,6 +123,7 @@ def test_a_public_url_may_be_plain_on_loopback_alone(url: str) -> None:
         ('[smtp]\nlisten = "a:65536"\n', "host:port"),
         ('[smtp]\nlisten = "a b:1"\n', "host:port"),
         ('[smtp]\nlmtp = "x"\n', r"\[smtp\] lmtp must be"),
+        ('[smtp]\nlmtp = "a:25"\n', r"\[smtp\] lmtp must be on another port than SMTP's 25"),
         ("[smtp]\nconnections = 0\n", "from 1 to 10000"),
         ("[smtp]\nconnections_per_client = 10001\n", "from 1 to 10000"),
         ('[smtp]\ntls_key = "k.pem"\n', r"\[smtp\] tls_key must be set exactly when"),
@@ -119,6 +131,7 @@ def test_a_public_url_may_be_plain_on_loopback_alone(url: str) -> None:
         ('[relay]\nhost = "[::1]"\n', "without brackets"),
         ("[relay]\nport = 0\n", "from 1 to 65535"),
         ("[relay]\nconnections = 0\n", "from 1 to"),
+        ('[service]\nmetrics = "some"\n', '"loopback" or "off" or "all"'),
         ('[relay]\nsecurity = "ssl"\n', '"none" or "starttls" or "tls"'),
         ('[relay]\nusername = "a"\n', "password_file must be set exactly when"),
         (
@@ -127,6 +140,8 @@ def test_a_public_url_may_be_plain_on_loopback_alone(url: str) -> None:
         ),
         ('[store]\nurl = "postgresql://x"\n', "sqlite:///"),
         ('[store]\nurl = "sqlite:///"\n', "sqlite:///"),
+        ("[store]\nreserve_mib = -1\n", "whole number from 0 to 1048576"),
+        ("[store]\nreserve_mib = 1048577\n", "whole number from 0 to 1048576"),
         ('[vault]\nkey_file = ""\n', "path of a file"),
         ('[log]\nlevel = "loud"\n', '"info" or "error"'),
         ('operator = "nobody"\n', "operator must be an address"),

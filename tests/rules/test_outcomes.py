@@ -16,6 +16,7 @@ from listserver.outcomes import (
     Outcome,
     Phase,
     Refused,
+    Schedule,
     TryLater,
     outcome_of,
 )
@@ -26,7 +27,7 @@ LATE = [Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.CONTENT]
 
 
 def judge(answer: Answer, *, attempts: int = 1, after: timedelta = timedelta(0)) -> Outcome:
-    return outcome_of(answer, attempts=attempts, first=FIRST, now=FIRST + after)
+    return outcome_of(answer, Schedule(), attempts=attempts, first=FIRST, now=FIRST + after)
 
 
 def test_what_was_accepted_is_delivered() -> None:
@@ -35,7 +36,7 @@ def test_what_was_accepted_is_delivered() -> None:
 
 @pytest.mark.parametrize("phase", LATE)
 def test_5yz_to_the_mail_is_final(phase: Phase) -> None:
-    assert judge(Refused(phase, 550, "No such user")) == GaveUp(550, "No such user")
+    assert judge(Refused(phase, 550, "No such user")) == GaveUp(phase, 550, "No such user")
 
 
 @pytest.mark.parametrize("phase", EARLY)
@@ -69,8 +70,8 @@ def test_the_delay_doubles_up_to_the_longest() -> None:
 
 def test_after_five_days_it_is_given_up_with_the_last_words() -> None:
     for answer, outcome in (
-        (Refused(Phase.RCPT, 450, "Busy"), GaveUp(450, "Busy")),
-        (Broken(Phase.MAIL, "Cut"), GaveUp(None, "Cut")),
+        (Refused(Phase.RCPT, 450, "Busy"), GaveUp(Phase.RCPT, 450, "Busy")),
+        (Broken(Phase.MAIL, "Cut"), GaveUp(Phase.MAIL, None, "Cut")),
         (Accepted(250, "OK"), Delivered()),
     ):
         assert judge(answer, attempts=limits.LEAST_ATTEMPTS, after=limits.LIFETIME) == outcome

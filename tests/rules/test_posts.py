@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from listserver import posts
+from listserver import mime, posts
 from listserver.posts import Kind, PostHeaders, PostRefused, Reason, read_post
 
 CASES = Path(__file__).parents[1] / "cases" / "posts"
@@ -101,13 +101,13 @@ def test_text_outside_the_parts_counts_as_text_beside_the_envelope(place: str) -
 
 def test_a_hundred_parts_are_read_and_no_more() -> None:
     text = b"\r\nx"
-    assert read_post(multipart(ENVELOPE, *[text] * (posts.PARTS - 1))).encrypted == b"octets"
-    assert refusal(multipart(ENVELOPE, *[text] * posts.PARTS)) is Reason.TOO_COMPLEX
+    assert read_post(multipart(ENVELOPE, *[text] * (mime.PARTS - 1))).encrypted == b"octets"
+    assert refusal(multipart(ENVELOPE, *[text] * mime.PARTS)) is Reason.TOO_COMPLEX
 
 
 def test_ten_multiparts_inside_each_other_are_read_and_no_more() -> None:
-    assert read_post(nested(ENVELOPE, posts.DEPTH)).encrypted == b"octets"
-    assert refusal(nested(ENVELOPE, posts.DEPTH + 1)) is Reason.TOO_COMPLEX
+    assert read_post(nested(ENVELOPE, mime.DEPTH)).encrypted == b"octets"
+    assert refusal(nested(ENVELOPE, mime.DEPTH + 1)) is Reason.TOO_COMPLEX
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,65 @@
+"""Bounces: what comes back is scored per member, and a probe that comes back turns mail off.
+
+Whoever has a copy has its return path, so a report is no proof: at worst a member can turn off its
+own mail. Nothing is ever sent on or answered (spec §7).
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from listserver import replies
+from listserver.addresses import ListAddress
+from listserver.bounces import Weight, read_report
+from listserver.model import House, PostId
+from listserver.ports import Clock, Log
+from listserver.replies import Reply
+from listserver.store import Store, Work
+from listserver.tokens import DeliveryToken, read_token
+from listserver.vault import Vault
+from recrypt_core.errors import Malformed
+
+QUARTERS: Final = {Weight.NOTHING: 0, Weight.SOFT: 1, Weight.HARD: 4}  # of a point, spec §7
+PROBE: Final = PostId(0)  # no post has this number: it marks a probe's return path
+
+
+class Bouncing:
+    """Reads reports."""
+
+    def __init__(self, house: House, store: Store, vault: Vault, clock: Clock, log: Log) -> None:
+        self._house = house
+        self._store = store
+        self._vault = vault
+        self._clock = clock
+        self._log = log
+        self.on_trouble: Callable[[], None] = lambda: None
+        """Called when there may be something to probe for, or to tell."""
+
+    async def receive(self, raw: bytes, to: ListAddress) -> Reply:
+        """Take a report and score it; what isn't one, or has no token of ours, is discarded."""
+        try:
+            token = read_token(self._vault, to.token or "")
+        except Malformed:
+            self._log.event("bounce-discarded")
+            return replies.ACCEPTED
+        verdict = await asyncio.to_thread(read_report, raw)
+        async with self._store.begin() as work:
+            counted = await self._score(work, token, QUARTERS[verdict.weight], to)
+        if counted:
+            self.on_trouble()
+        self._log.event("bounce", weight=verdict.weight.name.lower(), counted=int(counted))
+        return replies.ACCEPTED
+
+    async def _score(
+        self, work: Work, token: DeliveryToken, quarters: int, to: ListAddress
+    ) -> bool:
+        now = self._clock.now()
+        found = await work.find_list(f"{to.name}@{self._house.domain}")
+        if found is None or not quarters:
+            return False
+        if token.post == PROBE:
+            return await work.probe_bounced(found.id, token.member, now)
+        known = await work.delivery_known(found.id, token.post, token.member, now)
+        if known:
+            await work.bounced(token.member, quarters, now)
+        return known

@@ -1,0 +1,75 @@
+"""Ask members whose mail came back too often whether their address works.
+
+A probe is one letter to one member; if that comes back too, its mail is turned off (spec §7).
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from listserver import letters
+from listserver.addresses import ListAddress, Role, write_list_address
+from listserver.bouncing import PROBE
+from listserver.letters import write_letter
+from listserver.limits import LETTERS, PROBES
+from listserver.model import Letter, Scoring, Suspect
+from listserver.ports import Clock, Log
+from listserver.store import Store, Work
+from listserver.tokens import DeliveryToken, write_token
+from listserver.vault import Vault
+from recrypt_core.errors import RecryptError
+
+
+class Probing:
+    """Puts probes in the queue."""
+
+    def __init__(
+        self,
+        store: Store,
+        vault: Vault,
+        clock: Clock,
+        log: Log,
+        *,
+        scoring: Scoring,
+    ) -> None:
+        self._store = store
+        self._vault = vault
+        self._clock = clock
+        self._log = log
+        self._scoring = scoring
+        self.on_written: Callable[[], None] = lambda: None
+        """Called when there may be letters in the queue."""
+
+    async def probe(self) -> None:
+        """Forget what is long ago, and send a probe to each member with too high a score.
+
+        Raises:
+            QueueFull: those who are left have their turn in the next round.
+        """
+        now = self._clock.now()
+        async with self._store.begin() as work:
+            await work.forget_bounces(self._scoring, now)
+        while await self._probe_some(now):
+            self.on_written()
+
+    async def _probe_some(self, now: datetime) -> bool:
+        """Look at some members, in a transaction of their own; False if there are none left."""
+        async with self._store.begin() as work:
+            found = await work.take_suspects(self._scoring, now, PROBES)
+            for suspect in found or ():
+                await self._send(work, suspect, now)
+        return found is not None
+
+    async def _send(self, work: Work, suspect: Suspect, now: datetime) -> None:
+        address = suspect.list.state.name
+        name, _, domain = address.partition("@")
+        token = write_token(self._vault, DeliveryToken(PROBE, suspect.id))
+        return_path = write_list_address(ListAddress(name, Role.BOUNCES, token), domain)
+        try:
+            octets = write_letter(letters.probe(address), suspect.member, address, now=now)
+        except RecryptError as problem:  # a profile without keys: nobody else waits for it
+            self._log.event("probe-fault", error=type(problem).__name__)
+            return
+        letter = Letter(suspect.member.account, str(return_path), octets, probe_of=suspect.id)
+        await work.enqueue_letter(letter, now, most=LETTERS)
+        await work.probe_sent(suspect.id, now)
+        self._log.event("probe")
