@@ -30,6 +30,18 @@ class Log(Protocol):
         ...
 
 
+class Room(Protocol):
+    """Knows whether there is room for what is new."""
+
+    def has_room(self) -> bool:
+        """Say whether mail and members may be taken; what is queued goes on in any case.
+
+        Raises:
+            OSError: nobody can tell. It is to be answered as any trouble of ours.
+        """
+        ...
+
+
 class Reception(Protocol):
     """Decides about mail at the door; the gateway only translates."""
 
@@ -62,11 +74,13 @@ class Outgoing:
     return_path: an address, or "" for the null one.
     parts: joined they are the message, with CRLF lines, none of which begins with a dot, and
         a CRLF at the end. Parts may be shared by many mails, so they are never copied whole.
+    eight_bit: whether octets over 127 are in it (RFC 6152).
     """
 
     return_path: str
     recipient: str
     parts: tuple[bytes, ...]
+    eight_bit: bool = False
 
 
 class Courier(Protocol):

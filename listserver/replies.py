@@ -36,6 +36,7 @@ HELP = Reply(214, "2.0.0", "Write to a list with: EHLO, MAIL, RCPT, DATA, QUIT. 
 NOT_VERIFIED = Reply(252, "2.1.5", "Addresses are not verified here; send mail and see.")
 
 NO_SUCH_LIST = Reply(550, "5.1.1", "There is no such list here.")
+NO_OPERATOR = Reply(550, "5.1.1", "The operator's mailbox is not at this server.")
 NOT_RELAYED = Reply(550, "5.7.1", "That address is not at this server, and nothing is relayed.")
 ONE_LIST = Reply(452, "4.5.3", "One list address at a time; send to this one separately.")
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients; send to the others separately.")
@@ -54,12 +55,13 @@ LONG_LINE = Reply(
 TROUBLE = Reply(451, "4.3.0", "Trouble here, not with your mail. Try again later.")
 
 CROWDED = Reply(421, "4.7.0", "Too many connections. Try again later.")
-IDLE = Reply(421, "4.4.2", "Nothing came for too long.")
+IDLE = Reply(421, "4.4.2", "Too little came for too long.")
 STOPPING = Reply(421, "4.3.2", "Going down for a while. Try again later.")
 TOO_MANY_COMMANDS = Reply(421, "4.7.0", "Too many commands in one session.")
 TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors in one session.")
 TOO_OLD = Reply(421, "4.7.0", "Too long a session without a mail.")
 NO_ROOM = Reply(452, "4.3.1", "Too much mail is under way. Try again later.")
+DISK_FULL = Reply(452, "4.3.1", "The server's disk is nearly full; try again later.")
 OUT_OF_STEP = Reply(554, "5.5.0", "Wait for the reply before you send more (RFC 2920).")
 START_TLS = Reply(220, "2.0.0", "Begin TLS.")
 

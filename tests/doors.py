@@ -15,10 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from listserver import replies
 from listserver.addresses import ListAddress
-from listserver.config import Endpoint, SmtpSettings
+from listserver.config import SmtpSettings
 from listserver.edges.gateway import Gateway
 from listserver.replies import Reply
-from tests.fakes import ListLog
+from listserver.sections import Endpoint
+from tests.fakes import FakeRoom, ListLog
 
 MOST: Final = 100_000
 HERE: Final = Endpoint("127.0.0.1", 0)
@@ -75,6 +76,11 @@ class Sender:
         self.reader = reader
         self.writer = writer
 
+    @classmethod
+    async def connected(cls, port: int) -> "Sender":
+        """Connect to a door."""
+        return cls(*await asyncio.open_connection(HERE.host, port))
+
     def send(self, octets: bytes) -> None:
         """Send octets as they are."""
         self.writer.write(octets)
@@ -123,13 +129,16 @@ class Doorway:
     def __init__(self, settings: SmtpSettings) -> None:
         self.reception = FakeReception()
         self.log = ListLog()
-        self.gateway = Gateway(self.reception, self.log, settings, domain="lists.example")
+        self.room = FakeRoom()
+        self.gateway = Gateway(
+            self.reception, self.log, settings, domain="lists.example", room=self.room
+        )
         self.senders: list[Sender] = []
         self.ports = {True: 0, False: 0}
 
     async def sender(self, *, lmtp: bool = False) -> Sender:
         """Connect."""
-        sender = Sender(*await asyncio.open_connection(HERE.host, self.ports[lmtp]))
+        sender = await Sender.connected(self.ports[lmtp])
         self.senders.append(sender)
         return sender
 

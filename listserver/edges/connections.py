@@ -74,6 +74,7 @@ class Connection(SMTP):
         # aiosmtpd's is one for all sessions, and grows with every EHLO.
         self.command_size_limits = Counter()
         self.answering = False
+        self._deadline = 0.0
         self._door = door
         self._last_mail = self.loop.time()
         self._counts: Counter[str] = Counter()
@@ -95,6 +96,18 @@ class Connection(SMTP):
         """End the session."""
         super().connection_lost(error)
         self._door.leave(self)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Untie the rings that aiosmtpd and asyncio make of a session, so that it is freed now.
+
+        In a ring it would wait for Python's collector, with all that has come of a mail, for which
+        the door has new room already. This may be called twice.
+        """
+        self._smtp_methods.clear()
+        self._auth_methods.clear()
+        self._client_connected_cb = None
+        self._writer = None  # type: ignore[assignment]  # typed for a session that goes on
 
     async def hang_up(self) -> None:
         """Close the connection; what was said still goes out, if the peer reads it."""
@@ -110,6 +123,25 @@ class Connection(SMTP):
             transport.close()
             self._reset_timeout(limits.QUIT_TIMEOUT.total_seconds())
 
+    def _reset_timeout(self, duration: float | None = None) -> None:
+        """Give the peer so many seconds from now on.
+
+        A timer that ends before them goes on when it does: to set one for each line takes long.
+        """
+        now = self.loop.time()
+        self._deadline = now + (duration or self._timeout_duration)
+        timer = self._timeout_handle
+        if timer is None or not now < timer.when() <= self._deadline:
+            if timer is not None:
+                timer.cancel()
+            self._timeout_handle = self.loop.call_at(self._deadline, self._look_at_time)
+
+    def _look_at_time(self) -> None:
+        if self.loop.time() < self._deadline:
+            self._timeout_handle = self.loop.call_at(self._deadline, self._look_at_time)
+        else:
+            self._timeout_cb()
+
     def _timeout_cb(self) -> None:
         # close() would wait for a peer that reads nothing.
         if isinstance(self.transport, asyncio.WriteTransport) and self.transport.is_closing():
@@ -120,7 +152,10 @@ class Connection(SMTP):
         """Send a reply, and count the refusals."""
         if reply.code >= 500:
             self._errors += 1
-        await super().push(str(reply))
+        if self.transport is None:  # aiosmtpd's word for a connection that is lost
+            raise ConnectionResetError
+        self._writer.write(_line(reply))
+        await self._writer.drain()
 
     async def push(self, status: AnyStr) -> None:
         """Send what aiosmtpd says, in our words."""
@@ -136,6 +171,8 @@ class Connection(SMTP):
             await self._talk()
         except Parting as end:
             last = end.reply
+        except asyncio.CancelledError:
+            pass  # the connection is lost; as this task's outcome it would keep all its frames
         finally:
             self._part(last)
 

@@ -8,21 +8,27 @@ import asyncio
 import logging
 import ssl
 
-from listserver.config import Endpoint, SmtpSettings
+from listserver.config import SmtpSettings
 from listserver.edges.door import Door
 from listserver.edges.sessions import LmtpSession, SmtpSession
-from listserver.ports import Log, Reception
+from listserver.ports import Log, Reception, Room
+from listserver.sections import Endpoint
 
 
 class Gateway:
     """The listeners for mail, and all sessions at them."""
 
     def __init__(
-        self, reception: Reception, log: Log, settings: SmtpSettings, *, domain: str
+        self, reception: Reception, log: Log, settings: SmtpSettings, *, domain: str, room: Room
     ) -> None:
         self._settings = settings
-        self._door = Door(reception, log, settings, domain=domain)
+        self._door = Door(reception, log, settings, domain=domain, room=room)
         self._servers: list[asyncio.Server] = []
+
+    @property
+    def door(self) -> Door:
+        """What all sessions share, for who counts them."""
+        return self._door
 
     def reload(self) -> None:
         """Read the certificate and its key, if there are any; sessions that begin TLS use them.

@@ -58,6 +58,8 @@ class SmtpSession(Connection):
         for parameter in parameters:
             if problem := self._problem_with(parameter):
                 return problem
+        if not self._door.room.has_room():
+            return replies.DISK_FULL
         self._mail = _Transaction(null_sender=not path)
         return replies.SENDER_OK
 
@@ -147,43 +149,41 @@ class SmtpSession(Connection):
 
     async def _take(self, mail: _Transaction) -> None:
         await self.push("354 End data with <CR><LF>.<CR><LF>")
-        content = Content(self._reader, self._door)
+        content = Content(self._reader, self._door, self.loop.time)
         try:
-            octets = await content.read(self._reset_timeout)
+            problem = await content.read(self._reset_timeout)
         except BaseException:
             content.let_go()
             raise
         self._mail = None
         self._reset_timeout(limits.COMMIT_TIMEOUT.total_seconds())
         # A sender that hangs up cancels this coroutine, but not the commit: it ends as it would.
-        task = asyncio.create_task(self._answer(mail, octets))
+        task = asyncio.create_task(self._answer(mail, problem or content))
         task.add_done_callback(lambda _: content.let_go())
         self._door.take_in_hand(task)
         self.answering = True
         await asyncio.shield(task)
         self.answering = False
         self._last_mail = self.loop.time()
-        if octets is replies.BARE_LINE_END:
+        if problem is replies.BARE_LINE_END:
             raise Parting  # what follows was perhaps meant as content, by another's line ends
 
-    async def _answer(self, mail: _Transaction, content: bytes | Reply) -> None:
+    async def _answer(self, mail: _Transaction, content: Content | Reply) -> None:
         """Give one reply for each recipient (RFC 2033 §4.2); over SMTP there is but one."""
+        octets = content if isinstance(content, Reply) else await content.whole()
         for to in mail.to:
-            reply = (
-                content if isinstance(content, Reply) else await self._receive(mail, to, content)
-            )
+            reply = octets if isinstance(octets, Reply) else await self._receive(mail, to, octets)
             if reply.positive:
                 self._errors = 0
             with suppress(OSError):
                 await self.say(reply)
 
     async def _receive(self, mail: _Transaction, to: ListAddress, content: bytes) -> Reply:
-        receiving = self._door.reception.receive(content, to, null_sender=mail.null_sender)
-        (reply,) = await asyncio.gather(receiving, return_exceptions=True)
-        if isinstance(reply, Reply):
-            return reply
-        self._door.log.event("reception-trouble", error=type(reply).__name__)
-        return replies.TROUBLE
+        try:
+            return await self._door.reception.receive(content, to, null_sender=mail.null_sender)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the sender keeps the mail
+            self._door.log.event("reception-trouble", error=type(error).__name__)
+            return replies.TROUBLE
 
 
 class LmtpSession(SmtpSession, LMTP):

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from listserver import limits, replies
-from listserver.config import Endpoint
 from listserver.replies import Reply
+from listserver.sections import Endpoint
 from tests.doors import HERE, INNER_WORDS, MOST, SETTINGS, door
 
 DIALOGUES = {

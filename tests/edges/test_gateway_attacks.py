@@ -270,5 +270,5 @@ async def _ends_after(octets: list[bytes | None], *, rudely: bool) -> None:
         await sender.rest()
         await it.gateway.close()
         assert it.gateway._door.guests == ()
-        assert it.gateway._door._held == 0
+        assert it.gateway._door._held == {}
         assert it.log.events == complaints == []

@@ -10,7 +10,7 @@ from listserver import limits, replies
 from listserver.edges.connections import Connection
 from listserver.edges.door import Door, client_of
 from tests.doors import MOST, OPENING, SETTINGS, FakeReception, door
-from tests.fakes import ListLog
+from tests.fakes import FakeRoom, ListLog
 
 CROWDED = "421 4.7.0 Too many connections. Try again later."
 
@@ -43,7 +43,7 @@ class Visitor:
 
 def test_clients_are_counted_apart() -> None:
     settings = dataclasses.replace(SETTINGS, connections_per_client=1)
-    it = Door(FakeReception(), ListLog(), settings, domain="lists.example")
+    it = Door(FakeReception(), ListLog(), settings, domain="lists.example", room=FakeRoom())
     first = Visitor()
     assert it.enter(first, "192.0.2.1")
     assert it.enter(Visitor(), "192.0.2.2")
@@ -259,7 +259,7 @@ async def test_there_is_room_for_so_much_mail_and_for_small_ones_always(
             await second.ask("RCPT TO:<team@lists.example>")
             await second.ask("DATA")
             assert await second.post(content + b".\r\n") == str(replies.ACCEPTED)
-        assert it.gateway._door._held == 0
+        assert it.gateway._door._held == {}
 
 
 @pytest.mark.asyncio
@@ -272,7 +272,7 @@ async def test_who_leaves_within_a_large_mail_takes_no_room() -> None:
         await sender.writer.drain()
         sender.writer.write_eof()
         assert await sender.reader.read() == b""
-        assert it.gateway._door._held == 0
+        assert it.gateway._door._held == {}
 
 
 @pytest.mark.asyncio

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import smtplib
 import ssl
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,20 @@ async def test_who_leaves_within_the_handshake_is_gone(
         else:
             sender.writer.write_eof()
         await _empty(it)
+
+
+@pytest.mark.asyncio
+async def test_who_never_shakes_hands_is_cut_off(
+    settings: SmtpSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "HANDSHAKE_TIMEOUT", timedelta(seconds=0.02))
+    async with door(settings) as it:
+        sender = await it.greeted()
+        await sender.ask("STARTTLS")
+        sender.send(b"\x16\x03")  # so it begins
+        assert await sender.reader.read() == b""
+        await _empty(it)
+        assert it.log.events == [("tls-failed", {})]
 
 
 async def _empty(it: Doorway) -> None:
