@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from listserver.app import StartError, open_vault, serve
+from listserver.checkup_cli import check, lists, metrics
 from listserver.config import Config, parse_config
 from listserver.edges.sqlite import SqliteStore, open_store
 from listserver.options import CONFIG_NAME, failed, load_config, with_config
@@ -59,11 +60,14 @@ Next:
        listserver authorize PROFILE.json --config {folder}/{config}
   4. Run it:
        listserver serve --config {folder}/{config}
+  5. See what isn't right yet:
+       listserver check --config {folder}/{config}
 """
 
 
 @click.group(
-    context_settings={"max_content_width": WIDTH}, commands=(queue, backup, rotate_vault_key)
+    context_settings={"max_content_width": WIDTH},
+    commands=(lists, queue, check, metrics, backup, rotate_vault_key),
 )
 @click.version_option(package_name="recrypt-listserver")
 def main() -> None:

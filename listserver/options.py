@@ -1,6 +1,6 @@
 """What the operators' commands share: where the settings stand, and how a command fails."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, ParamSpec
 
@@ -48,6 +48,14 @@ def load_config(config_file: Path | None) -> Config:
 def failed(words: str) -> click.ClickException:
     """End a command with status 1 and one line: what, where and what to do next."""
     return click.ClickException(words)
+
+
+def table(rows: Sequence[Sequence[str]]) -> None:
+    """Show rows, the first of which has the heads of the columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
 
 
 def _found_config() -> Path:

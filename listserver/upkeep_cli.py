@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +18,7 @@ from listserver.edges.clock import SystemClock
 from listserver.edges.sqlite import open_store
 from listserver.edges.sqlite_upkeep import QueuedPost, Upkeep, copy_store, open_upkeep
 from listserver.model import PostId
-from listserver.options import failed, load_config, with_config
+from listserver.options import failed, load_config, table, with_config
 from listserver.rotation import rotate_key
 from listserver.vault import Vault
 from recrypt_core.encoding import JsonObject, write_json, write_time
@@ -50,7 +50,7 @@ def queue(context: click.Context, config_file: Path | None, *, is_json: bool) ->
     if is_json:
         click.echo(write_json({"posts": [_as_json(post) for post in posts]}))
     elif posts:
-        _table([_HEADS, *(_row(post) for post in posts)])
+        table([_HEADS, *(_row(post) for post in posts)])
     else:
         click.echo("The queue is empty.")
 
@@ -186,7 +186,11 @@ def _store(config_file: Path | None) -> Iterator[Upkeep]:
 def _checked(config: Config, *, alone: bool = False) -> Vault:
     """Find the store to be there, of this version, and the key's; an older one is upgraded."""
     file = config.store.file
-    if not Path(file).is_file():
+    try:
+        is_there = Path(file).is_file()
+    except OSError as problem:
+        raise failed(f"the store {file} can't be looked at: {problem.strerror}") from problem
+    if not is_there:
         raise failed(f"there is no store {file}: restore it, or make one with `listserver init`")
     try:
         vault = open_vault(config)
@@ -228,13 +232,6 @@ def _confirm(what: str, *, given: bool) -> None:
         raise failed("this can't be undone: say --yes")
     if not click.confirm(f"{what}? This can't be undone", err=True):
         raise failed("nothing is changed")
-
-
-def _table(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
 
 
 def _row(post: QueuedPost) -> tuple[str, ...]:
