@@ -6,19 +6,34 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
-from listserver.config import Config, Endpoint
+from listserver.audit import AuditKeeping
+from listserver.bouncing import Bouncing
+from listserver.config import Config
 from listserver.delivering import Delivering
+from listserver.edges.certificates import certificates
 from listserver.edges.clock import SystemClock
 from listserver.edges.courier import SmtpCourier
+from listserver.edges.disk import DiskRoom
 from listserver.edges.gateway import Gateway
+from listserver.edges.housekeeping import Housekeeping
 from listserver.edges.logs import EventLog
+from listserver.edges.metrics import Metrics, Page, Places
 from listserver.edges.relay import Relay
 from listserver.edges.service import Service, open_socket
 from listserver.edges.sqlite import SqliteStore, open_store
-from listserver.model import House
+from listserver.forwarding import Forwarding
+from listserver.joining import JoinKeeping
+from listserver.limits import PROBE_DAYS, PROBE_SLACK
+from listserver.mailing import Mailing
+from listserver.model import House, Scoring
+from listserver.notices import Notices
 from listserver.posting import Posting
+from listserver.probing import Probing
+from listserver.receiving import Receiving
+from listserver.sections import Endpoint
 from listserver.transactions import Transactions
 from listserver.vault import Vault, read_key_line
 from recrypt_core.errors import Malformed
@@ -32,26 +47,91 @@ class App:
     """The whole server, made of its settings."""
 
     def __init__(self, config: Config, store: SqliteStore, vault: Vault, password: str) -> None:
-        clock = SystemClock()
         self._config = config
         self._store = store
-        self._log = EventLog(config.log, clock, sys.stderr)
-        house = House(config.domain, config.public_url, config.smtp.max_post_octets)
-        posting = Posting(house, store, clock, self._log)
+        self._vault = vault
+        self._clock = SystemClock()
+        self._log = Metrics(EventLog(config.log, self._clock, sys.stderr))
+        store.on_commit = self._log.committed
         self._courier = SmtpCourier(config.relay, config.domain, password=password)
-        self._delivering = Delivering(store, self._courier, vault, clock)
-        self._relay = Relay(
-            self._delivering,
-            posting.arrived,
-            connections=config.relay.connections,
-            log=self._log,
+        schedule = config.relay.schedule
+        self._delivering = Delivering(store, self._courier, vault, self._clock, schedule)
+        self._mailing = Mailing(store, self._courier, self._clock, schedule)
+        self._written = asyncio.Event()
+        house = House(
+            config.domain,
+            config.public_url,
+            config.smtp.max_post_octets,
+            operator=_operator(config),
+            groups_per_profile=config.service.groups_per_profile,
+            recryptions_per_member=config.service.recryptions_per_member,
+            recryptions_per_group=config.service.recryptions_per_group,
+        )
+        posting = Posting(house, store, self._clock, self._log)
+        self._relays = (
+            Relay(
+                self._delivering,
+                posting.arrived,
+                connections=config.relay.connections,
+                log=self._log,
+            ),
+            Relay(self._mailing, self._written, connections=1, log=self._log, what="letters"),
+        )
+        room = DiskRoom(
+            config.store.file.parent,
+            self._log,
+            reserve=config.store.reserve_mib * 2**20,
+            spare=lambda: store.spare_octets,
+        )
+        self._housekeeping = self._make_housekeeping()
+        self._gateway = self._make_gateway(house, posting, room)
+        self._service = self._make_service(house, posting, room)
+
+    def _make_gateway(self, house: House, posting: Posting, room: DiskRoom) -> Gateway:
+        bouncing = Bouncing(house, self._store, self._vault, self._clock, self._log)
+        bouncing.on_trouble = self._housekeeping.wake
+        receiving = Receiving(
+            posting,
+            bouncing,
+            Forwarding(house, self._store, self._clock, self._log, written=self._written.set),
         )
         # A post may come as JSON, a third longer than its copies, whose size is what counts.
-        octets = config.smtp.max_post_octets * 4 // 3 + 2**20
-        at_door = replace(config.smtp, max_post_octets=octets)
-        self._gateway = Gateway(posting, self._log, at_door, domain=config.domain)
-        transactions = Transactions(house, store, clock, self._log)
-        self._service = Service(transactions, config.service, self._log)
+        octets = house.post_octets * 4 // 3 + 2**20
+        at_door = replace(self._config.smtp, max_post_octets=octets)
+        return Gateway(receiving, self._log, at_door, domain=house.domain, room=room)
+
+    def _make_service(self, house: House, posting: Posting, room: DiskRoom) -> Service:
+        config = self._config
+        places = Places(config.store.file, certificates(config), self._gateway.door)
+
+        def wake() -> None:
+            posting.arrived.set()
+            self._written.set()
+
+        return Service(
+            Transactions(house, self._store, self._clock, self._log, wake=wake),
+            config.service,
+            self._log,
+            has_room=room.has_room,
+            figures=Page(self._log, places, self._clock).text,
+        )
+
+    def _make_housekeeping(self) -> Housekeeping:
+        """Make what is done every half minute, or soon after something went wrong."""
+        bounces, lifetime = self._config.bounces, self._config.relay.schedule.lifetime
+        patience = max(PROBE_DAYS, (lifetime + PROBE_SLACK).days)
+        scoring = Scoring(bounces.threshold, bounces.window_days, patience)
+        notices = Notices(self._store, self._clock, self._log, self._written.set)
+        probing = Probing(self._store, self._vault, self._clock, self._log, scoring=scoring)
+        probing.on_written = self._written.set
+        keep = timedelta(days=self._config.service.audit_days)
+        log = AuditKeeping(self._store, self._clock, keep)
+        joins = JoinKeeping(self._store, self._clock)
+        erasing = (self._delivering.erase_old, log.erase_old, joins.erase_old)
+        chores = (notices.tell, probing.probe, *erasing)
+        housekeeping = Housekeeping(chores, self._log)
+        self._delivering.on_trouble = self._mailing.on_trouble = housekeeping.wake
+        return housekeeping
 
     async def run(self, announce: Callable[[str], None]) -> None:
         """Serve until SIGTERM or SIGINT; then finish what is in hand.
@@ -66,10 +146,12 @@ class App:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
         listening, line = await self._listen()
         released = await self._delivering.recover()
+        await self._mailing.recover()
         self._log.event("started", resumed=released)
         tasks = (
             asyncio.create_task(self._service.run(listening)),
-            asyncio.create_task(self._relay.run()),
+            *(asyncio.create_task(relay.run()) for relay in self._relays),
+            asyncio.create_task(self._housekeeping.run()),
         )
         announce(line)
         waiter = asyncio.create_task(stopping.wait())
@@ -112,11 +194,13 @@ class App:
             self._log.event("certificates-read")
 
     async def _stop(self, tasks: tuple[asyncio.Task[None], ...]) -> None:
-        """Stop in the order that loses nothing: the door, the service, the relay, the store."""
+        """Stop in the order that loses nothing: the door, the service, the relays, the store."""
         self._log.event("stopping")
         await self._gateway.close()
         self._service.stop()
-        self._relay.stop()
+        self._housekeeping.stop()
+        for relay in self._relays:
+            relay.stop()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         await self._courier.close()
         await self._store.close()
@@ -159,6 +243,11 @@ def open_vault(config: Config) -> Vault:
         ) from problem
     except Malformed as problem:
         raise StartError(f"{file}: {problem}: restore it from where it was kept") from problem
+
+
+def _operator(config: Config) -> str | None:
+    """Find where the operator's mail goes on to: not to this server, which has no mailboxes."""
+    return None if config.operator.domain == config.domain.lower() else str(config.operator)
 
 
 def _password(config: Config) -> str:

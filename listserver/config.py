@@ -1,16 +1,16 @@
 """The settings: listserver.toml read into frozen values (spec §11). An unknown key is an error."""
 
-import re
 import tomllib
 from dataclasses import dataclass
-from difflib import get_close_matches
+from datetime import timedelta
 from enum import Enum
-from ipaddress import ip_address
 from pathlib import PurePath
-from typing import TypeVar
+from typing import Final
 
 from listserver import limits
-from listserver.addresses import Address, check_domain, parse_address
+from listserver.addresses import Address
+from listserver.outcomes import Schedule
+from listserver.sections import SQLITE, Endpoint, Section, is_loopback
 from recrypt_core.errors import Malformed
 
 
@@ -20,6 +20,14 @@ class Security(Enum):
     NONE = "none"
     STARTTLS = "starttls"
     TLS = "tls"
+
+
+class MetricsFor(Enum):
+    """Who may read the service's /metrics: this machine, nobody, or everybody."""
+
+    LOOPBACK = "loopback"
+    OFF = "off"
+    ALL = "all"
 
 
 class LogLevel(Enum):
@@ -34,20 +42,6 @@ class LogFormat(Enum):
 
     TEXT = "text"
     JSON = "json"
-
-
-_E = TypeVar("_E", bound=Enum)
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """A host (name or IP address, without brackets) and a TCP port; 0 is any free one."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +62,29 @@ class SmtpSettings:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """[service]: where clients' requests come in; the certificate and its key are PEM files."""
+    """[service]: where clients' requests come in; the certificate and its key are PEM files.
+
+    groups_per_profile: how many groups an authorised profile may create.
+    recryptions_per_member, recryptions_per_group: how many RecryptData are answered on a day.
+    audit_days: how long the log of them is kept.
+    """
 
     listen: Endpoint
     tls_certificate: PurePath | None
     tls_key: PurePath | None
+    metrics: MetricsFor = MetricsFor.LOOPBACK
+    groups_per_profile: int = limits.GROUPS_PER_PROFILE
+    recryptions_per_member: int = limits.RECRYPTIONS_PER_MEMBER
+    recryptions_per_group: int = limits.RECRYPTIONS_PER_GROUP
+    audit_days: int = limits.AUDIT_DAYS
 
 
 @dataclass(frozen=True, slots=True)
 class RelaySettings:
-    """[relay]: the host that mail goes out to; the password stands in a file of its own."""
+    """[relay]: the host that mail goes out to; the password stands in a file of its own.
+
+    schedule: of retry_first_minutes, retry_longest_minutes and give_up_days.
+    """
 
     host: str
     port: int
@@ -85,18 +92,23 @@ class RelaySettings:
     username: str | None
     password_file: PurePath | None
     connections: int
+    schedule: Schedule = Schedule()  # noqa: RUF009 - it doesn't change
 
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """[store]: `url` has its file as an absolute path, if the configuration's folder has."""
+    """[store]: `url` has its file as an absolute path, if the configuration's folder has.
+
+    reserve_mib: of the disk, kept for the queue: no mail is taken while less is free; 0 is off.
+    """
 
     url: str
+    reserve_mib: int
 
     @property
     def file(self) -> PurePath:
         """Give the database file."""
-        return PurePath(self.url.removeprefix(_SQLITE))
+        return PurePath(self.url.removeprefix(SQLITE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +116,14 @@ class VaultSettings:
     """[vault]: the file with the key that rows of the store are sealed with."""
 
     key_file: PurePath
+
+
+@dataclass(frozen=True, slots=True)
+class BounceSettings:
+    """[bounces]: at how many points a member is probed, and how long a point takes to decay."""
+
+    threshold: int
+    window_days: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +149,11 @@ class Config:
     relay: RelaySettings
     store: StoreSettings
     vault: VaultSettings
+    bounces: BounceSettings
     log: LogSettings
 
 
-_SQLITE = "sqlite:///"
-_PORT = re.compile(r"[0-9]{1,5}")
-_PUBLIC_URL = re.compile(
-    r"(?P<scheme>https?)://(\[(?P<ip6>[0-9a-f:]+)\]|(?P<name>[^\s/:?#@\[\]]+))"
-    r"(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*"
-)
+_MINUTE: Final = timedelta(minutes=1)
 
 
 def parse_config(text: str, folder: str | PurePath) -> Config:
@@ -152,7 +168,7 @@ def parse_config(text: str, folder: str | PurePath) -> Config:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
         raise Malformed(f"listserver.toml: not TOML: {problem}") from problem
-    top = _Section(tree, PurePath(folder))
+    top = Section(tree, PurePath(folder))
     domain = top.domain("domain")
     config = Config(
         domain=domain,
@@ -163,20 +179,21 @@ def parse_config(text: str, folder: str | PurePath) -> Config:
         relay=_relay(top.section("relay")),
         store=_store(top.section("store")),
         vault=_vault(top.section("vault")),
+        bounces=_bounces(top.section("bounces")),
         log=_log(top.section("log")),
     )
     top.finish()
     return config
 
 
-def _smtp(section: "_Section") -> SmtpSettings:
+def _smtp(section: Section) -> SmtpSettings:
     sizes = range(limits.POST_OCTETS_LEAST, limits.POST_OCTETS_MOST + 1)
     counts = range(1, limits.SESSIONS_MOST + 1)
     lmtp = section.text("lmtp", "127.0.0.1:8024")
     certificate, key = section.identity()
     settings = SmtpSettings(
         listen=section.endpoint("listen", "127.0.0.1:8025"),
-        lmtp=section.endpoint("lmtp", "127.0.0.1:8024") if lmtp else None,
+        lmtp=section.endpoint("lmtp", lmtp) if lmtp else None,
         max_post_octets=section.number("max_post_octets", limits.POST_OCTETS, sizes),
         connections=section.number("connections", limits.SESSIONS, counts),
         connections_per_client=section.number(
@@ -185,22 +202,40 @@ def _smtp(section: "_Section") -> SmtpSettings:
         tls_certificate=certificate,
         tls_key=key,
     )
+    if settings.lmtp is not None and settings.lmtp.port == 25:  # RFC 2033 §5
+        raise section.wrong("lmtp", "on another port than SMTP's 25")
     section.finish()
     return settings
 
 
-def _service(section: "_Section") -> ServiceSettings:
+def _service(section: Section) -> ServiceSettings:
     certificate, key = section.identity()
+    recryptions = range(limits.RECRYPTIONS_MOST + 1)
     settings = ServiceSettings(
         listen=section.endpoint("listen", "127.0.0.1:8080"),
         tls_certificate=certificate,
         tls_key=key,
+        metrics=section.choice("metrics", MetricsFor.LOOPBACK),
+        groups_per_profile=section.number(
+            "groups_per_profile",
+            limits.GROUPS_PER_PROFILE,
+            range(limits.GROUPS_PER_PROFILE_MOST + 1),
+        ),
+        recryptions_per_member=section.number(
+            "recryptions_per_member", limits.RECRYPTIONS_PER_MEMBER, recryptions
+        ),
+        recryptions_per_group=section.number(
+            "recryptions_per_group", limits.RECRYPTIONS_PER_GROUP, recryptions
+        ),
+        audit_days=section.number(
+            "audit_days", limits.AUDIT_DAYS, range(1, limits.AUDIT_DAYS_MOST + 1)
+        ),
     )
     section.finish()
     return settings
 
 
-def _relay(section: "_Section") -> RelaySettings:
+def _relay(section: Section) -> RelaySettings:
     settings = RelaySettings(
         host=section.host("host", "127.0.0.1"),
         port=section.number("port", 25, range(1, 2**16)),
@@ -210,170 +245,57 @@ def _relay(section: "_Section") -> RelaySettings:
         connections=section.number(
             "connections", limits.CONNECTIONS, range(1, limits.CONNECTIONS_MOST + 1)
         ),
+        schedule=_schedule(section),
     )
     if (settings.username is None) != (settings.password_file is None):
         raise section.wrong("password_file", "set exactly when username is")
-    in_clear = settings.security is Security.NONE and not _is_loopback(settings.host)
+    in_clear = settings.security is Security.NONE and not is_loopback(settings.host)
     if settings.username is not None and in_clear:
         raise section.wrong("security", '"starttls" or "tls" where a password is sent')
     section.finish()
     return settings
 
 
-def _store(section: "_Section") -> StoreSettings:
-    settings = StoreSettings(section.sqlite_url("url", "sqlite:///store.db"))
+def _schedule(section: Section) -> Schedule:
+    longest = limits.LONGEST_DELAY // _MINUTE
+    first = section.number(
+        "retry_first_minutes", limits.FIRST_DELAY // _MINUTE, range(1, longest + 1)
+    )
+    minutes = section.number("retry_longest_minutes", longest, range(1, longest + 1))
+    days = section.number("give_up_days", limits.LIFETIME.days, range(1, 31))
+    return Schedule(first * _MINUTE, minutes * _MINUTE, timedelta(days=days))
+
+
+def _store(section: Section) -> StoreSettings:
+    settings = StoreSettings(
+        url=section.sqlite_url("url", "sqlite:///store.db"),
+        reserve_mib=section.number(
+            "reserve_mib", limits.RESERVE_MIB, range(limits.RESERVE_MIB_MOST + 1)
+        ),
+    )
     section.finish()
     return settings
 
 
-def _vault(section: "_Section") -> VaultSettings:
+def _vault(section: Section) -> VaultSettings:
     settings = VaultSettings(section.path("key_file", "vault.key"))
     section.finish()
     return settings
 
 
-def _log(section: "_Section") -> LogSettings:
+def _bounces(section: Section) -> BounceSettings:
+    settings = BounceSettings(
+        threshold=section.number("threshold", limits.BOUNCE_POINTS, range(1, 101)),
+        window_days=section.number("window_days", limits.BOUNCE_DAYS, range(1, 366)),
+    )
+    section.finish()
+    return settings
+
+
+def _log(section: Section) -> LogSettings:
     settings = LogSettings(
         level=section.choice("level", LogLevel.INFO),
         format=section.choice("format", LogFormat.TEXT),
     )
     section.finish()
     return settings
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-class _Section:
-    """One table of the file; each key is known once it was asked for."""
-
-    def __init__(self, values: dict[str, object], folder: PurePath, name: str = "") -> None:
-        self._values = values
-        self._folder = folder
-        self._name = name
-        self._known: set[str] = set()
-
-    def wrong(self, key: str, wanted: str) -> Malformed:
-        """Make the error for a key that isn't what is wanted."""
-        return Malformed(f"listserver.toml: {self._full(key)} must be {wanted}.")
-
-    def finish(self) -> None:
-        """Refuse the keys that nobody asked for, and name the nearest right one."""
-        for key in self._values.keys() - self._known:
-            near = get_close_matches(key, sorted(self._known), n=1)
-            hint = (
-                f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(self._known))}."
-            )
-            raise Malformed(f"listserver.toml: there is no setting {self._full(key)}; {hint}")
-
-    def section(self, name: str) -> "_Section":
-        values = self._take(name, {})
-        if not isinstance(values, dict):
-            raise self.wrong(name, f"a section, [{name}]")
-        return _Section(values, self._folder, name)
-
-    def text(self, key: str, default: str | None) -> str:
-        """Read a string; without a default it is required."""
-        value = self._take(key, default)
-        if value is None:
-            raise Malformed(f"listserver.toml: the setting {self._full(key)} is missing.")
-        if not isinstance(value, str):
-            raise self.wrong(key, "text in quotes")
-        return value
-
-    def number(self, key: str, default: int, allowed: range) -> int:
-        value = self._take(key, default)
-        # bool is an int to isinstance, and true isn't 1 here.
-        if type(value) is not int or value not in allowed:
-            raise self.wrong(key, f"a whole number from {allowed[0]} to {allowed[-1]}")
-        return value
-
-    def choice(self, key: str, default: _E) -> _E:
-        value = self.text(key, default.value)
-        for member in type(default):
-            if member.value == value:
-                return member
-        raise self.wrong(key, " or ".join(f'"{member.value}"' for member in type(default)))
-
-    def domain(self, key: str) -> str:
-        text = self.text(key, None)
-        try:
-            return check_domain(text)
-        except Malformed as problem:
-            raise self.wrong(key, "a domain name, such as lists.example") from problem
-
-    def address(self, key: str, default: str) -> Address:
-        text = self.text(key, default)
-        try:
-            return parse_address(text)
-        except Malformed as problem:
-            raise self.wrong(key, "an address, such as postmaster@lists.example") from problem
-
-    def host(self, key: str, default: str) -> str:
-        text = self.text(key, default)
-        if not _is_host(text):
-            raise self.wrong(key, "a host name or an IP address without brackets")
-        return text
-
-    def endpoint(self, key: str, default: str) -> Endpoint:
-        host, colon, port = self.text(key, default).rpartition(":")
-        bare = host.removeprefix("[").removesuffix("]")
-        bracketed = host == f"[{bare}]"
-        fine = _is_host(bare) and bracketed == (":" in bare) and _PORT.fullmatch(port)
-        if not (colon and fine and int(port) < 2**16):
-            raise self.wrong(key, '"host:port", such as "127.0.0.1:8025" or "[::1]:8025"')
-        return Endpoint(bare, int(port))
-
-    def path(self, key: str, default: str) -> PurePath:
-        text = self.text(key, default)
-        if not text or "\0" in text:
-            raise self.wrong(key, "the path of a file")
-        return self._folder / text
-
-    def path_or_off(self, key: str) -> PurePath | None:
-        return self.path(key, "") if self.text(key, "") else None
-
-    def identity(self) -> tuple[PurePath | None, PurePath | None]:
-        """Read where a certificate and its key are: both or neither."""
-        certificate, key = self.path_or_off("tls_certificate"), self.path_or_off("tls_key")
-        if (certificate is None) != (key is None):
-            raise self.wrong("tls_key", "set exactly when tls_certificate is")
-        return certificate, key
-
-    def sqlite_url(self, key: str, default: str) -> str:
-        text = self.text(key, default)
-        path = text.removeprefix(_SQLITE)
-        if path == text or not path or "\0" in path:
-            raise self.wrong(key, '"sqlite:///" and the path of a file')
-        return f"{_SQLITE}{self._folder / path}"
-
-    def public_url(self, key: str, default: str) -> str:
-        text = self.text(key, default)
-        found = _PUBLIC_URL.fullmatch(text)
-        if not found or not _is_host(host := found["ip6"] or found["name"]):
-            raise self.wrong(key, "an https address without a slash at its end")
-        # spec §6: public_url is https except on loopback.
-        if found["scheme"] == "http" and not _is_loopback(host):
-            raise self.wrong(key, "https, unless it is on loopback")
-        return text
-
-    def _take(self, key: str, default: object) -> object:
-        self._known.add(key)
-        return self._values.get(key, default)
-
-    def _full(self, key: str) -> str:
-        return f"[{self._name}] {key}" if self._name else key
-
-
-def _is_host(text: str) -> bool:
-    try:
-        ip_address(text) if ":" in text else check_domain(text)
-    except (ValueError, Malformed):
-        return False
-    return True

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
+from listserver import joining
 from listserver.addresses import check_list_name, parse_address
 from listserver.copies import recryption_octets
 from listserver.model import EntryRow, Half, House, ListId, StoredList
+from listserver.signers import USED_NONCE, authentic, take_fresh
 from listserver.store import Store, Work
 from recrypt_core import _random, chain, limits
 from recrypt_core.agreement import halves_match
@@ -17,64 +19,26 @@ from recrypt_core.documents import (
     CreateAuthorization,
     FromPolicy,
     Head,
-    History,
     MemberEntry,
     Policy,
     PostRight,
     UserDecryptionEntry,
+    past_group_key,
     read_create,
+    read_quota,
 )
 from recrypt_core.encoding import write_json
 from recrypt_core.envelope import Envelope
 from recrypt_core.errors import Malformed, NotAuthentic, Refused, Why
 from recrypt_core.jose import ContentCipher
 from recrypt_core.keys import PrivateKey
-from recrypt_core.messages import AddMember, CreateGroup, UpdateMember
-from recrypt_core.signature_keys import SignaturePublicKey
+from recrypt_core.messages import AddMember, CreateGroup, UpdateGroup, UpdateMember
 from recrypt_core.signing import Kind, SignedRequest, signer_of, verify_document
 from recrypt_core.udf import Udf
 
-USED_NONCE = "the nonce was used before: sign anew"
+_UNUSED = "halves that belong to no entry of the request"
 READ_AT_ONCE = 100  # members, in one transaction; a tenth of a second
 SECRET_OCTETS = 32  # of a list's own secret, which its Message-IDs are made with (spec §7)
-
-
-async def authentic(work: Work, request: SignedRequest, group: str) -> StoredList:
-    """Find the list that a request is about, with its signer and all who have powers.
-
-    Raises:
-        NotAuthentic: if there is no such list, no such signer, or no such signature: all the same.
-    """
-    found = await work.find_list(group)
-    if found is not None:
-        found = await work.with_signer(found, request.signer)
-        key = found.state.signer(request.signer)
-        # A stranger's is verified too, with any key: else the time would tell whose keys are known.
-        decoy = found.state.master.profile.master_signature_key
-        # One wording for a bad signature as well, for the same reason.
-        if _is_signed(request, key or decoy) and key is not None:
-            return found
-    raise NotAuthentic("signed by a key that is unknown here, or not by the key it names")
-
-
-def _is_signed(request: SignedRequest, key: SignaturePublicKey) -> bool:
-    try:
-        replace(request, signer=key.udf).verify(key)
-    except (Malformed, NotAuthentic):
-        return False
-    return True
-
-
-async def take_fresh(work: Work, request: SignedRequest, url: str, now: datetime) -> None:
-    """Refuse a stale or replayed request, and remember its nonce (spec §5).
-
-    Raises:
-        NotAuthentic: with the reason.
-    """
-    request.check_fresh(url, now)
-    until = now + 2 * limits.REQUEST_SKEW
-    if not await work.take_nonce(request.signer, request.nonce, until=until, now=now):
-        raise NotAuthentic(USED_NONCE)
 
 
 class Groups:
@@ -90,7 +54,8 @@ class Groups:
         Raises:
             Malformed: if it breaks the format, or its name can't be a list's.
             NotAuthentic: if the request or its Authorization isn't.
-            Refused: FORBIDDEN without the operator's leave; CONFLICT if the name exists.
+            Refused: FORBIDDEN without the operator's leave; CONFLICT if the name exists; QUOTA if
+                the profile has as many groups as it may.
         """
         change = change_of(request, message)
         async with self._store.begin() as work:
@@ -98,7 +63,7 @@ class Groups:
             if repeated is not None:
                 return repeated
             request.check_fresh(self._house.public_url, now)
-            await self._check_authorization(work, message, change.link.group, now)
+            founder = await self._check_authorization(work, message, change.link.group, now)
         state = await asyncio.to_thread(chain.begin, change)
         self._check_name(state.name)
         _check_policy(state.policy)
@@ -113,7 +78,11 @@ class Groups:
                     raise Refused(Why.CONFLICT, "a group of that name exists: choose another")
             await take_fresh(work, request, self._house.public_url, now)
             secret = _random.octets(SECRET_OCTETS)
-            list_id = await work.create_list(state, request.jws, secret)
+            if await work.founded(founder) >= self._house.groups_per_profile:
+                raise Refused(
+                    Why.QUOTA, "this profile has as many groups as it may: ask the operator"
+                )
+            list_id = await work.create_list(state, request.jws, secret, founder=founder)
             await _put(work, list_id, rows)
         return state.head
 
@@ -132,10 +101,7 @@ class Groups:
             repeated = await _repeated(work, request)
             if repeated is not None:
                 return repeated
-            before = await authentic(work, request, message.recryption_group)
-            request.check_fresh(self._house.public_url, now)
-            if await work.had_nonce(request.signer, request.nonce):
-                raise NotAuthentic(USED_NONCE)
+            before = await self._unused(work, request, message.recryption_group, now)
         change, entries = change_of(request, message), message.member_entry
         full, held = await self._with_named(before, entries)
         state = await asyncio.to_thread(chain.advance, full, change)
@@ -144,12 +110,66 @@ class Groups:
             repeated = await _repeated(work, request)
             if repeated is not None:
                 return repeated
-            await take_fresh(work, request, self._house.public_url, now)
-            # The head is compared there: if it is the same, so are all members that were read.
-            if not await work.append_change(before, state, request.jws):
-                raise Refused(Why.CONFLICT, "the group has changed: fetch it, then sign anew")
+            await self._append(work, request, before, state, now)
             await _put(work, before.id, rows)
         return state.head
+
+    async def update(self, request: SignedRequest, message: UpdateGroup, now: datetime) -> Head:
+        """Change a group but for its members: its key, Policy, AdministratorKeys, Master (spec §6).
+
+        Raises:
+            Malformed: if it breaks the format, has Members, or a Policy that isn't kept here.
+            NotAuthentic: if the request isn't.
+            Refused: FORBIDDEN without the right; CONFLICT out of order, for a key that doesn't
+                follow, and for a new one while ACTIVE members lack an entry for it.
+        """
+        stated = message.recryption_group
+        if request.halves:
+            raise Malformed(_UNUSED)
+        async with self._store.begin() as work:
+            repeated = await _repeated(work, request)
+            if repeated is not None:
+                return repeated
+            before = await self._unused(work, request, stated.group_name, now)
+            lacking = 0
+            if stated.current_encryption_key is not None:
+                new = past_group_key(stated.current_encryption_key)  # `advance` verifies it
+                lacking = await work.lacking(before.id, new.udf)
+        change = change_of(request, message)
+        state = await asyncio.to_thread(chain.advance, before.state, change, lacking=lacking)
+        _check_policy(state.policy)
+        async with self._store.begin() as work:
+            repeated = await _repeated(work, request)
+            if repeated is not None:
+                return repeated
+            await self._append(work, request, before, state, now)
+            if state.policy.keep != before.state.policy.keep:
+                await work.keep_posts(before.id, timedelta(days=state.policy.keep))
+        return state.head
+
+    async def _unused(
+        self, work: Work, request: SignedRequest, group: str, now: datetime
+    ) -> StoredList:
+        """Find the list of a change that is authentic and fresh, and leave its nonce unused."""
+        found = await authentic(work, request, group)
+        request.check_fresh(self._house.public_url, now)
+        if await work.had_nonce(request.signer, request.nonce):
+            raise NotAuthentic(USED_NONCE)
+        return found
+
+    async def _append(
+        self,
+        work: Work,
+        request: SignedRequest,
+        before: StoredList,
+        state: GroupState,
+        now: datetime,
+    ) -> None:
+        """Write a list's new state, unless another change came between."""
+        await take_fresh(work, request, self._house.public_url, now)
+        # The head is compared there: if it is the same, so are all members that were read.
+        if not await work.append_change(before, state, request.jws):
+            raise Refused(Why.CONFLICT, "the group has changed: fetch it, then sign anew")
 
     async def _with_named(
         self, before: StoredList, entries: tuple[MemberEntry, ...]
@@ -175,12 +195,13 @@ class Groups:
 
     async def _check_authorization(
         self, work: Work, message: CreateGroup, group: Udf, now: datetime
-    ) -> None:
+    ) -> Udf:
+        """Give the Identifier of the authorised profile that answers for a new group."""
         authorization = message.authorization
         kid = signer_of(authorization, Kind.CREATE)
         profile = await work.authorized(kid)
         key = None if profile is None else profile.signature_key(kid)
-        if key is None:
+        if profile is None or key is None:
             raise Refused(
                 Why.FORBIDDEN,
                 "the operator hasn't authorised this profile to create groups:"
@@ -196,6 +217,7 @@ class Groups:
         age = abs(now.timestamp() - stated.iat)
         if stated != expected or age > limits.REQUEST_SKEW.total_seconds():
             raise NotAuthentic("an Authorization for another group or service, or a stale one")
+        return profile.identifier
 
 
 async def _repeated(work: Work, request: SignedRequest) -> Head | None:
@@ -212,8 +234,6 @@ def _check_policy(policy: Policy) -> None:
         raise Malformed("this service takes post = anyone or members only")
     if policy.from_ is not FromPolicy.LIST:
         raise Malformed("this service takes from = list only")
-    if policy.history is not History.NONE:
-        raise Malformed("this service takes history = none only")
 
 
 def _rows(
@@ -236,6 +256,8 @@ def _rows(
     made, unused = _Rows([], []), set(halves)
     for member in [state.members[entry.recrypt_udf] for entry in entries]:
         parse_address(member.account)
+        for quota in member.entry.quotas:
+            read_quota(quota)
         old = {half.member_key: half for half in held.get(member.profile.identifier, ())}
         stated = member.entry.entries
         rows = [_row(member, each, _half(each, old, halves)) for each in stated]
@@ -244,7 +266,7 @@ def _rows(
         made.new.extend(key for key in keys if key not in old)
         unused.difference_update(keys)
     if unused:
-        raise Malformed("halves that belong to no entry of the request")
+        raise Malformed(_UNUSED)
     return made
 
 
@@ -301,6 +323,7 @@ async def _put(work: Work, list_id: ListId, rows: "_Rows") -> None:
     if not await work.take_halves(rows.new):
         raise Refused(Why.CONFLICT, "an X that was held before: split anew for every entry")
     await work.put_members(list_id, rows.members)
+    await joining.added(work, list_id, [member.profile.identifier for member, _ in rows.members])
 
 
 @dataclass(frozen=True, slots=True)

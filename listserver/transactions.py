@@ -1,18 +1,23 @@
-"""One request, one answer: who asks, what for, and the transactions that only read (spec §6)."""
+"""One request, one answer: read it, hand it to the flow that answers it, or refuse (spec §6)."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from listserver.groups import Groups, authentic, take_fresh
-from listserver.limits import PAGE_OCTETS
-from listserver.model import House, StoredList
+from listserver.audit import Audit
+from listserver.groups import Groups
+from listserver.joining import Joining
+from listserver.lookups import Lookups
+from listserver.model import House
 from listserver.ports import Clock, Log
-from listserver.store import Store, StoreTrouble, Work
-from recrypt_core import limits, messages
-from recrypt_core.documents import Privilege
+from listserver.profiles import Profiles
+from listserver.recrypting import Recrypting
+from listserver.redelivering import Redelivering
+from listserver.signers import Signers, authentic
+from listserver.store import Store, StoreTrouble
+from recrypt_core import messages
+from recrypt_core.documents import Head, Status
 from recrypt_core.encoding import read_b64url
 from recrypt_core.errors import (
     Malformed,
@@ -23,57 +28,82 @@ from recrypt_core.errors import (
     TooLarge,
     Why,
 )
-from recrypt_core.keys import Curve
 from recrypt_core.messages import Response
 from recrypt_core.signing import SignedRequest, read_request
 
-_STATUS: Final = {Why.FORBIDDEN: 403, Why.UNKNOWN: 404, Why.CONFLICT: 409}
+_DISK_FULL: Final = Response(
+    status=503, status_description="The server's disk is nearly full; try again later."
+)
+_STATUS: Final = {Why.FORBIDDEN: 403, Why.UNKNOWN: 404, Why.CONFLICT: 409, Why.QUOTA: 429}
 
 
 class Transactions:
     """Answers the service's requests; no exception of the core leaves it."""
 
-    def __init__(self, house: House, store: Store, clock: Clock, log: Log) -> None:
-        self._house = house
+    def __init__(
+        self, house: House, store: Store, clock: Clock, log: Log, *, wake: Callable[[], None]
+    ) -> None:
+        """Answer for a house; `wake` is called when there is a new post or letter in a queue."""
         self._store = store
         self._clock = clock
         self._log = log
+        signers = Signers(house, store)
         self._groups = Groups(house, store)
+        self._profiles = Profiles(house, store)
+        self._lookups = Lookups(house, store, signers)
+        self._redelivering = Redelivering(signers, wake)
+        self._recrypting = Recrypting(house, store)
+        self._audit = Audit(signers)
+        self._joining = Joining(house, store, signers, wake)
 
-    async def answer(self, body: bytes, *, signed: bool) -> tuple[str, Response]:
+    async def answer(
+        self, body: bytes, *, signed: bool, has_room: bool = True
+    ) -> tuple[str, Response]:
         """Give the name of the transaction and its response; the Status is in it.
 
         Args:
             body: At most limits.REQUEST_OCTETS, believed in nothing.
             signed: Whether it came as `application/jose+json`.
+            has_room: Whether the store may be added to; else only what leaves it as large is done.
         """
         name = messages.ANY
         try:
             request, opened = await asyncio.to_thread(_open, body, signed)
             name = opened.transaction
             if request is None:
-                response = await self._plain(opened.read())
+                response = await self._plain(opened.read(), self._clock.now())
             else:
-                response = await self._signed(request, opened, self._clock.now())
+                response = await self._signed(request, opened, self._clock.now(), has_room=has_room)
         except (RecryptError, StoreTrouble) as problem:
             response = refusal(problem)
         self._log.event("transaction", kind=name, status=response.status)
         return name, response
 
-    async def _plain(self, message: messages.Request) -> Response:
+    async def _plain(self, message: messages.Request, now: datetime) -> Response:
+        """Answer what isn't signed; the Answer of a ConfirmJoin is."""
         match message:
             case messages.Hello():
-                return self._hello()
+                return self._lookups.hello()
             case messages.GetKey():
-                return await self._get_key(message)
+                return await self._lookups.key(message)
+            case messages.ConfirmJoin():
+                return await self._joining.confirm(message, now)
             case _:
                 raise NotAuthentic(f"{message.transaction} must be signed (application/jose+json)")
 
     async def _signed(
-        self, request: SignedRequest, opened: messages.UnreadRequest, now: datetime
+        self,
+        request: SignedRequest,
+        opened: messages.UnreadRequest,
+        now: datetime,
+        *,
+        has_room: bool,
     ) -> Response:
         try:
             message = await asyncio.to_thread(opened.read)
+            if not has_room and _adds(message):
+                await self._check_signer(request, opened)
+                return _DISK_FULL
             return await self._answered(request, message, now)
         except Malformed:
             await self._check_signer(request, opened)
@@ -83,80 +113,97 @@ class Transactions:
         """Refuse a stranger, whatever is asked (spec §5); but anyone may try to create a group."""
         if opened.kind is not messages.CreateGroup and opened.group_id is not None:
             async with self._store.begin() as work:
-                await authentic(work, request, opened.group_id)
+                await authentic(work, request, opened.group_id, newest=not _is_change(opened))
 
     async def _answered(
         self, request: SignedRequest, message: messages.Request, now: datetime
     ) -> Response:
+        """Hand a signed request to the room that answers it."""
         match message:
-            case messages.CreateGroup():
-                head = await self._groups.create(request, message, now)
-                return messages.ChangeResponse(head=head)
-            case messages.AddMember() | messages.UpdateMember():
-                head = await self._groups.change_members(request, message, now)
-                return messages.ChangeResponse(head=head)
-            case messages.GetGroup():
-                return await self._get_group(request, message, now)
-            case messages.GetChanges():
-                return await self._get_changes(request, message, now)
-            case messages.UpdateGroup():
-                raise Malformed("UpdateGroup is not offered by this service")
-            case messages.Hello() | messages.GetKey():
+            case (
+                messages.CreateGroup()
+                | messages.AddMember()
+                | messages.UpdateMember()
+                | messages.UpdateGroup()
+            ):
+                return messages.ChangeResponse(head=await self._change(request, message, now))
+            case (
+                messages.GetGroup()
+                | messages.GetChanges()
+                | messages.GetEntry()
+                | messages.GetAudit()
+            ):
+                return await self._look_up(request, message, now)
+            case messages.Redeliver():
+                return await self._redelivering.redeliver(request, message, now)
+            case messages.UpdateProfile():
+                return await self._profiles.update(request, message, now)
+            case messages.RecryptData():
+                return await self._recrypting.recrypt(request, message, now)
+            case messages.JoinGroup() | messages.GetJoinRequests() | messages.DenyJoin():
+                return await self._join(request, message, now)
+            case messages.Hello() | messages.GetKey() | messages.ConfirmJoin():
                 raise Malformed(f"{message.transaction} is not signed: send it as application/json")
 
-    def _hello(self) -> Response:
-        return messages.HelloResponse(
-            version=messages.Version(major=1, minor=0),
-            algorithms=tuple(curve.value for curve in Curve),
-            encodings=("JSON",),
-            limits=messages.ServiceLimits(
-                request_octets=limits.REQUEST_OCTETS,
-                request_entries=limits.REQUEST_ENTRIES,
-                post_octets=self._house.post_octets,
-            ),
-        )
+    async def _change(
+        self, request: SignedRequest, message: messages.Change, now: datetime
+    ) -> Head:
+        match message:
+            case messages.CreateGroup():
+                return await self._groups.create(request, message, now)
+            case messages.AddMember() | messages.UpdateMember():
+                return await self._groups.change_members(request, message, now)
+            case messages.UpdateGroup():
+                return await self._groups.update(request, message, now)
 
-    async def _get_key(self, message: messages.GetKey) -> Response:
-        async with self._store.begin() as work:
-            found = await work.find_list(message.group_id)
-        if found is None:
-            raise Refused(Why.UNKNOWN, "there is no such group here: check its name")
-        state = found.state
-        return messages.GetKeyResponse(signed_key=state.key.signed, master=state.master.signed)
-
-    async def _get_group(
-        self, request: SignedRequest, message: messages.GetGroup, now: datetime
+    async def _join(
+        self,
+        request: SignedRequest,
+        message: messages.JoinGroup | messages.GetJoinRequests | messages.DenyJoin,
+        now: datetime,
     ) -> Response:
-        async with self._administered(request, message.group_id, now) as (work, found):
-            members, more = await work.members_after(
-                found.id, message.after, message.limit, octets=PAGE_OCTETS
-            )
-        return messages.GetGroupResponse(
-            recryption_group=found.state.document(members),
-            next=members[-1].recrypt_udf if more else None,
-            head=found.state.head,
-        )
+        match message:
+            case messages.JoinGroup():
+                return await self._joining.ask(request, message, now)
+            case messages.GetJoinRequests():
+                return await self._joining.requests(request, message, now)
+            case messages.DenyJoin():
+                return await self._joining.deny(request, message, now)
 
-    async def _get_changes(
-        self, request: SignedRequest, message: messages.GetChanges, now: datetime
+    async def _look_up(
+        self,
+        request: SignedRequest,
+        message: messages.GetGroup | messages.GetChanges | messages.GetEntry | messages.GetAudit,
+        now: datetime,
     ) -> Response:
-        async with self._administered(request, message.group_id, now) as (work, found):
-            changes = await work.changes_after(
-                found.id, message.after, message.limit, octets=PAGE_OCTETS
-            )
-        return messages.GetChangesResponse(changes=changes, head=found.state.head)
+        match message:
+            case messages.GetGroup():
+                return await self._lookups.group(request, message, now)
+            case messages.GetChanges():
+                return await self._lookups.changes(request, message, now)
+            case messages.GetEntry():
+                return await self._lookups.entries(request, message, now)
+            case messages.GetAudit():
+                return await self._audit.page(request, message, now)
 
-    @asynccontextmanager
-    async def _administered(
-        self, request: SignedRequest, group: str, now: datetime
-    ) -> AsyncIterator[tuple[Work, StoredList]]:
-        """Begin a transaction about a list for one who administers it."""
-        async with self._store.begin() as work:
-            found = await authentic(work, request, group)
-            await take_fresh(work, request, self._house.public_url, now)
-            if not found.state.may(request.signer, Privilege.ADMIN, Privilege.SUPER):
-                raise Refused(Why.FORBIDDEN, "only an ACTIVE ADMIN or SUPER may do that")
-            yield work, found
+
+def _is_change(opened: messages.UnreadRequest) -> bool:
+    return issubclass(opened.kind, messages.Change)
+
+
+def _adds(message: messages.Request) -> bool:
+    """Tell whether a request adds to the store; to stop a member is possible on a full disk."""
+    match message:
+        case messages.CreateGroup() | messages.AddMember() | messages.JoinGroup():
+            return True
+        case messages.RecryptData():
+            return True  # to its log; what can't be logged isn't done
+        case messages.UpdateGroup():
+            return message.recryption_group.administrator_keys is not None
+        case messages.UpdateMember():
+            return any(entry.status is Status.ACTIVE for entry in message.member_entry)
+        case _:
+            return False
 
 
 def refusal(problem: RecryptError | StoreTrouble) -> Response:

@@ -8,12 +8,18 @@ from pathlib import Path
 from typing import Final
 
 from listserver.addresses import ListAddress, Role
+from listserver.bouncing import Bouncing
 from listserver.delivering import Delivering
 from listserver.edges.sqlite import SqliteStore, open_store
-from listserver.model import House
-from listserver.outcomes import Accepted, Answer
+from listserver.forwarding import Forwarding
+from listserver.mailing import Mailing
+from listserver.model import House, Scoring
+from listserver.notices import Notices
+from listserver.outcomes import Accepted, Answer, Schedule
 from listserver.ports import Outgoing
 from listserver.posting import Posting
+from listserver.probing import Probing
+from listserver.receiving import Receiving
 from listserver.replies import Reply
 from listserver.store import Store, StoreTrouble, Work
 from listserver.transactions import Transactions
@@ -36,6 +42,8 @@ from tests.builders import (
 POST_OCTETS: Final = 200_000
 TEAM_ADDRESS: Final = ListAddress("team", Role.POST)
 TAKEN: Final = Accepted(250, "queued")
+OPERATOR: Final = "operator@mail.example"
+SCORING: Final = Scoring(threshold=2, window_days=10, patience_days=7)
 
 
 class FixedClock:
@@ -64,12 +72,26 @@ class ListLog:
         self.events.append((name, counts))
 
 
+class FakeRoom:
+    """Has room until it is told otherwise."""
+
+    there = True
+
+    def has_room(self) -> bool:
+        """Say what it was told."""
+        return self.there
+
+
 class ScriptedCourier:
     """Answers each recipient by its script, then with 250; keeps what it was given."""
 
     def __init__(self, scripts: Mapping[str, Sequence[Answer]] | None = None) -> None:
         self._scripts = {to: list(script) for to, script in (scripts or {}).items()}
         self.sent: list[Outgoing] = []
+
+    def script(self, recipient: str, *answers: Answer) -> None:
+        """Have the next mails to a recipient answered so."""
+        self._scripts[recipient] = [*answers]
 
     async def deliver(self, mail: Outgoing) -> Answer:
         """Keep it, and give the next answer."""
@@ -114,10 +136,21 @@ class Bench:
     post_octets: int = POST_OCTETS
 
     def __post_init__(self) -> None:
-        house = House("lists.example", URL, self.post_octets)
+        house = House("lists.example", URL, self.post_octets, OPERATOR)
         self.posting = Posting(house, self.store, self.clock, self.log)
-        self.delivering = Delivering(self.store, self.courier, self.vault, self.clock)
-        self.transactions = Transactions(house, self.store, self.clock, self.log)
+        self.delivering = Delivering(self.store, self.courier, self.vault, self.clock, Schedule())
+        self.transactions = Transactions(
+            house, self.store, self.clock, self.log, wake=self.posting.arrived.set
+        )
+        self.mailing = Mailing(self.store, self.courier, self.clock, Schedule())
+        self.bouncing = Bouncing(house, self.store, self.vault, self.clock, self.log)
+        self.probing = Probing(self.store, self.vault, self.clock, self.log, scoring=SCORING)
+        self.notices = Notices(self.store, self.clock, self.log, lambda: None)
+        self.receiving = Receiving(
+            self.posting,
+            self.bouncing,
+            Forwarding(house, self.store, self.clock, self.log, written=lambda: None),
+        )
 
     async def authorize(self, person: Person) -> None:
         """Let somebody create groups."""
@@ -165,6 +198,18 @@ class Bench:
         while batch := await self.delivering.claim(100):
             tried = [await self.delivering.attempt(batch.frame, each) for each in batch.claims]
             await self.delivering.record(tried)
+
+    async def carry_letters(self) -> None:
+        """Carry the letters that are due now, one after the other."""
+        while batch := await self.mailing.claim(100):
+            tried = [await self.mailing.attempt(batch.frame, each) for each in batch.claims]
+            await self.mailing.record(tried)
+
+    async def keep_house(self) -> None:
+        """Do the chores once, and carry the letters that come of them."""
+        await self.notices.tell()
+        await self.probing.probe()
+        await self.carry_letters()
 
     async def waiting(self) -> int:
         """Count the deliveries that are still to be made, with a row or without one."""

@@ -23,27 +23,33 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {
     "recrypt_core": (
         "_random errors limits words encoding mailboxes keys signature_keys udf fields agreement "
-        "splitting envelope jose wire sealing opening labels stream documents messages signing "
-        "chain authorship",
+        "splitting envelope jose wire passphrases sealing opening labels stream documents records "
+        "messages signing chain authorship",
     ),
     "listserver": (
-        "model ports store limits config addresses outcomes replies",
-        "tokens admission posts headers threads copies bounces vault",
-        "posting delivering joining groups transactions recrypting notices audit",
-        "edges.gateway edges.sessions edges.connections edges.content edges.door edges.courier "
-        "edges.relay edges.service edges.sqlite edges.sqlite_* "
-        "edges.postgres edges.clock edges.logs",
+        "model ports store store_audit store_joins limits config sections addresses outcomes "
+        "replies",
+        "tokens admission mime posts headers threads copies letters reports bounces vault",
+        "posting delivering bouncing probing forwarding mailing receiving signers lookups "
+        "redelivering profiles joining groups transactions recrypting notices audit",
+        "edges.gateway edges.sessions edges.connections edges.content edges.door edges.disk "
+        "edges.courier edges.relay edges.housekeeping edges.service edges.heads edges.sqlite edges.sqlite_* "
+        "edges.postgres edges.clock edges.logs edges.metrics edges.certificates "
+        "edges.checkup edges.checkup_*",
         "app rotation",
         "options",
-        "cli upkeep_cli",
+        "cli upkeep_cli checkup_cli",
     ),
     "recrypt_client": (
         "errors clock",
         "pins mail",
-        "entries posts",
-        "contacts discovery home paths service terminal",
+        "entries posts sharing group_keys policies",
+        "contacts discovery files home keyring paths service terminal",
         "chains",
-        "administering founding reading writing",
+        "changing custody recrypting auditing",
+        "administering founding reading writing exporting importing renewing",
+        "rekeying refreshing removing joining",
+        "recovering verifying",
         "commands.*",
         "cli",
     ),
@@ -52,15 +58,18 @@ LAYERS = {
 MAY_USE = {"recrypt_core": "", "listserver": "recrypt_core", "recrypt_client": "recrypt_core"}
 
 FLOWS = (
-    "listserver.posting listserver.delivering listserver.joining listserver.groups "
-    "listserver.transactions "
+    "listserver.posting listserver.delivering listserver.bouncing listserver.probing "
+    "listserver.forwarding listserver.mailing listserver.receiving listserver.joining "
+    "listserver.groups listserver.signers listserver.lookups listserver.redelivering "
+    "listserver.profiles listserver.transactions "
     "listserver.recrypting listserver.notices listserver.audit"
 )
 # What touches network, disk, clock or terminal. All else takes values and returns values.
 OUTER = (
     "listserver.edges.* listserver.app listserver.rotation listserver.options listserver.cli "
-    "listserver.upkeep_cli "
-    "recrypt_client.contacts recrypt_client.discovery recrypt_client.home recrypt_client.paths "
+    "listserver.upkeep_cli listserver.checkup_cli "
+    "recrypt_client.contacts recrypt_client.discovery recrypt_client.files recrypt_client.home "
+    "recrypt_client.keyring recrypt_client.paths "
     "recrypt_client.service recrypt_client.terminal recrypt_client.commands.* recrypt_client.cli"
 )
 STORE = "listserver.edges.sqlite listserver.edges.sqlite_*"
@@ -69,7 +78,8 @@ STORE = "listserver.edges.sqlite listserver.edges.sqlite_*"
 ONLY_FROM = {
     "recrypt_core.splitting": "recrypt_client.*",
     "recrypt_core.opening": "recrypt_client.*",
-    "recrypt_core.sealing": "recrypt_client.* listserver.notices listserver.recrypting",
+    "recrypt_core.passphrases": "recrypt_client.*",
+    "recrypt_core.sealing": "recrypt_client.* listserver.letters listserver.recrypting",
 }
 # What a server must not load, by whatever way: with them it could read mail.
 UNREADABLE = {"recrypt_core.splitting", "recrypt_core.opening"}
@@ -87,33 +97,35 @@ DEPENDENCIES = {
     "aiosmtpd": "listserver.edges.connections listserver.edges.sessions",
     "aiosmtplib": "listserver.edges.courier",
     "click": (
-        "listserver.options listserver.cli listserver.upkeep_cli "
+        "listserver.options listserver.cli listserver.upkeep_cli listserver.checkup_cli "
         "recrypt_client.cli recrypt_client.commands.*"
     ),
     "cryptography": (
         "recrypt_core.keys recrypt_core.signature_keys recrypt_core.agreement "
         "recrypt_core.splitting recrypt_core.sealing recrypt_core.opening recrypt_core.signing "
-        "recrypt_core.jose listserver.vault"
+        "recrypt_core.jose recrypt_core.passphrases listserver.vault listserver.edges.certificates"
     ),
-    "dns": "recrypt_client.discovery",
+    "dns": "recrypt_client.discovery listserver.edges.checkup_network",
+    "flufl": "listserver.reports",
     "httpx2": "recrypt_client.service",
     "jwcrypto": "recrypt_core.jose",
     "msgspec": (
-        "recrypt_core.wire recrypt_core.documents recrypt_core.messages recrypt_core.signing "
-        "recrypt_core.authorship"
+        "recrypt_core.wire recrypt_core.passphrases recrypt_core.documents recrypt_core.records "
+        "recrypt_core.messages recrypt_core.signing recrypt_core.authorship"
     ),
+    "prometheus_client": "listserver.edges.metrics",
     "platformdirs": "recrypt_client.home recrypt_client.paths listserver.options",
     "rich": "recrypt_client.terminal listserver.cli",
     "sqlite3": STORE,
     "sqlite_utils": STORE,
     "starlette": "listserver.edges.service",
     "structlog": "listserver.edges.logs",
-    "uvicorn": "listserver.edges.service listserver.app",
+    "uvicorn": "listserver.edges.service listserver.edges.heads listserver.app",
 }
 # Parts of the standard library that reach outside: for OUTER, and for the rooms named here.
 REACHING = {
     "asyncio": FLOWS,
-    "pathlib": "listserver.config",
+    "pathlib": "listserver.config listserver.sections",
     "secrets": "recrypt_core._random",
 }
 REACHING_TOO = (

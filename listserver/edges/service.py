@@ -1,12 +1,16 @@
-"""The service over HTTP: one route, bounded bodies, Starlette and uvicorn (spec §5, §6)."""
+"""The service over HTTP, on Starlette and uvicorn: one route, bounded bodies (spec §5, §6).
+
+A second route gives the operator's figures, to who may see them.
+"""
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import PurePath
-from typing import Final
+from typing import Final, TypeAlias
 
 import uvicorn
 from starlette.applications import Starlette
@@ -14,16 +18,21 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from listserver.config import Endpoint, ServiceSettings
+from listserver.config import MetricsFor, ServiceSettings
+from listserver.edges.heads import BoundedHeads
 from listserver.ports import Log
+from listserver.sections import Endpoint
 from listserver.transactions import Transactions
 from recrypt_core import limits, messages
 
 PATH: Final = "/.well-known/recrypt"
+METRICS_PATH: Final = "/metrics"
 PLAIN: Final = "application/json"
 SIGNED: Final = "application/jose+json"
 
+_EXPOSITION: Final = "text/plain; version=0.0.4; charset=utf-8"  # the text format of Prometheus
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 _KEEP_ALIVE_SECONDS: Final = 30  # ours
 _STOP_SECONDS: Final = 20  # ours: for requests in hand
@@ -35,17 +44,33 @@ _REQUESTS: Final = 1000  # ours: in hand at once
 
 _LIMITS: Final = {PLAIN: _PLAIN_OCTETS, SIGNED: limits.REQUEST_OCTETS}
 
+_PROXY_FIELDS: Final = ("forwarded", "via", "x-forwarded-", "x-real-ip")  # how they begin
+
+Figures: TypeAlias = Callable[[], Awaitable[bytes]]
+"""Gives the figures in the text format of Prometheus."""
+
 
 class Service:
-    """The HTTP service on one socket."""
+    """The HTTP service on one socket; `figures` are for whom the settings let see them."""
 
-    def __init__(self, transactions: Transactions, settings: ServiceSettings, log: Log) -> None:
+    def __init__(
+        self,
+        transactions: Transactions,
+        settings: ServiceSettings,
+        log: Log,
+        *,
+        figures: Figures | None = None,
+        has_room: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._settings = settings
+        metrics = None if figures is None else MetricsPage(figures, settings.metrics)
         config = uvicorn.Config(
-            application(transactions, log),
+            application(transactions, log, metrics=metrics, has_room=has_room),
             log_config=None,
             access_log=False,
             server_header=False,
+            http=BoundedHeads,
+            ws="none",
             lifespan="off",
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=_STOP_SECONDS,
@@ -64,8 +89,39 @@ class Service:
         self._server.should_exit = True
 
 
+class MetricsPage:
+    """The operator's figures; for whom they are not for, there is nothing at that path.
+
+    On this machine means that the peer is on loopback, and that no proxy has had a hand in the
+    request: behind one on this machine the whole world comes from loopback.
+    """
+
+    def __init__(self, figures: Figures, readers: MetricsFor) -> None:
+        self._figures = figures
+        self._readers = readers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope)
+        if request.method != "GET" or not self._may_read(request):
+            raise HTTPException(404)
+        response = Response(await self._figures(), 200, _NO_STORE, _EXPOSITION)
+        await response(scope, receive, send)
+
+    def _may_read(self, request: Request) -> bool:
+        if self._readers is not MetricsFor.LOOPBACK:
+            return self._readers is MetricsFor.ALL
+        proxied = any(name.startswith(_PROXY_FIELDS) for name in request.headers)
+        return not proxied and request.client is not None and _is_loopback(request.client.host)
+
+
 def application(
-    transactions: Transactions, log: Log, *, body_timeout: timedelta = _BODY_TIMEOUT
+    transactions: Transactions,
+    log: Log,
+    *,
+    body_timeout: timedelta = _BODY_TIMEOUT,
+    metrics: MetricsPage | None = None,
+    has_room: Callable[[], bool] = lambda: True,
 ) -> Starlette:
     """Make the application: one route, with and without a trailing slash (spec §5)."""
     room = _Room(body_timeout)
@@ -76,7 +132,9 @@ def application(
             return _refuse(415, f"send {PLAIN}, or {SIGNED} if it is signed")
         try:
             async with room.body(request, _LIMITS[kind]) as body:
-                name, response = await transactions.answer(body, signed=kind == SIGNED)
+                name, response = await transactions.answer(
+                    body, signed=kind == SIGNED, has_room=has_room()
+                )
                 content = await asyncio.to_thread(messages.write_response, name, response)
         except _Refused as problem:
             return _refuse(problem.status, str(problem))
@@ -89,14 +147,12 @@ def application(
             return _refuse(503, "trouble here: try again later")
         return Response(content, response.status, _NO_STORE, PLAIN)
 
-    methods = ["POST"]
-    return Starlette(
-        routes=[
-            Route(PATH, endpoint, methods=methods),
-            Route(f"{PATH}/", endpoint, methods=methods),
-        ],
-        exception_handlers={404: _elsewhere, 405: _elsewhere},
-    )
+    routes = [Route(path, endpoint, methods=["POST"]) for path in (PATH, f"{PATH}/")]
+    if metrics is not None:
+        routes.append(Route(METRICS_PATH, metrics))
+    made = Starlette(routes=routes, exception_handlers={404: _elsewhere, 405: _elsewhere})
+    made.router.redirect_slashes = False  # it would tell everybody which paths there are
+    return made
 
 
 def open_socket(endpoint: Endpoint) -> socket.socket:
@@ -172,6 +228,14 @@ async def _elsewhere(_request: Request, problem: Exception) -> Response:
 def _refuse(status: int, words: str) -> Response:
     refusal = messages.Response(status=status, status_description=f"Refused: {words}.")
     return Response(messages.write_response(messages.ANY, refusal), status, _NO_STORE, PLAIN)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def _path(path: PurePath | None) -> str | None:

@@ -11,9 +11,10 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from listserver.config import Endpoint, ServiceSettings
+from listserver.config import ServiceSettings
 from listserver.edges.service import Service, application, open_socket
 from listserver.model import House
+from listserver.sections import Endpoint
 from listserver.transactions import Transactions
 from recrypt_core.encoding import read_json
 from recrypt_core.limits import REQUEST_OCTETS
@@ -182,15 +183,33 @@ async def test_a_signed_body_is_read_as_one_and_a_plain_one_not(
 class Faulty(Transactions):
     """Has a bug."""
 
-    async def answer(self, body: bytes, *, signed: bool) -> tuple[str, Response]:
+    async def answer(
+        self, body: bytes, *, signed: bool, has_room: bool = True
+    ) -> tuple[str, Response]:
         """Fail, with words that are nobody's business."""
+        assert has_room
         raise ZeroDivisionError(f"alice@example.org {len(body)} {signed}")
+
+
+@pytest.mark.asyncio
+async def test_while_room_is_short_what_adds_to_the_store_is_503(bench: Bench) -> None:
+    group, alice = new_group(), new_person("alice@example.org")
+    history = await bench.create(group, administrator(alice, group), authorised=alice)
+    bob = new_membership(new_person("bob@example.org"), group.key)
+    change = posted(history.sign(history.add_message(bob), alice.online), bob)
+    short = application(bench.transactions, bench.log, has_room=lambda: False)
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(short), base_url=URL) as client:
+        response = await client.post(PATH, content=change, headers=SIGNED)
+        assert status_of(response, "AddMember") == 503
+        assert "disk is nearly full; try again later" in response.text
+        response = await client.post(PATH, content=HELLO, headers=PLAIN)
+        assert status_of(response, "Hello") == 201
 
 
 @pytest.mark.asyncio
 async def test_a_fault_of_ours_is_503_and_none_of_its_words_get_out(bench: Bench) -> None:
     house = House("lists.example", URL, bench.post_octets)
-    faulty = Faulty(house, bench.store, bench.clock, bench.log)
+    faulty = Faulty(house, bench.store, bench.clock, bench.log, wake=bench.posting.arrived.set)
     transport = httpx2.ASGITransport(application(faulty, bench.log))
     async with httpx2.AsyncClient(transport=transport, base_url=URL) as client:
         response = await client.post(PATH, content=HELLO, headers=PLAIN)

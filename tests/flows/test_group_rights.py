@@ -12,7 +12,7 @@ from recrypt_core.documents import Privilege, Status
 from recrypt_core.encoding import write_b64url
 from recrypt_core.errors import NotAuthentic
 from recrypt_core.keys import Curve, PrivateKey
-from recrypt_core.messages import AddMember, UpdateMember, write_message
+from recrypt_core.messages import AddMember, Redeliver, UpdateMember, write_message
 from recrypt_core.sealing import seal
 from recrypt_core.signature_keys import SignatureCurve, SignaturePrivateKey
 from recrypt_core.signing import Jws, Link, sign_request
@@ -233,6 +233,35 @@ async def test_only_an_active_admin_adds_and_only_a_super_makes_admins(team: Tea
     assert await team.ask(team.added(entry), entry, by=carol) == admins
     await team.do(team.added(power), power)
     await team.do(team.added(entry), entry, by=team.group.master)
+
+
+@pytest.mark.asyncio
+async def test_only_an_active_admin_or_super_has_posts_sent_again(team: Team) -> None:
+    bob, carol, power = (new_person(f"{name}@example.org") for name in ("bob", "carol", "power"))
+    await team.join(bob)
+    await team.join(carol, Privilege.RECRYPT, Privilege.ADMIN)
+    await team.join(power, Privilege.SUPER)
+
+    async def ask(by: Person, *, group: str = team.group.name, url: str = URL) -> tuple[int, str]:
+        message = Redeliver(group_id=group, recrypt_udf=bob.udf, since=NOW)
+        return said(
+            await team.bench.send(sign_request(write_message(message), by.online, url=url, now=NOW))
+        )
+
+    for by in (team.alice, carol, power, team.group.master):
+        assert (await ask(by))[0] == 201
+    assert (await ask(carol, group=team.group.master.udf))[0] == 201
+    admins = (403, "Refused: only an ACTIVE ADMIN or SUPER may do that.")
+    assert await ask(bob) == admins
+    idle = new_membership(carol, privileges=(Privilege.ADMIN,), status=Status.SUSPENDED)
+    await team.do(team.updated(idle))
+    assert await ask(carol) == admins
+    assert await ask(new_person("mallory@example.org")) == STRANGE
+    assert await ask(team.alice, group="none@lists.example") == STRANGE
+    assert (await ask(team.alice, url="https://other.example"))[0] == 401
+    once = Redeliver(group_id=team.group.name, recrypt_udf=bob.udf, since=NOW)
+    signed_once = sign_request(write_message(once), team.alice.online, url=URL, now=NOW)
+    assert [(await team.bench.send(signed_once)).status for _ in range(2)] == [201, 401]
 
 
 @pytest.mark.asyncio

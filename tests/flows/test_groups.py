@@ -7,8 +7,15 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace as but
 
-from recrypt_core.documents import CreateAuthorization, Policy, PostRight, sign_create
-from recrypt_core.documents import History as Kept
+from listserver.model import House
+from listserver.transactions import Transactions
+from recrypt_core.documents import (
+    CreateAuthorization,
+    FromPolicy,
+    Policy,
+    PostRight,
+    sign_create,
+)
 from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.messages import Change, ChangeResponse, CreateGroup, Response
 from recrypt_core.signing import Jws
@@ -138,7 +145,7 @@ async def test_a_name_that_no_list_can_have_is_refused(bench: Bench, name: str, 
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("policy", [Policy(post=PostRight.MODERATED), Policy(history=Kept.ALL)])
+@pytest.mark.parametrize("policy", [Policy(post=PostRight.MODERATED), Policy(from_=FromPolicy.VIA)])
 async def test_rules_that_are_not_kept_yet_are_refused(bench: Bench, policy: Policy) -> None:
     group, alice = new_group(), new_person("alice@example.org")
     await bench.authorize(alice)
@@ -256,3 +263,39 @@ async def test_one_change_sent_twice_at_once_is_taken_once_and_answered_alike(
     answers = await asyncio.gather(*(bench.send(change, first) for _ in range(3)))
     assert [each.status for each in answers] == [201] * 3
     assert await bench.count("lists") == 2
+
+
+@pytest.mark.asyncio
+async def test_a_profile_creates_as_many_groups_as_the_operator_lets_it(bench: Bench) -> None:
+    house = House("lists.example", URL, bench.post_octets, groups_per_profile=2)
+    bench.transactions = Transactions(
+        house, bench.store, bench.clock, bench.log, wake=bench.posting.arrived.set
+    )
+    alice, bob = new_person("alice@example.org"), new_person("bob@example.org")
+
+    async def create(person: Person, name: str) -> tuple[int, str]:
+        group = new_group(f"{name}@lists.example")
+        first = administrator(person, group)
+        message = create_message(group, [first], person.online)
+        return said(await ask(bench, message, group, first))
+
+    full = (429, "Refused: this profile has as many groups as it may: ask the operator.")
+    for person in (alice, bob):
+        await bench.authorize(person)
+    assert [(await create(alice, name))[0] for name in ("one", "two", "two")] == [201, 201, 409]
+    assert await create(alice, "three") == full
+    await bench.authorize(alice.changed())
+    assert await create(alice, "three") == full
+    assert (await create(bob, "three"))[0] == 201
+
+
+@pytest.mark.asyncio
+async def test_quotas_that_nobody_would_keep_are_refused(bench: Bench) -> None:
+    group, alice = new_group(), new_person("alice@example.org")
+    await bench.authorize(alice)
+    first = administrator(alice, group)
+    for quota, status in (("10 a day", 400), ("RecryptData per-day 10", 201)):
+        entry = but(first.entry, quotas=(quota,))
+        given = replace(first, entry=entry)
+        message = create_message(group, [given], alice.online)
+        assert (await ask(bench, message, group, given)).status == status

@@ -246,7 +246,9 @@ async def test_a_read_by_a_stranger_or_of_no_group_or_replayed_is_401(team: Team
 async def test_trouble_with_the_store_is_503_and_says_no_more(team: Team) -> None:
     store = TroubledStore(team.bench.store)
     house = House("lists.example", URL, team.bench.post_octets)
-    troubled = Transactions(house, store, team.bench.clock, team.bench.log)
+    troubled = Transactions(
+        house, store, team.bench.clock, team.bench.log, wake=team.bench.posting.arrived.set
+    )
     store.failures = 1
     body = write_message(GetKey(group_id=TEAM))
     _, answer = await troubled.answer(body, signed=False)

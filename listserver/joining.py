@@ -1,0 +1,286 @@
+"""Who wants to be a member asks, proves the address, and waits for a decision (spec §6).
+
+No member is looked up on the way: so member, stranger and who waits hear the same words, after the
+same work, and their mailboxes get the same letters. A request is kept only while it is open.
+"""
+
+import asyncio
+import base64
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import Final
+
+from listserver import letters
+from listserver.addresses import Role, parse_address, read_list_address
+from listserver.letters import write_letter
+from listserver.limits import (
+    JOIN_LETTERS,
+    JOIN_PATIENCE,
+    JOIN_TOKEN_LIFE,
+    JOINS_PER_LIST,
+    JOINS_PER_SIGNER,
+    JOINS_WAITING,
+    OPERATOR_LETTERS,
+    PAGE_OCTETS,
+)
+from listserver.model import (
+    Applicant,
+    House,
+    Join,
+    JoinCount,
+    JoinState,
+    Letter,
+    ListId,
+    StoredList,
+)
+from listserver.ports import Clock
+from listserver.signers import Signers, own_profile, take_fresh
+from listserver.store import QueueFull, Store, StoreTrouble, Work
+from recrypt_core import _random, messages
+from recrypt_core.chain import Member
+from recrypt_core.documents import (
+    JoinAnswer,
+    MemberEntry,
+    unverified_join,
+    verified_join,
+    verified_profile,
+)
+from recrypt_core.errors import Malformed, NotAuthentic, Refused, Why
+from recrypt_core.messages import Response
+from recrypt_core.signing import Jws, Kind, SignedRequest, signer_of
+from recrypt_core.udf import Udf
+
+TOKEN_OCTETS: Final = 16  # of randomness: 26 characters
+LOOK_THERE: Final = (
+    "A letter goes to that address, to three a day at most: open it and send its token back"
+)
+NOT_GOOD: Final = "that token isn't good for this, or not any more: ask again with recrypt join"
+_NO_GROUP: Final = "there is no such group here: check its name"
+_TOMORROW: Final = "as often as allowed on a day: ask again tomorrow (UTC)"
+
+
+class Event(Enum):
+    """What happens to a request."""
+
+    TOKEN_CAME_BACK = auto()
+    ADDED = auto()
+    DENIED = auto()
+    DEADLINE = auto()
+
+
+NEXT: Final[Mapping[tuple[JoinState, Event], JoinState]] = {
+    (JoinState.ASKED, Event.TOKEN_CAME_BACK): JoinState.CONFIRMED,
+    (JoinState.ASKED, Event.ADDED): JoinState.APPROVED,
+    (JoinState.ASKED, Event.DEADLINE): JoinState.EXPIRED,
+    # An answer that was lost on its way is given again; nothing else comes of a token's second use.
+    (JoinState.CONFIRMED, Event.TOKEN_CAME_BACK): JoinState.CONFIRMED,
+    (JoinState.CONFIRMED, Event.ADDED): JoinState.APPROVED,
+    (JoinState.CONFIRMED, Event.DENIED): JoinState.DENIED,
+    (JoinState.CONFIRMED, Event.DEADLINE): JoinState.EXPIRED,
+}
+"""All that can happen; the other states are ends, and nothing is kept of what has ended."""
+
+LIFE: Final[Mapping[JoinState, timedelta]] = {
+    JoinState.ASKED: JOIN_TOKEN_LIFE,
+    JoinState.CONFIRMED: JOIN_PATIENCE,
+}
+
+
+class Joining:
+    """Takes requests to join, and lets administrators see and decline them."""
+
+    def __init__(
+        self, house: House, store: Store, signers: Signers, wake: Callable[[], None]
+    ) -> None:
+        self._house = house
+        self._store = store
+        self._signers = signers
+        self._wake = wake
+
+    async def ask(
+        self, request: SignedRequest, message: messages.JoinGroup, now: datetime
+    ) -> Response:
+        """Send a token to the address, unless that has had as many letters as it may on a day.
+
+        The answer doesn't tell. Nor is who is a member, or waits, treated in another way.
+
+        Raises:
+            TooLarge, Malformed: if it breaks the format, or is about no mailbox of the profile's.
+            NotAuthentic: if a key of the profile didn't sign it; if it is stale or replayed.
+            Refused: UNKNOWN if there is no such group; QUOTA if the signer, or all together, have
+                asked too often.
+        """
+        applicant = await _applicant(request, message)
+        request.check_fresh(self._house.public_url, now)
+        async with self._store.begin() as work:
+            found = await work.find_list(message.group_name)
+            await self._check_mailbox(work, applicant.account)
+        if found is None or found.state.name.lower() != message.group_name.lower():
+            raise Refused(Why.UNKNOWN, _NO_GROUP)
+        token = _new_token()
+        letter = await asyncio.to_thread(_letter, found, applicant, token, now)
+        try:
+            async with self._store.begin() as work:
+                await take_fresh(work, request, self._house.public_url, now)
+                await _check_often(work, request, found, now)
+                await work.check_letter_room(most=OPERATOR_LETTERS)
+                if await _may_have_letter(work, applicant, now):
+                    until = now + LIFE[JoinState.ASKED]
+                    await work.put_asked(found.id, token, applicant, now=now, until=until)
+                    await work.enqueue_letter(letter, now, most=OPERATOR_LETTERS)
+        except QueueFull:
+            raise StoreTrouble("the queue of letters is full") from None
+        self._wake()
+        return Response(status_description=LOOK_THERE)
+
+    async def confirm(self, message: messages.ConfirmJoin, now: datetime) -> Response:
+        """Take a token that came back, signed by the profile that it was made for.
+
+        Nothing comes of a key that a newer profile has withdrawn, here in any list: it may be a
+        thief's, who isn't told of a membership.
+
+        Raises:
+            Malformed: if the Answer breaks the format.
+            Refused: UNKNOWN whatever else is wrong with it; QUOTA if too many wait.
+        """
+        stated = unverified_join(message.answer)
+        async with self._store.begin() as work:
+            found = await work.join_of_token(stated.token.lower(), now)
+            if found is None or not await asyncio.to_thread(_answers, found, message.answer):
+                raise Refused(Why.UNKNOWN, NOT_GOOD)
+            state = NEXT[found.state, Event.TOKEN_CAME_BACK]
+            signer = signer_of(message.answer, Kind.JOIN)
+            if state is not found.state and not await _is_withdrawn(work, found, signer):
+                if await work.waiting_joins(found.list.id, now) >= JOINS_WAITING:
+                    raise Refused(Why.QUOTA, "too many wait for this list: try again later")
+                token, until = stated.token.lower(), now + LIFE[state]
+                await work.put_confirmed(token, now=now, until=until)
+        return Response()
+
+    async def requests(
+        self, request: SignedRequest, message: messages.GetJoinRequests, now: datetime
+    ) -> messages.GetJoinRequestsResponse:
+        """Tell an administrator who waits for a decision, a page at a time.
+
+        Raises:
+            NotAuthentic, Refused: for anyone else.
+        """
+        async with self._signers.administered(request, message.group_id, now) as (work, found):
+            page, more = await work.joins_after(found.id, message.after, now, octets=PAGE_OCTETS)
+        last = verified_profile(page[-1].profile).identifier if more else None
+        return messages.GetJoinRequestsResponse(join_requests=page, next=last)
+
+    async def deny(
+        self, request: SignedRequest, message: messages.DenyJoin, now: datetime
+    ) -> Response:
+        """Decline one who waits; nobody is told.
+
+        Raises:
+            NotAuthentic, Refused: for who isn't an administrator; UNKNOWN if nobody waits.
+        """
+        async with self._signers.administered(request, message.group_id, now) as (work, found):
+            ended = await work.end_joins(
+                found.id, [message.recrypt_udf], states_before(Event.DENIED)
+            )
+            if not ended:
+                raise Refused(Why.UNKNOWN, "nobody of that fingerprint waits: see who does")
+        return Response()
+
+    async def _check_mailbox(self, work: Work, account: str) -> None:
+        """Refuse an address of a list or of the operator's here: a letter would come back in."""
+        to = read_list_address(parse_address(account), self._house.domain)
+        if to is not None:
+            name = f"{to.name}@{self._house.domain}"
+            if to.role is Role.OPERATOR or await work.find_list(name) is not None:
+                raise Malformed("an AccountName that is a list's address: name a mailbox")
+
+
+class JoinKeeping:
+    """Erases requests whose time is over: a chore of the house."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def erase_old(self) -> None:
+        """Erase them, and counts of days that are over."""
+        async with self._store.begin() as work:
+            await work.erase_joins(self._clock.now())
+
+
+async def added(work: Work, list_id: ListId, members: Collection[Udf]) -> None:
+    """End the requests of those whose entry an administrator has just written."""
+    await work.end_joins(list_id, members, states_before(Event.ADDED))
+
+
+def states_before(event: Event) -> tuple[JoinState, ...]:
+    """Give the states in which something can happen to a request."""
+    return tuple(state for state, happens in NEXT if happens is event)
+
+
+async def _applicant(request: SignedRequest, message: messages.JoinGroup) -> Applicant:
+    profile = await own_profile(request, message.profile)
+    if message.account_name not in profile.profile.accounts:
+        raise Malformed("an AccountName that isn't among the Profile's Accounts")
+    if not profile.profile.encryption_keys:
+        raise Malformed("a Profile without EncryptionKeys: nothing can be sealed to it")
+    parse_address(message.account_name)
+    return Applicant(message.account_name, profile)
+
+
+async def _check_often(
+    work: Work, request: SignedRequest, found: StoredList, now: datetime
+) -> None:
+    """Refuse who asks too often; these counts tell nothing about any address."""
+    if await work.count_join(JoinCount.SIGNER, request.signer, now) > JOINS_PER_SIGNER:
+        raise Refused(Why.QUOTA, f"you have asked {_TOMORROW}")
+    if await work.count_join(JoinCount.LIST, found.state.identifier, now) > JOINS_PER_LIST:
+        raise Refused(Why.QUOTA, f"people have asked to join this list {_TOMORROW}")
+
+
+async def _may_have_letter(work: Work, applicant: Applicant, now: datetime) -> bool:
+    """Count a letter to an address; to refuse one too many would tell that somebody waits."""
+    address = applicant.account.lower()
+    return await work.count_join(JoinCount.ADDRESS, address, now) <= JOIN_LETTERS
+
+
+def _letter(found: StoredList, applicant: Applicant, token: str, now: datetime) -> Letter:
+    account, profile = applicant.account, applicant.profile
+    entry = MemberEntry(
+        recrypt_udf=profile.identifier, account_name=account, profile=profile.signed
+    )
+    words = letters.asking(found.state.name, account, token)
+    octets = write_letter(words, Member(entry, profile), found.state.name, now=now)
+    return Letter(account, "", octets)
+
+
+def _answers(found: Join, answer: Jws) -> bool:
+    """Tell whether an answer is the applicant's own, about this group and address."""
+    applicant = found.applicant
+    try:
+        stated = verified_join(answer, applicant.profile)
+    except NotAuthentic:
+        return False
+    return stated == JoinAnswer(
+        group_identifier=found.list.state.identifier,
+        token=stated.token,
+        account_name=applicant.account,
+        identifier=applicant.profile.identifier,
+    )
+
+
+async def _is_withdrawn(work: Work, found: Join, signer: Udf) -> bool:
+    """Tell whether a newer profile of the applicant's doesn't have this key any more (spec §4)."""
+    profile = found.applicant.profile
+    newest = await work.newest_profiles(profile.identifier)
+    return any(
+        each.profile.updated > profile.profile.updated and each.signature_key(signer) is None
+        for each in newest.values()
+    )
+
+
+def _new_token() -> str:
+    """Draw a token: 26 characters a-z and 2-7 (spec §7)."""
+    octets = _random.octets(TOKEN_OCTETS)
+    return base64.b32encode(octets).decode("ascii").rstrip("=").lower()

@@ -1,0 +1,103 @@
+"""What the service only tells: itself, keys, groups, chains, a member's own entries (spec §6)."""
+
+from datetime import datetime
+
+from listserver.limits import PAGE_OCTETS
+from listserver.model import House
+from listserver.signers import Signers
+from listserver.store import Store
+from recrypt_core import limits, messages
+from recrypt_core.errors import Refused, Why
+from recrypt_core.keys import Curve
+from recrypt_core.signing import SignedRequest
+
+
+class Lookups:
+    """Answers what is only read."""
+
+    def __init__(self, house: House, store: Store, signers: Signers) -> None:
+        self._house = house
+        self._store = store
+        self._signers = signers
+
+    def hello(self) -> messages.HelloResponse:
+        """Tell what the service is."""
+        return messages.HelloResponse(
+            version=messages.Version(major=1, minor=0),
+            algorithms=tuple(curve.value for curve in Curve),
+            encodings=("JSON",),
+            limits=messages.ServiceLimits(
+                request_octets=limits.REQUEST_OCTETS,
+                request_entries=limits.REQUEST_ENTRIES,
+                post_octets=self._house.post_octets,
+            ),
+        )
+
+    async def key(self, message: messages.GetKey) -> messages.GetKeyResponse:
+        """Tell anyone a group's signed key.
+
+        Raises:
+            Refused: UNKNOWN if there is no such group.
+        """
+        async with self._store.begin() as work:
+            found = await work.find_list(message.group_id)
+        if found is None:
+            raise Refused(Why.UNKNOWN, "there is no such group here: check its name")
+        state = found.state
+        return messages.GetKeyResponse(signed_key=state.key.signed, master=state.master.signed)
+
+    async def group(
+        self, request: SignedRequest, message: messages.GetGroup, now: datetime
+    ) -> messages.GetGroupResponse:
+        """Tell an administrator the group and a page of its members.
+
+        Raises:
+            NotAuthentic, Refused: for anyone else.
+        """
+        async with self._signers.administered(request, message.group_id, now) as (work, found):
+            members, more = await work.members_after(
+                found.id, message.after, message.limit, octets=PAGE_OCTETS
+            )
+            named = [each.recrypt_udf for each in members]
+            undeliverable = await work.undeliverable(found.id, named)
+            newer = await work.newer_profiles(found.id, named)
+        return messages.GetGroupResponse(
+            recryption_group=found.state.document(members),
+            next=named[-1] if more else None,
+            head=found.state.head,
+            undeliverable=tuple(udf for udf in named if udf in undeliverable),
+            newer_profiles=tuple(newer[udf].signed for udf in named if udf in newer),
+        )
+
+    async def changes(
+        self, request: SignedRequest, message: messages.GetChanges, now: datetime
+    ) -> messages.GetChangesResponse:
+        """Tell an administrator a page of the chain.
+
+        Raises:
+            NotAuthentic, Refused: for anyone else.
+        """
+        async with self._signers.administered(request, message.group_id, now) as (work, found):
+            changes = await work.changes_after(
+                found.id, message.after, message.limit, octets=PAGE_OCTETS
+            )
+        return messages.GetChangesResponse(changes=changes, head=found.state.head)
+
+    async def entries(
+        self, request: SignedRequest, message: messages.GetEntry, now: datetime
+    ) -> messages.GetEntryResponse:
+        """Tell a member its own entries: for the keys that it may ask RecryptData about (spec §6).
+
+        Raises:
+            NotAuthentic: for who isn't known to the group.
+            Refused: FORBIDDEN for who is no ACTIVE member of it.
+        """
+        async with self._signers.known(request, message.group_id, now) as (_, found):
+            state = found.state
+        active = [each for each in state.holders(request.signer) if each.is_active]
+        if not active:
+            raise Refused(Why.FORBIDDEN, "only an ACTIVE member has entries")
+        entries = (entry for member in active for entry in member.entry.entries)
+        return messages.GetEntryResponse(
+            entries=tuple(each for each in entries if state.serves(each.encryption_key_udf))
+        )
