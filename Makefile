@@ -6,10 +6,10 @@ READY := .venv/.ready
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults check bench format clean
+.PHONY: help demo test faults check bench reference format clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: $(READY)  ## set up, then watch a confidential list at work
 	@$(BIN)/python examples/demo.py
@@ -26,8 +26,13 @@ check: $(READY)  ## format, lint, types, architecture and citations
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_citations.py
 
-bench: $(READY)  ## measure: partials, seals, openings, splits
+bench: $(READY)  ## measure: partials, seals, openings, splits; posts accepted, RecryptData a second
 	@$(BIN)/python benchmarks/partials.py
+	@$(BIN)/python -m benchmarks.acceptance --posts 1000 --rounds 3
+	@$(BIN)/python -m benchmarks.recrypting --requests 500 --rounds 3
+
+reference: $(READY)  ## make docs/openapi.json and docs/messages.md of the code and the spec
+	@$(BIN)/python -m reference
 
 format: $(READY)  ## lay the sources out and mend what ruff can mend
 	@$(BIN)/ruff format .

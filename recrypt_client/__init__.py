@@ -3,12 +3,19 @@
 A module uses its own floor and those below, never one above:
 
 * entry: `cli`, `commands`
+* flows of years: `recovering` (escrow), `verifying` (everything checked anew), over `rekeying` (a
+  new group key), `refreshing` (members' newer profiles), `removing` (an administrator who left),
+  `joining` (ask in; let in)
 * flows: `founding` (a profile, a group), `administering` (members), `writing` (believe a key,
   seal), `reading` (open, check who wrote it)
+* changes: `changing` (sent, and made anew if another came first), `custody` (a group's keys)
 * the chain: `chains` (fetched, replayed, held against the pin; one change more)
-* outer: `home` and `paths` (RECRYPT_HOME), `contacts`, `discovery` (SRV), `service` (HTTP),
-  `terminal`
-* pure: `entries` (splits for members), `posts` (inside and outside of a post), `pins` (what was
-  seen before), `mail` (MIME in and out as octets)
+* a profile elsewhere and later: `exporting`, `importing` (one sealed file), `renewing` (the time of
+  a group key)
+* outer: `home`, `files`, `paths` and `keyring` (RECRYPT_HOME, and what is sealed in it),
+  `contacts`, `discovery` (SRV), `service` (HTTP), `terminal`
+* pure: `entries` (splits for members), `sharing` (AdministratorKeys), `group_keys` (the group's
+  key and Master, signed), `policies` (KEY=VALUE), `posts` (inside and outside of a post), `pins`
+  (what was seen before), `mail` (MIME in and out as octets)
 * words: `errors` (what a person has to know), `clock`
 """

@@ -1,32 +1,34 @@
-"""Flows of who administers: members added, removed, suspended, resumed (spec §4 to §6)."""
+"""Flows of who administers: members added, removed, suspended, resumed, sent what they missed."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias
+from typing import Final
 
-from recrypt_client import chains, entries
+from recrypt_client import chains, custody, entries
 from recrypt_client.chains import Desk
+from recrypt_client.changing import Pace, change_members
 from recrypt_client.entries import Made
-from recrypt_client.errors import ServiceRefused, Trouble
+from recrypt_client.errors import Trouble
 from recrypt_client.home import Home
 from recrypt_core.chain import GroupState, Member
-from recrypt_core.documents import Privilege, Status, VerifiedProfile
+from recrypt_core.documents import History, Privilege, Status, VerifiedProfile
 from recrypt_core.errors import Malformed
 from recrypt_core.keys import PrivateKey
-from recrypt_core.messages import AddMember, UpdateMember
+from recrypt_core.messages import AddMember, Redeliver, RedeliverResponse, UpdateMember
 from recrypt_core.udf import Udf, typed_matches
 
-Progress: TypeAlias = Callable[[int], None]
-"""Is told how many members more are done."""
+POWERS: Final = frozenset({Privilege.ADMIN, Privilege.SUPER})
+"""The privileges of who administers a group."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """As what members are added."""
+    """As what members are added; each with its first Account, unless `accounts` has another."""
 
     privileges: tuple[Privilege, ...] = (Privilege.RECRYPT,)
     status: Status = Status.ACTIVE
+    accounts: Mapping[Udf, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +46,20 @@ class Outcome:
     skipped: tuple[str, ...]
 
 
-def add(
-    desk: Desk,
-    profiles: Sequence[VerifiedProfile],
-    terms: Terms,
-    *,
-    now: datetime,
-    progress: Progress,
-) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class Redelivery:
+    """How many posts a member of a group is sent late."""
+
+    state: GroupState
+    account: str
+    posts: int
+
+
+def add(desk: Desk, profiles: Sequence[VerifiedProfile], terms: Terms, pace: Pace) -> Outcome:
     """Add members, in as many changes as they take; who is a member already is skipped.
+
+    But one who is to administer the group, and doesn't yet, is given what that takes: the
+    privileges, and the group's private keys in AdministratorKeys (spec §4).
 
     Raises:
         Trouble: if one of them was a member before, or the service doesn't take it.
@@ -60,20 +67,43 @@ def add(
     named = {each.identifier: each for each in profiles}
 
     def write(state: GroupState) -> Iterator[Made]:
-        key = group_key(desk.home, state)
+        keys = _keys(desk.home, state)
         for each in [each for each in named.values() if not _is_in(state, each)]:
-            yield entries.member(each, key, privileges=terms.privileges, status=terms.status)
+            yield entries.member(
+                each,
+                *keys,
+                privileges=terms.privileges,
+                status=terms.status,
+                account=terms.accounts.get(each.identifier),
+            )
 
-    state, changed = _carry_out(desk, AddMember, write, now=now, progress=progress)
-    return _outcome(state, named, changed)
+    def promote(state: GroupState) -> Iterator[Made]:
+        for each in [state.members[udf] for udf in named]:
+            if gained := _gained(each, terms):
+                privileges = (*each.entry.privileges, *gained)
+                revised = entries.revised(each.entry, each.entry.status, privileges=privileges)
+                yield Made(revised, {})
+
+    state, changed = change_members(desk, AddMember, write, pace)
+    if any(_gained(state.members[udf], terms) for udf in named):
+        state, promoted = change_members(desk, UpdateMember, promote, pace, state=state)
+        changed |= promoted
+    return _outcome(custody.share(desk, state, pace), named, changed)
 
 
 def set_status(
-    desk: Desk, who: Sequence[str], status: Status, *, now: datetime, progress: Progress
+    desk: Desk,
+    who: Sequence[str],
+    status: Status,
+    pace: Pace,
+    *,
+    state: GroupState | None = None,
 ) -> Outcome:
     """Revoke, suspend or resume members, named by address or fingerprint (D§4.5, spec §4).
 
-    Resuming makes the entries that are missing.
+    Resuming makes the entries that are missing, and turns mail on again that the service has
+    turned off after bounces: any UpdateMember of a member does (spec §6). Who is revoked comes
+    back with RECRYPT alone.
 
     Raises:
         Trouble: if one of them isn't a member, or the service doesn't take it.
@@ -82,13 +112,34 @@ def set_status(
 
     def write(state: GroupState) -> Iterator[Made]:
         named.update({each.profile.identifier: each for each in (find(state, one) for one in who)})
-        key = group_key(desk.home, state) if status is Status.ACTIVE else None
-        for each in [state.members[udf] for udf in named]:
-            if _needs(each, state, status):
-                yield _with_status(each, status, key)
+        key = custody.group_key(desk.home, state) if status is Status.ACTIVE else None
+        off = _mail_off(desk, state, named, status, now=pace.clock())
+        for udf in [*named]:
+            if udf in off or _needs(state.members[udf], state, status):
+                yield _with_status(state.members[udf], status, key)
 
-    state, changed = _carry_out(desk, UpdateMember, write, now=now, progress=progress)
-    return _outcome(state, named, changed)
+    after, changed = change_members(desk, UpdateMember, write, pace, state=state)
+    return _outcome(custody.share(desk, after, pace), named, changed)
+
+
+def redeliver(desk: Desk, who: str, since: datetime, *, now: datetime) -> Redelivery:
+    """Have a member sent what the group had since then, from what the service keeps (spec §6).
+
+    Raises:
+        Trouble: if it is no member who is served, or the service doesn't do it.
+    """
+    state = chains.current(desk, now=now)
+    member = find(state, who)
+    if not member.may(Privilege.RECRYPT):
+        raise Trouble(
+            f"{member.account} is not ACTIVE with RECRYPT in {state.name}",
+            f"Resume the member first, with recrypt resume {state.name} {member.account}",
+        )
+    request = Redeliver(
+        group_id=state.identifier, recrypt_udf=member.profile.identifier, since=since
+    )
+    answer = chains.ask(desk, request, RedeliverResponse, now=now)
+    return Redelivery(state, member.account, answer.posts)
 
 
 def find(state: GroupState, who: str) -> Member:
@@ -97,7 +148,11 @@ def find(state: GroupState, who: str) -> Member:
     Raises:
         Trouble: if there is none, or more than one.
     """
-    found = [each for each in state.members.values() if _is_named(each, who)]
+    found = [
+        each
+        for each in state.members.values()
+        if is_named(each.account, each.profile.identifier, who)
+    ]
     if not found:
         raise Trouble(
             f"{who} is no member of {state.name}", f"See who is with recrypt members {state.name}"
@@ -111,71 +166,18 @@ def find(state: GroupState, who: str) -> Member:
     return found[0]
 
 
-def group_key(home: Home, state: GroupState) -> PrivateKey:
-    """Find the group's private key, which entries are split from.
+def is_named(account: str, identifier: Udf, who: str) -> bool:
+    """Tell whether a person meant this one, by address or typed fingerprint.
 
     Raises:
-        Trouble: if it isn't in this home.
+        Trouble: if it is neither.
     """
-    key = home.agreement_key(state.key.udf)
-    if key is None:
-        raise Trouble(
-            f"{home.root}: the private key of {state.name} isn't here",
-            "Use the home of the administrator who has it, with --home",
-        )
-    return key
-
-
-def _carry_out(
-    desk: Desk,
-    kind: type[AddMember | UpdateMember],
-    write: Callable[[GroupState], Iterator[Made]],
-    *,
-    now: datetime,
-    progress: Progress,
-) -> tuple[GroupState, set[Udf]]:
-    """Send what `write` makes of the group as it is; tell how it is then, and who was changed.
-
-    If another administrator's change comes first, the rest is written anew on the group as that
-    left it: entries that were made for an older state would undo what the other one did.
-    """
-    state = chains.current(desk, now=now)
-    counted, changed = set[Udf](), set[Udf]()
-    for is_last in (False, True):
-        try:
-            for batch in entries.batches(_counted(write(state), counted, progress)):
-                state = _send(desk, state, kind, batch, now=now)
-                changed |= {each.entry.recrypt_udf for each in batch}
-            break
-        except ServiceRefused as refusal:
-            if is_last or not chains.is_conflict(refusal):
-                raise
-        state = chains.current(desk, now=now)
-    return state, changed
-
-
-def _counted(made: Iterable[Made], counted: set[Udf], progress: Progress) -> Iterator[Made]:
-    """Tell of each member once, however often the entry is written."""
-    for each in made:
-        if each.entry.recrypt_udf not in counted:
-            counted.add(each.entry.recrypt_udf)
-            progress(1)
-        yield each
-
-
-def _send(
-    desk: Desk,
-    state: GroupState,
-    kind: type[AddMember | UpdateMember],
-    batch: Sequence[Made],
-    *,
-    now: datetime,
-) -> GroupState:
-    message = kind(
-        recryption_group=state.identifier, member_entry=tuple(each.entry for each in batch)
-    )
-    halves = {udf: half for each in batch for udf, half in each.halves.items()}
-    return chains.append(desk, state, message, halves=halves, now=now)
+    if "@" in who:
+        return _same_address(account, who)
+    try:
+        return typed_matches(who, identifier)
+    except Malformed as problem:
+        raise Trouble(f"{who}: {problem}", "Name members by address or fingerprint") from problem
 
 
 def _outcome(state: GroupState, named: Iterable[Udf], changed: set[Udf]) -> Outcome:
@@ -204,20 +206,46 @@ def _needs(member: Member, state: GroupState, status: Status) -> bool:
     return status is Status.ACTIVE and member.entry_for(state.key.udf) is None
 
 
+def _mail_off(
+    desk: Desk, state: GroupState, named: Iterable[Udf], status: Status, *, now: datetime
+) -> frozenset[Udf]:
+    """Find to whom mail is off of those who'd be passed over; the others are changed anyway."""
+    if status is Status.ACTIVE and not all(
+        _needs(state.members[udf], state, status) for udf in named
+    ):
+        return chains.undeliverable(desk, state, now=now)
+    return frozenset()
+
+
 def _with_status(member: Member, status: Status, key: PrivateKey | None) -> Made:
+    if status is Status.REVOKED:
+        privileges = (Privilege.RECRYPT,) if has_powers(member) else None
+        return Made(entries.revised(member.entry, status, privileges=privileges), {})
     if key is None or member.entry_for(key.public.udf) is not None:
         return Made(entries.revised(member.entry, status), {})
     made = entries.split_for(member.profile, member.account, key)
-    return Made(entries.revised(member.entry, status, fresh=made.entry.entries), made.halves)
+    every = (*member.entry.entries, *made.entry.entries)
+    return Made(entries.revised(member.entry, status, entries=every), made.halves)
 
 
-def _is_named(member: Member, who: str) -> bool:
-    if "@" in who:
-        return _same_address(member.account, who)
-    try:
-        return typed_matches(who, member.profile.identifier)
-    except Malformed as problem:
-        raise Trouble(f"{who}: {problem}", "Name members by address or fingerprint") from problem
+def has_powers(member: Member) -> bool:
+    """Tell whether it administers the group, or did until it was suspended."""
+    return not POWERS.isdisjoint(member.entry.privileges)
+
+
+def _keys(home: Home, state: GroupState) -> tuple[PrivateKey, ...]:
+    """Give the group keys that a new member gets entries for: `history` = all: past ones too."""
+    current = custody.group_key(home, state)
+    if state.policy.history is not History.ALL:
+        return (current,)
+    return custody.take(home, state).agreement
+
+
+def _gained(member: Member, terms: Terms) -> tuple[Privilege, ...]:
+    """Find what a member may do from now on, if it is to administer the group."""
+    if POWERS.isdisjoint(terms.privileges) or not member.is_active:
+        return ()
+    return tuple(each for each in terms.privileges if each not in member.entry.privileges)
 
 
 def _same_address(one: str, other: str) -> bool:

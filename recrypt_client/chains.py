@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from recrypt_client import pins
 from recrypt_client.errors import ServiceRefused, Trouble, about
@@ -12,13 +12,24 @@ from recrypt_client.pins import Pin
 from recrypt_client.service import Service
 from recrypt_core import chain, messages
 from recrypt_core.chain import Change, GroupState
+from recrypt_core.errors import NotAuthentic, RecryptError, Refused, Why
 from recrypt_core.keys import PrivateKey
-from recrypt_core.messages import ChangeResponse, GetChanges, GetChangesResponse
+from recrypt_core.messages import (
+    ChangeResponse,
+    GetChanges,
+    GetChangesResponse,
+    GetGroup,
+    GetGroupResponse,
+    Response,
+)
 from recrypt_core.signature_keys import SignaturePrivateKey
 from recrypt_core.signing import Jws, Link, request_body, sign_request
-from recrypt_core.udf import Udf
+from recrypt_core.udf import Udf, read_udf
+
+R = TypeVar("R", bound=Response)
 
 PAGE_CHANGES: Final = 8  # each may be a whole request large
+PAGE_MEMBERS: Final = 1000  # the service bounds their octets
 
 _CONFLICT: Final = 409
 
@@ -52,10 +63,13 @@ def walk(desk: Desk, *, now: datetime) -> Iterator[tuple[GroupState, Change]]:
     """
     state: GroupState | None = None
     hashes: dict[int, str] = {}
-    with about(f"the history of {desk.pin.group_name} at {desk.service.url}"):
+    with about(where := f"the history of {desk.pin.group_name} at {desk.service.url}"):
         for signed in _fetch(desk, now=now):
             change = chain.read_change(signed)
-            state = chain.begin(change) if state is None else chain.advance(state, change)
+            try:
+                state = chain.begin(change) if state is None else chain.advance(state, change)
+            except (NotAuthentic, Refused) as problem:
+                raise _broken(where, state, problem) from problem
             hashes[state.head.seq] = change.hash
             yield state, change
         if state is None:
@@ -108,6 +122,50 @@ def append(
     return moved
 
 
+def ask(desk: Desk, request: messages.Request, kind: type[R], *, now: datetime) -> R:
+    """Ask the service for what its administrators may, and changes no chain.
+
+    Raises:
+        ServiceRefused: if the service says no.
+        Trouble: if it can't be reached, or its answer can't be read.
+    """
+    signed = sign_request(messages.write_message(request), desk.key, url=desk.service.url, now=now)
+    return desk.service.send(request_body(signed, {}), request.transaction, kind)
+
+
+def undeliverable(desk: Desk, state: GroupState, *, now: datetime) -> frozenset[Udf]:
+    """Ask to which members the service doesn't mail any more; that is its word alone.
+
+    Raises:
+        ServiceRefused: if the service says no.
+        Trouble: if it can't be reached, or its pages don't end.
+    """
+    found = [udf for page in pages(desk, state, now=now) for udf in page.undeliverable]
+    return frozenset(state.members.keys() & found)
+
+
+def pages(desk: Desk, state: GroupState, *, now: datetime) -> Iterator[GetGroupResponse]:
+    """Ask how the service shows the group, a page of members at a time; believe none of it.
+
+    Raises:
+        ServiceRefused: if the service says no.
+        Trouble: if it can't be reached, or its pages don't end.
+    """
+    after: Udf | None = None
+    for _ in range(len(state.members) + 1):  # a page that has a next one holds a member
+        request = GetGroup(group_id=desk.pin.identifier, after=after, limit=PAGE_MEMBERS)
+        answer = ask(desk, request, GetGroupResponse, now=now)
+        yield answer
+        if answer.next is None:
+            return
+        with about(f"the members of {state.name} at {desk.service.url}"):
+            after = read_udf(answer.next)
+    raise Trouble(
+        f"{desk.service.url} shows more members of {state.name} than its history has",
+        "Try again; if it stays so, ask the service's operator",
+    )
+
+
 def is_conflict(refusal: ServiceRefused) -> bool:
     """Tell whether a change came too late: it may be made anew on the state of now."""
     return refusal.status == _CONFLICT
@@ -118,18 +176,30 @@ def _fetch(desk: Desk, *, now: datetime) -> Iterator[Jws]:
     after = 0
     while True:
         request = GetChanges(group_id=desk.pin.identifier, after=after, limit=PAGE_CHANGES)
-        signed = sign_request(
-            messages.write_message(request), desk.key, url=desk.service.url, now=now
-        )
-        answer = desk.service.send(
-            request_body(signed, {}), request.transaction, GetChangesResponse
-        )
+        answer = ask(desk, request, GetChangesResponse, now=now)
         yield from answer.changes
         after += len(answer.changes)
         if after >= answer.head.seq:
             return
         if not answer.changes:
             raise _cut_off(desk)
+
+
+def _broken(where: str, state: GroupState | None, problem: RecryptError) -> Trouble:
+    """Tell what is wrong with the change after this state, and what to do."""
+    number = 1 if state is None else state.head.seq + 1
+    tell = (
+        "Nothing was done. Tell the group's other administrators by another way than this service"
+    )
+    if isinstance(problem, Refused) and problem.why is Why.CONFLICT:
+        return Trouble(
+            f"{where}: CHANGE {number} DOESN'T FOLLOW FROM THE ONE BEFORE: {problem}",
+            f"Changes were dropped, or put in another order. {tell}",
+        )
+    return Trouble(
+        f"{where}: CHANGE {number} IS BY NOBODY WHO MAY MAKE IT: {problem}",
+        f"It is forged: a ghost member, or a right that nobody has given. {tell}",
+    )
 
 
 def _check(desk: Desk, state: GroupState, hashes: Mapping[int, str]) -> None:

@@ -6,7 +6,16 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from recrypt_client.commands import content, groups, members, profile
+from recrypt_client.commands import (
+    audit,
+    content,
+    groups,
+    joining,
+    keeping,
+    members,
+    profile,
+    rescue,
+)
 from recrypt_client.commands.frame import Group
 from recrypt_client.errors import Trouble
 from recrypt_client.terminal import Terminal
@@ -20,7 +29,19 @@ COMMANDS: Final = (
     members.delete,
     members.suspend,
     members.resume,
+    members.redeliver,
     members.members,
+    audit.audit,
+    joining.join,
+    joining.requests,
+    joining.approve,
+    joining.deny,
+    keeping.rekey,
+    keeping.set_policy,
+    keeping.refresh,
+    keeping.verify,
+    rescue.escrow,
+    rescue.recover,
     content.encrypt,
     content.decrypt,
     content.seal,

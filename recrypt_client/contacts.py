@@ -23,7 +23,7 @@ class Contact(Document, frozen=True, kw_only=True):
     since: datetime
 
 
-class _Profile(Document, frozen=True, kw_only=True):
+class SeenProfile(Document, frozen=True, kw_only=True):
     """The latest time that a profile of this Identifier was updated."""
 
     updated: datetime
@@ -36,7 +36,7 @@ class _Message(Document, frozen=True, kw_only=True):
     since: datetime
 
 
-class _Half(Document, frozen=True, kw_only=True):
+class SeenHalf(Document, frozen=True, kw_only=True):
     """The group key that a half X was first seen with."""
 
     group_key_udf: UdfText
@@ -73,7 +73,7 @@ def check_not_older(home: Home, profile: VerifiedProfile) -> None:
     Raises:
         NotAuthentic: if it is.
     """
-    known = home.document(paths.author_file(profile.identifier), _Profile)
+    known = home.document(paths.author_file(profile.identifier), SeenProfile)
     if known is not None and profile.profile.updated < known.updated:
         raise NotAuthentic("a profile older than one that was seen before")
 
@@ -85,8 +85,8 @@ def see(home: Home, profile: VerifiedProfile) -> None:
         NotAuthentic: if it is older.
     """
     check_not_older(home, profile)
-    name, seen = paths.author_file(profile.identifier), _Profile(updated=profile.profile.updated)
-    if home.document(name, _Profile) != seen:
+    name, seen = paths.author_file(profile.identifier), SeenProfile(updated=profile.profile.updated)
+    if home.document(name, SeenProfile) != seen:
         home.keep_document(name, seen)
 
 
@@ -109,7 +109,7 @@ def check_half(home: Home, recryption: Recryption) -> None:
     Raises:
         Trouble: if it does.
     """
-    known = home.document(paths.half_file(recryption.member_key), _Half)
+    known = home.document(paths.half_file(recryption.member_key), SeenHalf)
     if known is not None and known.group_key_udf != recryption.group_key:
         raise Trouble(
             f"THE SERVICE SHOWS ANOTHER GROUP KEY, {recryption.group_key}, where your key "
@@ -121,5 +121,5 @@ def check_half(home: Home, recryption: Recryption) -> None:
 def keep_half(home: Home, recryption: Recryption) -> None:
     """Remember the group key of an X that has opened something."""
     name = paths.half_file(recryption.member_key)
-    if home.document(name, _Half) is None:
-        home.keep_document(name, _Half(group_key_udf=recryption.group_key))
+    if home.document(name, SeenHalf) is None:
+        home.keep_document(name, SeenHalf(group_key_udf=recryption.group_key))

@@ -1,13 +1,15 @@
 """Flows of who begins: a profile with its keys, and a group with its own (spec §4, §5)."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from recrypt_client import entries, pins
+from recrypt_client import entries, pins, sharing
 from recrypt_client.errors import ServiceRefused, Trouble, about
 from recrypt_client.home import Home
 from recrypt_client.pins import Pin
 from recrypt_client.service import Service
+from recrypt_client.sharing import GroupKeys
 from recrypt_core import chain, limits
 from recrypt_core.chain import GroupState
 from recrypt_core.documents import (
@@ -23,7 +25,7 @@ from recrypt_core.documents import (
     sign_profile,
     verified_master,
 )
-from recrypt_core.keys import Curve, PrivateKey
+from recrypt_core.keys import Curve, PrivateKey, PublicKey
 from recrypt_core.messages import ChangeResponse, CreateGroup, write_message
 from recrypt_core.signature_keys import SignatureCurve, SignaturePrivateKey
 from recrypt_core.signing import (
@@ -39,6 +41,21 @@ ADMINISTRATOR: Final = (Privilege.RECRYPT, Privilege.ADMIN, Privilege.SUPER)
 _NOT_TAKEN: Final = (401, 403)  # what a service says to a request that it has never taken
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A group that is to be made.
+
+    Attributes:
+        name: Its GroupName.
+        curve: Of the group's key.
+        escrow: The keys that its private keys are sealed to besides, for a rainy day (spec §4).
+    """
+
+    name: str
+    curve: Curve
+    escrow: tuple[PublicKey, ...] = ()
+
+
 def create_profile(home: Home, address: str, curve: Curve, *, now: datetime) -> VerifiedProfile:
     """Make a profile and its keys: master, online, and an EncryptionKey (spec §4).
 
@@ -50,7 +67,7 @@ def create_profile(home: Home, address: str, curve: Curve, *, now: datetime) -> 
             f"{home.root}: a profile is there already",
             "Nothing was overwritten. See it with recrypt profile show, or choose another --home",
         )
-    master, online, device = _signature_key(), _signature_key(), PrivateKey.generate(curve)
+    master, online, device = signature_key(), signature_key(), PrivateKey.generate(curve)
     stated = Profile(
         identifier=master.public.udf,
         master_signature_key=master.public,
@@ -66,7 +83,7 @@ def create_profile(home: Home, address: str, curve: Curve, *, now: datetime) -> 
     return profile
 
 
-def create_group(home: Home, service: Service, group: str, *, curve: Curve, now: datetime) -> Pin:
+def create_group(home: Home, service: Service, wanted: Wanted, *, now: datetime) -> Pin:
     """Make a group and register it; this home's profile is its first member (spec §5).
 
     The keys and the request are stored before it is sent. If the answer gets lost, the very same
@@ -76,10 +93,11 @@ def create_group(home: Home, service: Service, group: str, *, curve: Curve, now:
     Raises:
         Trouble: if there is such a group, or the service doesn't take it.
     """
+    group = wanted.name
     if home.pin(group) is not None:
         raise Trouble(f"{group} is known here already", "Choose another name for a new group")
     body = home.pending(group)
-    if body is not None and _is_for(body, service, curve, group):
+    if body is not None and _is_for(body, service, wanted):
         try:
             return _register(home, service, body, now=now)
         except ServiceRefused as refusal:
@@ -87,17 +105,22 @@ def create_group(home: Home, service: Service, group: str, *, curve: Curve, now:
                 raise
         body = _signed_anew(home, service, read_request(body), now=now)
     else:
-        body = _new_group(home, service, group, curve=curve, now=now)
+        body = _new_group(home, service, wanted, now=now)
     home.keep_pending(group, body)
     return _register(home, service, body, now=now)
 
 
-def _is_for(body: bytes, service: Service, curve: Curve, group: str) -> bool:
+def _is_for(body: bytes, service: Service, wanted: Wanted) -> bool:
     """Tell whether a stored request is what is asked for now."""
-    with about(f"the stored request to create {group}"):
+    with about(f"the stored request to create {wanted.name}"):
         request = read_request(body)
         state = chain.begin(chain.read_change(request))
-    return request.url == service.url and state.key.document.encryption_key.curve is curve
+    stored = Wanted(
+        state.name,
+        state.key.document.encryption_key.curve,
+        state.master.profile.master_escrow_keys,
+    )
+    return request.url == service.url and stored == wanted
 
 
 def _register(home: Home, service: Service, body: bytes, *, now: datetime) -> Pin:
@@ -115,18 +138,21 @@ def _register(home: Home, service: Service, body: bytes, *, now: datetime) -> Pi
     return pin
 
 
-def _new_group(home: Home, service: Service, group: str, *, curve: Curve, now: datetime) -> bytes:
+def _new_group(home: Home, service: Service, wanted: Wanted, *, now: datetime) -> bytes:
     """Draw a group's keys, store them, and give the request that registers it."""
-    master, online, key = _signature_key(), _signature_key(), PrivateKey.generate(curve)
+    group = wanted.name
+    master, online, key = signature_key(), signature_key(), PrivateKey.generate(wanted.curve)
     administrator = home.profile()
     first = entries.member(administrator, key, privileges=ADMINISTRATOR)
-    signed_master = _sign_master(group, master, online, now=now)
+    signed_master = _sign_master(wanted, master, online, now=now)
+    to = sharing.devices([administrator], signed_master)
+    keys = GroupKeys((key,), (online,), master)
     recryption_group = RecryptionGroup(
         group_name=group,
         master=signed_master.signed,
         current_encryption_key=_sign_key(group, signed_master, (key, online), now=now),
         members=(first.entry,),
-        administrator_keys=entries.administrator_keys(administrator, (online, key), (master,)),
+        administrator_keys=sharing.seal_keys(keys, to, master_to=to),
     )
     for each in (master, online, key):
         home.keep_key(each)
@@ -173,13 +199,14 @@ def _sign(
 
 
 def _sign_master(
-    group: str, master: SignaturePrivateKey, online: SignaturePrivateKey, *, now: datetime
+    wanted: Wanted, master: SignaturePrivateKey, online: SignaturePrivateKey, *, now: datetime
 ) -> VerifiedProfile:
     stated = Profile(
         identifier=master.public.udf,
         master_signature_key=master.public,
         online_signature_keys=(online.public,),
-        accounts=(group,),
+        master_escrow_keys=wanted.escrow,
+        accounts=(wanted.name,),
         updated=now.replace(microsecond=0),
     )
     return sign_profile(stated, master)
@@ -206,5 +233,6 @@ def _sign_key(
     return sign_group_key(stated, online).signed
 
 
-def _signature_key() -> SignaturePrivateKey:
+def signature_key() -> SignaturePrivateKey:
+    """Draw a signature key."""
     return SignaturePrivateKey.generate(SignatureCurve.ED25519)

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
-from recrypt_client import paths
+from recrypt_client import keyring, paths
 from recrypt_client.errors import Trouble, about
+from recrypt_client.files import Folder
+from recrypt_client.keyring import Ask, Keyring
 from recrypt_client.pins import Pin
-from recrypt_core import _random, limits
+from recrypt_core import limits
 from recrypt_core.documents import VerifiedProfile, verified_profile
 from recrypt_core.encoding import JsonObject, read_json, write_json
 from recrypt_core.errors import Malformed
@@ -33,10 +35,12 @@ def pause() -> None:
 
 
 class Home:
-    """A folder of its own: 0700, and whatever is in it 0600. It is made when first written to."""
+    """What one profile has and knows; its private keys may be sealed under a passphrase."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, ask: Ask = keyring.nobody) -> None:
         self.root = root
+        self._folder = Folder(root)
+        self.secrets = Keyring(self._folder, ask)
 
     @contextmanager
     def alone(self, wait: Callable[[], None] = pause) -> Iterator[None]:
@@ -47,9 +51,8 @@ class Home:
         Raises:
             Trouble: if another one holds it for too long.
         """
-        with self._in_words(path := self.root / paths.lock_file()):
-            if not self.root.exists():
-                self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._folder.in_words(path := self.root / paths.lock_file()):
+            self._folder.make()
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             self._lock(handle, wait)
@@ -71,7 +74,7 @@ class Home:
 
     def has_profile(self) -> bool:
         """Tell whether there is a profile."""
-        return self._read(paths.profile_file()) is not None
+        return self._folder.read(paths.profile_file()) is not None
 
     def profile(self) -> VerifiedProfile:
         """Read the profile.
@@ -88,34 +91,45 @@ class Home:
         with about(str(self.root / name)):
             return verified_profile(from_json(Jws, found))
 
-    def keep_profile(self, profile: VerifiedProfile) -> None:
-        """Write the profile, where there is none.
+    def keep_profile(self, profile: VerifiedProfile, *, new: bool = True) -> None:
+        """Write the profile; with `new` only where there is none.
 
         Raises:
             Trouble: if there is one.
         """
-        self._write(paths.profile_file(), write_json(profile.signed.json()), new=True)
+        self._folder.write(paths.profile_file(), write_json(profile.signed.json()), new=new)
 
     def keep_key(self, key: PrivateKey | SignaturePrivateKey) -> None:
         """Write a private key under its fingerprint."""
-        self._write(paths.key_file(key.public.udf), write_json(key.to_secret_jwk()))
+        self.secrets.write(paths.key_file(key.public.udf), write_json(key.to_secret_jwk()))
 
     def agreement_key(self, kid: str) -> PrivateKey | None:
         """Find a private agreement key by what may be its fingerprint."""
         try:
-            name = paths.key_file(read_udf(kid))
+            udf = read_udf(kid)
         except Malformed:
             return None
-        found = self._json(name)
-        with about(str(self.root / name)):
+        found = self.secret_jwk(udf)
+        with about(str(self.root / paths.key_file(udf))):
             return None if found is None else PrivateKey.from_secret_jwk(found)
 
     def signature_key(self, udf: Udf) -> SignaturePrivateKey | None:
         """Find a private signature key."""
-        name = paths.key_file(udf)
-        found = self._json(name)
-        with about(str(self.root / name)):
+        found = self.secret_jwk(udf)
+        with about(str(self.root / paths.key_file(udf))):
             return None if found is None else SignaturePrivateKey.from_secret_jwk(found)
+
+    def secret_jwk(self, udf: Udf) -> "JsonObject | None":
+        """Find a private key of either kind, as its JWK, which names the key that it is kept as."""
+        name = paths.key_file(udf)
+        octets = self.secrets.read(name)
+        if octets is None:
+            return None
+        with about(str(self.root / name)):
+            jwk = read_json(octets, limit=limits.DOCUMENT_OCTETS)
+            if jwk.get("kid") != udf:
+                raise Malformed("another private key than its name says")
+        return jwk
 
     def signing_key(self, profile: VerifiedProfile) -> SignaturePrivateKey:
         """Find a key that signs for a profile or Master: online ones first, they are for that.
@@ -145,12 +159,7 @@ class Home:
 
     def pins(self) -> Iterator[Pin]:
         """Give what is known of every group."""
-        with self._in_words(folder := self.root / "groups"):
-            names = sorted(each.name for each in folder.glob("*.json"))
-        for name in names:
-            pin = self.document(f"groups/{name}", Pin)
-            if pin is not None:
-                yield pin
+        yield from self.documents("groups/*.json", Pin)
 
     def keep_pin(self, pin: Pin) -> None:
         """Remember what is known of a group."""
@@ -158,16 +167,19 @@ class Home:
 
     def pending(self, group: str) -> bytes | None:
         """Find a CreateGroup that wasn't answered yet, as it was sent."""
-        return self._read(paths.pending_file(group))
+        return self.secrets.read(paths.pending_file(group))
 
     def keep_pending(self, group: str, body: bytes) -> None:
         """Keep a CreateGroup until it is answered."""
-        self._write(paths.pending_file(group), body)
+        self.secrets.write(paths.pending_file(group), body)
 
     def drop_pending(self, group: str) -> None:
         """Forget a CreateGroup that was answered; its halves go with it."""
-        with self._in_words(path := self.root / paths.pending_file(group)):
-            path.unlink(missing_ok=True)
+        self.drop(paths.pending_file(group))
+
+    def drop(self, name: str) -> None:
+        """Forget a file that `paths` has named, if it is there."""
+        self._folder.drop(name)
 
     def document(self, name: str, kind: type[T]) -> T | None:
         """Read a document that `paths` has named."""
@@ -175,71 +187,22 @@ class Home:
         with about(str(self.root / name)):
             return None if found is None else from_json(kind, found)
 
+    def documents(self, pattern: str, kind: type[T]) -> Iterator[T]:
+        """Read the documents whose names a pattern such as `groups/*.json` fits, in their order."""
+        for name in self.names(pattern):
+            found = self.document(name, kind)
+            if found is not None:
+                yield found
+
+    def names(self, pattern: str) -> list[str]:
+        """Give the names of the files that a pattern fits."""
+        return self._folder.names(pattern)
+
     def keep_document(self, name: str, document: Document) -> None:
         """Write a document that `paths` has named."""
-        self._write(name, write_json(to_json(document)))
+        self._folder.write(name, write_json(to_json(document)))
 
     def _json(self, name: str) -> "JsonObject | None":
-        octets = self._read(name)
+        octets = self._folder.read(name)
         with about(str(self.root / name)):
             return None if octets is None else read_json(octets, limit=limits.DOCUMENT_OCTETS)
-
-    def _read(self, name: str) -> bytes | None:
-        with self._in_words(path := self.root / name):
-            try:
-                return path.read_bytes()
-            except FileNotFoundError:
-                return None
-
-    def _write(self, name: str, octets: bytes, *, new: bool = False) -> None:
-        with self._in_words(path := self.root / name):
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            replace_file(path, octets, mode=0o600, new=new)
-
-    @contextmanager
-    def _in_words(self, path: Path) -> Iterator[None]:
-        try:
-            yield
-        except FileExistsError as problem:
-            raise Trouble(
-                f"{problem.filename2 or path}: it is there already",
-                "Nothing was overwritten; choose another home with --home",
-            ) from problem
-        except OSError as problem:
-            raise Trouble(
-                f"{path}: {problem.strerror}",
-                "Check the folder's owner and mode, or choose another with --home",
-            ) from problem
-
-
-def replace_file(path: Path, octets: bytes, *, mode: int, new: bool = False) -> None:
-    """Write a file whole or not at all: beside it, to disk, then under its name.
-
-    Raises:
-        FileExistsError: if `new` and there is one.
-        OSError: if it can't be written.
-    """
-    beside = path.with_name(f".{_random.octets(8).hex()}.new")
-    try:
-        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(handle, "wb") as file:
-            file.write(octets)
-            file.flush()
-            os.fsync(handle)
-        if new:
-            os.link(beside, path)
-        else:
-            beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring the new name to disk too."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

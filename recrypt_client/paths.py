@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 from pathlib import Path
+from typing import Final
 
 import platformdirs
 
@@ -12,6 +13,13 @@ from recrypt_core.mailboxes import parse_address
 from recrypt_core.udf import Udf, read_udf
 
 _GROUP = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?@[a-z0-9.-]{1,180}[a-z0-9]", re.ASCII)
+
+
+SECRETS: Final = ("keys/*.jwk", "groups/*.pending")
+"""Which files of a home are secret: private keys, and halves that no service has taken yet."""
+
+UNFINISHED: Final = ("keys/.*.new", "groups/.*.new")
+"""What a writer that was killed leaves beside them."""
 
 
 def home_folder(chosen: str | None) -> Path:
@@ -43,6 +51,11 @@ def lock_file() -> str:
     return "lock"
 
 
+def passphrase_file() -> str:
+    """Name the file of the key that secret files are sealed under, itself under a passphrase."""
+    return "passphrase.json"
+
+
 def half_file(member_key: Udf) -> str:
     """Name the file of what a member's half X belongs to."""
     return f"halves/{read_udf(member_key)}.json"
@@ -61,6 +74,11 @@ def pin_file(name: str) -> str:
 def pending_file(name: str) -> str:
     """Name the file of a CreateGroup that wasn't answered yet."""
     return f"groups/{group_name(name)}.pending"
+
+
+def rekey_file(name: str) -> str:
+    """Name the file of a rekey that is under way."""
+    return f"groups/{group_name(name)}.rekey"
 
 
 def contact_file(address: str) -> str:

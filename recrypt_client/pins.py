@@ -90,6 +90,41 @@ def renew(
     )
 
 
+def merge(here: Pin, there: Pin, *, hint: str) -> Pin:
+    """Give the pin that knows what two homes of one profile know of a group.
+
+    Args:
+        here: The pin of this home, whose service stays.
+        there: The other one's.
+        hint: What to do if they can't be one.
+
+    Raises:
+        Trouble: if they know different groups, keys or histories by one name.
+    """
+    old, new = sorted((here, there), key=lambda pin: pin.generation)
+    behind, ahead = sorted((here.head, there.head), key=lambda head: head.seq)
+    problem = None
+    if here.identifier != there.identifier:
+        problem = f"ANOTHER GROUP, {there.identifier}, by the name of {here.identifier}"
+    elif old.generation == new.generation and old.key_udf != new.key_udf:
+        problem = f"ANOTHER GROUP KEY of generation {new.generation}"
+    elif behind.seq == ahead.seq and behind.hash != ahead.hash:
+        problem = f"ANOTHER HISTORY: change {ahead.seq} is not the same"
+    if problem is not None:
+        raise Trouble(f"{here.group_name}: THE FILE SHOWS {problem}", hint)
+    past = dict.fromkeys((*old.past_key_udf, old.key_udf, *new.past_key_udf))
+    return Pin(
+        group_name=here.group_name,
+        identifier=here.identifier,
+        generation=new.generation,
+        key_udf=new.key_udf,
+        past_key_udf=tuple(udf for udf in past if udf != new.key_udf),
+        service=here.service,
+        head=ahead,
+        since=min(here.since, there.since),
+    )
+
+
 def check_hash(pin: Pin, head: Head, found: str | None) -> None:
     """Check that the chain has, at a seq that was seen before, the change that was seen (spec §5).
 

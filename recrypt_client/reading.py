@@ -1,18 +1,23 @@
 """Flows of who reads: open a copy or a file, and find out who wrote it (spec §7)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from recrypt_client import contacts, mail
+from recrypt_client import contacts, mail, recrypting
 from recrypt_client.contacts import Standing
 from recrypt_client.errors import Trouble, about
 from recrypt_client.home import Home
+from recrypt_client.recrypting import Asking
 from recrypt_core.authorship import Author, split_content, verify_author
 from recrypt_core.envelope import Envelope, read_envelope
 from recrypt_core.errors import Malformed, NotAuthentic, NotForThisKey
+from recrypt_core.keys import PrivateKey
 from recrypt_core.opening import open_recrypted, open_whole
 from recrypt_core.udf import Udf
+
+_MAIL: Final = "message/rfc822"  # what a content of ours is (spec §7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +43,13 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Unsigned:
-    """Nobody signed; From says this, or nothing."""
+    """Nobody signed; From says this, or nothing.
+
+    `is_personal` tells that it is sealed to the reader's own profile, as anyone could do.
+    """
 
     says: str | None
+    is_personal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +70,8 @@ class Opened:
     authorship: Authorship
 
 
-def read_copy(octets: bytes, home: Home, *, now: datetime) -> Opened:
-    """Open a relayed copy, a post or an `.mmx`, and check its author.
+def read_copy(octets: bytes, home: Home, asking: Asking) -> Opened:
+    """Open a relayed copy, a post or an `.mmx`, or mail to the profile; check its author.
 
     Raises:
         Trouble: if it is none, or can't be opened with the keys here.
@@ -70,11 +79,14 @@ def read_copy(octets: bytes, home: Home, *, now: datetime) -> Opened:
     with about("the message"):
         is_file = octets.lstrip(b" \t\r\n").startswith(b"{")
         envelope = read_envelope(octets if is_file else mail.envelope_in(octets))
-    content, group_key = _open(envelope, home, what="the message")
+    content, group_key = _open(envelope, home, asking, what="the message")
+    now = asking.now
     with about("the content of the message"):
         line, entity = split_content(content)
     if line is None:
-        return Opened(entity, Unsigned(_says(entity)))
+        return Opened(entity, Unsigned(_says(entity), is_personal=group_key is None))
+    if group_key is None:
+        return Opened(entity, Bad("an authorship line for a group, in mail sealed to you alone"))
     try:
         author = verify_author(line, entity, group=_group_of(home, group_key), group_key=group_key)
         contacts.see(home, author.profile)
@@ -86,7 +98,7 @@ def read_copy(octets: bytes, home: Home, *, now: datetime) -> Opened:
     return Opened(entity, _signed(entity, author, home, is_replay=is_replay, now=now))
 
 
-def decrypt(octets: bytes, home: Home, *, what: str) -> bytes:
+def decrypt(octets: bytes, home: Home, asking: Asking, *, what: str) -> bytes:
     """Open an `.mmx` or a JWE in JSON; its author, if it names one, isn't checked.
 
     Raises:
@@ -94,22 +106,27 @@ def decrypt(octets: bytes, home: Home, *, what: str) -> bytes:
     """
     with about(what):
         envelope = read_envelope(octets)
-    return _open(envelope, home, what=what)[0]
+    return _open(envelope, home, asking, what=what)[0]
 
 
-def _open(envelope: Envelope, home: Home, *, what: str) -> tuple[bytes, Udf]:
-    """Open with the recryption in it, or with a group's private key; tell with which group key."""
+def _open(envelope: Envelope, home: Home, asking: Asking, *, what: str) -> tuple[bytes, Udf | None]:
+    """Open with a group's private key, the recryption in it, the profile's own keys, or by asking.
+
+    Tells with which group key; None if it is sealed to the profile.
+    """
     with about(what):
+        own = home.device_keys()
+        devices = {key.public.udf for key in own}
         for recipient in envelope.recipients:
             key = home.agreement_key(recipient.kid) if recipient.kid else None
-            if key is not None:
+            if key is not None and key.public.udf not in devices:
                 return open_whole(envelope, [key]), key.public.udf
         recryption = envelope.recryption
         if recryption is None:
-            raise _no_way(envelope, home, what)
+            return _open_bare(envelope, home, own, asking, what=what)
         contacts.check_half(home, recryption)
         try:
-            content = open_recrypted(envelope, home.device_keys())
+            content = open_recrypted(envelope, own)
         except NotForThisKey:
             raise Trouble(
                 f"{what} was recrypted for another member, or another profile",
@@ -119,16 +136,40 @@ def _open(envelope: Envelope, home: Home, *, what: str) -> tuple[bytes, Udf]:
         return content, recryption.group_key
 
 
+def _open_bare(
+    envelope: Envelope, home: Home, own: Sequence[PrivateKey], asking: Asking, *, what: str
+) -> tuple[bytes, Udf | None]:
+    """Open mail that is sealed to the profile, as a service's notices are, or ask (spec §6, §7).
+
+    Of what is sealed to the profile only mail: private keys are sealed to profiles too (spec §4),
+    and aren't to be shown or saved because somebody sent them back as a message.
+    """
+    try:
+        content = open_whole(envelope, own)
+    except NotForThisKey:
+        found = recrypting.open_asked(envelope, home, asking, what=what)
+        if found is None:
+            raise _no_way(envelope, home, what) from None
+        return found
+    if envelope.cty != _MAIL:
+        raise Trouble(
+            f"{what} is sealed to your profile, but doesn't say that it is mail",
+            "Nothing was shown, as private keys are sealed so: ask who sent it to you",
+        )
+    return content, None
+
+
 def _no_way(envelope: Envelope, home: Home, what: str) -> Trouble:
     groups = [pin for pin in home.pins() for each in envelope.recipients if each.kid == pin.key_udf]
     if groups:
         return Trouble(
-            f"{what} is sealed to {groups[0].group_name} and holds no recryption for you",
-            "Read the copy that the list sent to you",
+            f"{what} is sealed to {groups[0].group_name}, and there is no profile here",
+            f"Is {home.root} the right home? Choose one with --home",
         )
     return Trouble(
         f"{what} is sealed to keys that aren't here, and holds no recryption",
-        f"Is {home.root} the right home? Choose one with --home",
+        "If it is for a group of yours, meet that with recrypt key GROUP first; "
+        f"is {home.root} the right home?",
     )
 
 

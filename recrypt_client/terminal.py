@@ -6,6 +6,8 @@ the terminal: such characters are replaced. An error is one line: what, where, w
 
 import re
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -16,6 +18,7 @@ from recrypt_core.encoding import JsonObject, write_json
 _CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+SLOW_SECONDS: Final = 2  # what takes longer shows how it gets on (spec §11)
 _LINE_LETTERS: Final = 1000  # of an error, which may quote a service
 
 
@@ -70,18 +73,60 @@ class Terminal:
         self.note(f"recrypt: {text[:_LINE_LETTERS]}.")
 
     @contextmanager
+    def waiting(self, words: str) -> Iterator[None]:
+        """Tell, on a terminal only, what is waited for, if it takes over two seconds."""
+        if not sys.stderr.isatty():
+            yield
+            return
+        timer = threading.Timer(SLOW_SECONDS, self.note, [f"{words} ..."])
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+
+    @contextmanager
     def progress(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Show a bar, on a terminal only, that the given function moves on."""
+        """Show a bar with rate and time left, on a terminal only, if it takes over two seconds.
+
+        The given function moves it on.
+        """
         if not sys.stderr.isatty():
             yield lambda _done: None
             return
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(label, total=total)
-            yield lambda done: bar.advance(task, done)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
+        bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        task = bar.add_task(label, total=total, rate="")
+        began, count = time.monotonic(), 0
+
+        def advance(done: int) -> None:
+            nonlocal count
+            count += done
+            elapsed = time.monotonic() - began
+            if elapsed > SLOW_SECONDS:
+                bar.start()
+            bar.update(task, advance=done, rate=f"{count / max(elapsed, 0.001):.0f}/s")
+
+        try:
+            yield advance
+        finally:
+            bar.stop()
 
 
 def plain(text: str) -> str:

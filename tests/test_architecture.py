@@ -33,8 +33,8 @@ LAYERS = {
         "posting delivering bouncing probing forwarding mailing receiving signers lookups "
         "redelivering profiles joining groups transactions recrypting notices audit",
         "edges.gateway edges.sessions edges.connections edges.content edges.door edges.disk "
-        "edges.courier edges.relay edges.housekeeping edges.service edges.heads edges.sqlite edges.sqlite_* "
-        "edges.postgres edges.clock edges.logs edges.metrics edges.certificates "
+        "edges.courier edges.relay edges.housekeeping edges.service edges.heads edges.sqlite "
+        "edges.sqlite_* edges.postgres edges.clock edges.logs edges.metrics edges.certificates "
         "edges.checkup edges.checkup_*",
         "app rotation",
         "options",

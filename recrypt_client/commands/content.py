@@ -10,6 +10,7 @@ from recrypt_client.commands.profile import PUBLIC_MODE
 from recrypt_client.errors import about
 from recrypt_client.pins import Seen
 from recrypt_client.reading import Authorship, Bad, Opened, Signed, Unsigned
+from recrypt_client.recrypting import Asking
 from recrypt_client.writing import KnownKey
 from recrypt_core.encoding import JsonObject, write_b64url
 
@@ -37,7 +38,7 @@ def encrypt(
     """Encrypt FILE to groups, each with --to; - is standard input."""
     using = tools(context)
     content = read_input(file)
-    with using.alone():
+    with using.alone(needs_keys=False):
         keys = [_key(using, group, service) for group in dict.fromkeys(groups)]
     write_output(out, writing.encrypt(content, keys), using.terminal, mode=PUBLIC_MODE)
 
@@ -47,12 +48,16 @@ def encrypt(
 @click.option("--out", metavar="FILE", help="Write to FILE instead of standard output.")
 @click.pass_context
 def decrypt(context: click.Context, file: str, out: str | None) -> None:
-    """Decrypt FILE.mmx, such as an attachment that a list has sent to you; - is standard input."""
+    """Decrypt FILE.mmx, such as an attachment that a list has sent to you; - is standard input.
+
+    What no list has sent you, but is sealed to a group of yours, its service is asked to recrypt.
+    It doesn't see what is in it; the group's administrators see that you asked.
+    """
     using = tools(context)
     name = "standard input" if file == "-" else file
     octets = read_input(file)
     with using.alone():
-        content = reading.decrypt(octets, using.home, what=name)
+        content = reading.decrypt(octets, using.home, _asking(using), what=name)
     write_output(out, content, using.terminal, mode=SECRET_MODE)
 
 
@@ -83,14 +88,14 @@ def seal(context: click.Context, group: str, author: str | None, service: str | 
 @click.option("--text", is_flag=True, help="As text for a terminal, not as MIME.")
 @click.pass_context
 def read(context: click.Context, file: str, text: bool) -> None:
-    """Decrypt a copy that a list has sent to you, and tell on standard error who wrote it.
+    """Decrypt mail that a list or its service sent to you; tell on standard error who wrote it.
 
     Exits 1 after showing it if its signature is bad, or its author not who it was.
     """
     using = tools(context)
     octets = read_input(file)
     with using.alone():
-        opened = reading.read_copy(octets, using.home, now=using.now())
+        opened = reading.read_copy(octets, using.home, _asking(using))
     is_good = _tell_author(using, opened.authorship)
     if using.terminal.is_json:
         using.terminal.answer(_stated(opened))
@@ -103,6 +108,10 @@ def read(context: click.Context, file: str, text: bool) -> None:
         context.exit(1)
 
 
+def _asking(using: Tools) -> Asking:
+    return Asking(using.service, using.terminal.waiting, using.now())
+
+
 def _key(using: Tools, group: str, service: str | None) -> KnownKey:
     with using.service_of(group, service) as called:
         known = writing.fetch_key(using.home, called, group, fingerprint=None, now=using.now())
@@ -111,6 +120,7 @@ def _key(using: Tools, group: str, service: str | None) -> KnownKey:
             f"{group} is trusted on first use: compare its fingerprint {known.pin.identifier} "
             "with the administrator's"
         )
+    using.warn(known.key)
     return known
 
 
@@ -120,8 +130,9 @@ def _tell_author(using: Tools, authorship: Authorship) -> bool:
         case Bad(reason):
             using.terminal.alarm(f"BAD SIGNATURE: {reason}. Don't believe who it is from.")
             return False
-        case Unsigned(says):
-            using.terminal.note(f"not signed: says {says or 'nothing'}, not proven")
+        case Unsigned(says, is_personal):
+            to = " and sealed to you, not to a list" if is_personal else ""
+            using.terminal.note(f"not signed{to}: says {says or 'nothing'}, not proven")
             return True
         case Signed():
             return _tell_signed(using, authorship)
@@ -152,8 +163,8 @@ def _stated(opened: Opened) -> JsonObject:
     match author:
         case Bad(reason):
             return {"Signature": "bad", "Reason": reason, **value}
-        case Unsigned(says):
-            return {"Signature": "none", "Says": says, **value}
+        case Unsigned(says, is_personal):
+            return {"Signature": "none", "Says": says, "Personal": is_personal, **value}
         case Signed():
             since = author.standing.since
             return {

@@ -1,24 +1,45 @@
 """What all commands share: their common options, what they reach, files that a person names."""
 
+import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from recrypt_client import clock, discovery, home, paths
+from recrypt_client import clock, contacts, discovery, home, paths, renewing
 from recrypt_client.chains import Desk, open_desk
+from recrypt_client.changing import Pace
+from recrypt_client.commands import passphrases
+from recrypt_client.commands.passphrases import Prompt, Source
 from recrypt_client.discovery import Lookup
-from recrypt_client.errors import Trouble
-from recrypt_client.home import Home, replace_file
+from recrypt_client.errors import Trouble, about
+from recrypt_client.files import replace_file
+from recrypt_client.home import Home
 from recrypt_client.pins import Pin
 from recrypt_client.service import Service, Transport
 from recrypt_client.terminal import Terminal
+from recrypt_core import limits
+from recrypt_core.chain import GroupState
+from recrypt_core.documents import VerifiedGroupKey, VerifiedProfile, verified_profile
+from recrypt_core.encoding import read_json, read_time
+from recrypt_core.errors import Malformed
+from recrypt_core.passphrases import COST, Cost
+from recrypt_core.signing import Jws
+from recrypt_core.wire import from_json
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_SPAN = re.compile(r"(\d{1,5})([mhdw])", re.ASCII)
+_UNITS: Final[Mapping[str, timedelta]] = {
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
 _HOME = "home"
 _JSON = "json"
 
@@ -31,6 +52,8 @@ class Outside:
     transport: "Transport | None" = None
     look_up: Lookup = discovery.look_up
     pause: Callable[[], None] = home.pause
+    prompt: Prompt = passphrases.prompt
+    cost: Cost = COST
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +63,24 @@ class Tools:
     home: Home
     terminal: Terminal
     outside: Outside
+    passphrases: Source
 
     def now(self) -> datetime:
         """Give the time."""
         return self.outside.now()
 
-    def alone(self) -> AbstractContextManager[None]:
-        """Keep other commands out of the home."""
-        return self.home.alone(self.outside.pause)
+    @contextmanager
+    def alone(self, *, needs_keys: bool = True) -> Iterator[None]:
+        """Keep other commands out of the home.
+
+        A passphrase is asked for before that, if there is one: they needn't wait for a person.
+        """
+        if needs_keys:
+            self.home.secrets.unlock()
+        with self.home.alone(self.outside.pause):
+            if needs_keys:
+                self.home.secrets.tidy()
+            yield
 
     def service(self, url: str) -> Service:
         """Call a service."""
@@ -78,6 +111,19 @@ class Tools:
         pin = self.pin(group)
         with self.service(pin.service) as service:
             yield open_desk(self.home, service, pin)
+
+    def warn(self, key: VerifiedGroupKey) -> None:
+        """Tell that the key that is written to ends soon, if it does."""
+        warning = renewing.warning(key, now=self.now())
+        if warning is not None:
+            self.terminal.note(warning)
+
+    def tend(self, desk: Desk, state: GroupState) -> GroupState:
+        """Look after a group's key at the end of an administrator's command; tell what there is."""
+        tended = renewing.tend(desk, state, Pace(self.now))
+        for note in tended.notes:
+            self.terminal.note(note)
+        return tended.state
 
 
 class Command(click.Command):
@@ -111,6 +157,29 @@ class GroupName(click.ParamType[str]):
             self.fail(str(trouble), param, ctx)
 
 
+class When(click.ParamType[datetime | timedelta]):
+    """A moment as a person types it: a date or time in UTC, or so long ago."""
+
+    name = "when"
+
+    def convert(
+        self,
+        value: str | datetime | timedelta,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> datetime | timedelta:
+        """Read it; what is none is wrong usage."""
+        if not isinstance(value, str):
+            return value
+        span = _SPAN.fullmatch(value)
+        if span is not None:
+            return int(span[1]) * _UNITS[span[2]]
+        try:
+            return read_time(f"{value}T00:00:00Z" if _DATE.fullmatch(value) else value)
+        except Malformed:
+            self.fail("it is no date, no RFC 3339 time in UTC and no span such as 3d", param, ctx)
+
+
 def common_options() -> list[click.Parameter]:
     """Make the options of every command; the last one given counts."""
     return [
@@ -128,14 +197,23 @@ def common_options() -> list[click.Parameter]:
             callback=_keep,
             help="Answer in JSON, for programs.",
         ),
+        click.Option(
+            ["--passphrase-file"],
+            metavar="FILE",
+            expose_value=False,
+            callback=_keep,
+            help="Whose one line is your passphrase; else RECRYPT_PASSPHRASE_FILE, else you are "
+            "asked.",
+        ),
     ]
 
 
 def tools(context: click.Context) -> Tools:
     """Give what the command that runs works with."""
     outside = context.obj if isinstance(context.obj, Outside) else Outside()
-    home = Home(paths.home_folder(context.meta.get(_HOME)))
-    return Tools(home, Terminal(is_json=bool(context.meta.get(_JSON))), outside)
+    source = Source(context.meta.get(passphrases.OPTION), outside.prompt)
+    home = Home(paths.home_folder(context.meta.get(_HOME)), source.existing)
+    return Tools(home, Terminal(is_json=bool(context.meta.get(_JSON))), outside, source)
 
 
 def read_input(name: str) -> bytes:
@@ -150,6 +228,19 @@ def read_input(name: str) -> bytes:
         return Path(name).read_bytes()
     except OSError as problem:
         raise Trouble(f"{name}: {problem.strerror}", "Check the name of the file") from problem
+
+
+def read_profile(using: Tools, name: str) -> VerifiedProfile:
+    """Read a file with a SignedProfile.
+
+    Raises:
+        Trouble: if it is none, or older than one that was seen of the same Identifier.
+    """
+    octets = read_input(name)
+    with about(name):
+        profile = verified_profile(from_json(Jws, read_json(octets, limit=limits.DOCUMENT_OCTETS)))
+        contacts.check_not_older(using.home, profile)
+    return profile
 
 
 def write_output(name: str | None, octets: bytes, terminal: Terminal, *, mode: int) -> None:

@@ -1,15 +1,18 @@
 """`recrypt create`, `key`, `history`: a group as a whole."""
 
+from collections.abc import Sequence
+
 import click
 
-from recrypt_client import chains, founding, writing
-from recrypt_client.commands.frame import Command, GroupName, tools, write_output
+from recrypt_client import chains, founding, recovering, writing
+from recrypt_client.commands.frame import Command, GroupName, read_profile, tools, write_output
 from recrypt_client.commands.profile import PUBLIC_MODE
+from recrypt_client.founding import Wanted
 from recrypt_client.pins import Seen
 from recrypt_core.chain import Change, GroupState
 from recrypt_core.encoding import JsonObject, JsonValue, write_json, write_time
 from recrypt_core.keys import Curve
-from recrypt_core.messages import AddMember, CreateGroup, UpdateMember
+from recrypt_core.messages import AddMember, CreateGroup, UpdateGroup, UpdateMember
 
 
 @click.command(
@@ -24,17 +27,30 @@ from recrypt_core.messages import AddMember, CreateGroup, UpdateMember
     show_default=True,
     help="Of the group's key.",
 )
+@click.option(
+    "--escrow",
+    "escrow",
+    metavar="PROFILE.json",
+    multiple=True,
+    help="Whose keys can restore the group if all its administrators lose theirs.",
+)
 @click.pass_context
-def create(context: click.Context, group: str, service: str | None, algorithm: str) -> None:
+def create(
+    context: click.Context,
+    group: str,
+    service: str | None,
+    algorithm: str,
+    escrow: Sequence[str],
+) -> None:
     """Make GROUP and register it at its service; you are its first member and administrator.
 
     If it fails half-way, give the same command again: the group keeps its keys.
     """
     using = tools(context)
+    keys = recovering.escrow_keys([read_profile(using, name) for name in escrow])
+    wanted = Wanted(group, Curve(algorithm), keys)
     with using.alone(), using.service_of(group, service) as called:
-        pin = founding.create_group(
-            using.home, called, group, curve=Curve(algorithm), now=using.now()
-        )
+        pin = founding.create_group(using.home, called, wanted, now=using.now())
     using.terminal.answer(
         {
             "GroupName": group,
@@ -47,6 +63,8 @@ def create(context: click.Context, group: str, service: str | None, algorithm: s
         f"Fingerprint: {pin.identifier}",
         f"Add members with: recrypt add {group} PROFILE.json",
     )
+    if escrow:
+        using.terminal.note(f"Now write its escrow file: recrypt escrow {group} --out FILE")
 
 
 @click.command(
@@ -67,7 +85,7 @@ def key(
 ) -> None:
     """Fetch the key of GROUP, verify it, and remember the group by its fingerprint."""
     using = tools(context)
-    with using.alone(), using.service_of(group, service) as called:
+    with using.alone(needs_keys=False), using.service_of(group, service) as called:
         known = writing.fetch_key(
             using.home, called, group, fingerprint=fingerprint, now=using.now()
         )
@@ -91,6 +109,7 @@ def key(
         f"Key:         {known.key.udf}, generation {stated.generation}, "
         f"good until {stated.not_after:%Y-%m-%d}",
     )
+    using.warn(known.key)
     if known.seen is Seen.FIRST and not fingerprint:
         using.terminal.note(
             "This is trust on first use: compare the fingerprint with the administrator's, "
@@ -118,6 +137,7 @@ def _row(state: GroupState, change: Change) -> tuple[str, str, str, str]:
     what = [
         change.message.transaction,
         *(f"{who} {status}" for who, status in _members(state, change)),
+        *_parts(change),
     ]
     return str(change.link.seq), issued, _signer(state, change), " ".join(what)
 
@@ -133,6 +153,7 @@ def _stated(state: GroupState, change: Change) -> JsonObject:
         "Members": [
             {"AccountName": who, "Status": status} for who, status in _members(state, change)
         ],
+        "Parts": [*_parts(change)],
     }
 
 
@@ -146,6 +167,20 @@ def _members(state: GroupState, change: Change) -> list[tuple[str, str]]:
         case _:
             entries = ()
     return [(state.members[each.recrypt_udf].account, each.status.value) for each in entries]
+
+
+def _parts(change: Change) -> list[str]:
+    """Name what an UpdateGroup changed."""
+    if not isinstance(change.message, UpdateGroup):
+        return []
+    group = change.message.recryption_group
+    parts = {
+        "Master": group.master,
+        "CurrentEncryptionKey": group.current_encryption_key,
+        "AdministratorKeys": group.administrator_keys,
+        "Policy": group.policy,
+    }
+    return [name for name, part in parts.items() if part is not None]
 
 
 def _signer(state: GroupState, change: Change) -> str:

@@ -1,18 +1,18 @@
-"""`recrypt add`, `delete`, `suspend`, `resume`, `members`: who is in a group."""
+"""`recrypt add`, `delete`, `suspend`, `resume`, `redeliver`, `members`: who is in a group."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import click
 
-from recrypt_client import administering, chains, contacts
-from recrypt_client.administering import Outcome, Terms
-from recrypt_client.commands.frame import Command, GroupName, Tools, read_input, tools
-from recrypt_client.errors import about
-from recrypt_core import limits
-from recrypt_core.documents import Privilege, Status, VerifiedProfile, verified_profile
-from recrypt_core.encoding import JsonObject, read_json
-from recrypt_core.signing import Jws
-from recrypt_core.wire import from_json
+from recrypt_client import administering, chains, removing
+from recrypt_client.administering import Outcome, Redelivery, Terms
+from recrypt_client.changing import Pace
+from recrypt_client.commands.frame import Command, GroupName, Tools, When, read_profile, tools
+from recrypt_client.commands.keeping import refreshed, settle
+from recrypt_core.documents import Privilege, Status
+from recrypt_core.encoding import JsonObject, write_time
 
 
 @click.command(cls=Command, epilog="Example: recrypt add team@lists.example bob.json carol.json")
@@ -42,13 +42,14 @@ def add(
 ) -> None:
     """Add the people of these profiles to GROUP; who is in it already is passed over."""
     using = tools(context)
-    people = [_read_profile(using, name) for name in profiles]
+    people = [read_profile(using, name) for name in profiles]
     chosen = tuple(Privilege(each) for each in dict.fromkeys(privileges)) or (Privilege.RECRYPT,)
     adding = using.terminal.progress("Adding", len(people))
     with using.alone(), using.desk(group) as desk, adding as progress:
-        outcome = administering.add(
-            desk, people, Terms(chosen, Status(status)), now=using.now(), progress=progress
-        )
+        pace = Pace(using.now, progress)
+        outcome = administering.add(desk, people, Terms(chosen, Status(status)), pace)
+        state = using.tend(desk, refreshed(using, desk, outcome.state))
+        outcome = replace(outcome, state=state)
     _tell(using, outcome, "added to")
 
 
@@ -57,8 +58,21 @@ def add(
 @click.argument("who", metavar="ADDRESS...", nargs=-1, required=True)
 @click.pass_context
 def delete(context: click.Context, group: str, who: Sequence[str]) -> None:
-    """Remove members of GROUP, by address or fingerprint: they get nothing from now on."""
-    _set_status(tools(context), group, who, Status.REVOKED)
+    """Remove members of GROUP, by address or fingerprint: they get nothing from now on.
+
+    Who administered it had its keys: so the group gets other ones. If it is cut off, or not all
+    of it can be done here, it says so; the same command goes on.
+    """
+    using = tools(context)
+    changing = using.terminal.progress("Changing", len(who))
+    with using.alone(), using.desk(group) as desk:
+        with changing as progress:
+            outcome, owed = removing.remove(desk, who, Pace(using.now, progress))
+        state, left = (outcome.state, []) if owed is None else settle(using, desk, owed)
+        outcome = replace(outcome, state=using.tend(desk, state))
+    _tell(using, outcome, f"now {Status.REVOKED.value} in", left)
+    for words in left:
+        using.terminal.alarm(f"Left to do: {words}")
 
 
 @click.command(cls=Command, epilog="Example: recrypt suspend team@lists.example bob@example.org")
@@ -67,7 +81,15 @@ def delete(context: click.Context, group: str, who: Sequence[str]) -> None:
 @click.pass_context
 def suspend(context: click.Context, group: str, who: Sequence[str]) -> None:
     """Let members of GROUP get nothing for a while."""
-    _set_status(tools(context), group, who, Status.SUSPENDED)
+    using = tools(context)
+    outcome = _set_status(using, group, who, Status.SUSPENDED)
+    members = outcome.state.members.values()
+    for member in (each for each in members if each.account in outcome.changed):
+        if administering.has_powers(member):
+            using.terminal.alarm(
+                f"{member.account} administers {group}, and still has its private keys: "
+                f"recrypt delete {group} {member.account} gives it other ones"
+            )
 
 
 @click.command(cls=Command, epilog="Example: recrypt resume team@lists.example bob@example.org")
@@ -75,8 +97,48 @@ def suspend(context: click.Context, group: str, who: Sequence[str]) -> None:
 @click.argument("who", metavar="ADDRESS...", nargs=-1, required=True)
 @click.pass_context
 def resume(context: click.Context, group: str, who: Sequence[str]) -> None:
-    """Let suspended or removed members of GROUP read again what comes from now on."""
-    _set_status(tools(context), group, who, Status.ACTIVE)
+    """Let suspended or removed members of GROUP read again what comes from now on.
+
+    It turns mail on again for members to whom the service has turned it off after bounces.
+    """
+    using = tools(context)
+    outcome = _set_status(using, group, who, Status.ACTIVE)
+    if outcome.changed:
+        using.terminal.note(f"For what was missed: recrypt redeliver {group} ADDRESS --since WHEN")
+
+
+@click.command(
+    cls=Command,
+    epilog="Example: recrypt redeliver team@lists.example bob@example.org --since 3d",
+)
+@click.argument("group", type=GroupName())
+@click.argument("who", metavar="ADDRESS")
+@click.option(
+    "--since",
+    type=When(),
+    required=True,
+    help="A date or time in UTC, or so long ago: 2026-11-20, 2026-11-20T08:00:00Z, 3d, 12h.",
+)
+@click.pass_context
+def redeliver(context: click.Context, group: str, who: str, since: datetime | timedelta) -> None:
+    """Send a member of GROUP what came since then once more, as far as the service keeps it.
+
+    Also what came before the member did, if the list's key was the same.
+    """
+    using = tools(context)
+    now = using.now()
+    begin = since if isinstance(since, datetime) else (now - since).replace(microsecond=0)
+    if begin > now:
+        raise click.BadParameter("that is in the future", context, param_hint="--since")
+    with using.alone(), using.desk(group) as desk:
+        done = administering.redeliver(desk, who, begin, now=now)
+    value: JsonObject = {
+        "GroupName": done.state.name,
+        "AccountName": done.account,
+        "Since": write_time(begin),
+        "Posts": done.posts,
+    }
+    using.terminal.answer(value, _told(done))
 
 
 @click.command(cls=Command, epilog="Example: recrypt members team@lists.example")
@@ -87,6 +149,8 @@ def members(context: click.Context, group: str) -> None:
     using = tools(context)
     with using.alone(), using.desk(group) as desk:
         state = chains.current(desk, now=using.now())
+        off = chains.undeliverable(desk, state, now=using.now())
+        state = using.tend(desk, state)
     found = sorted(state.members.values(), key=lambda each: each.account)
     value: JsonObject = {
         "GroupName": state.name,
@@ -97,6 +161,7 @@ def members(context: click.Context, group: str) -> None:
                 "Privileges": [one.value for one in each.entry.privileges],
                 "Status": each.entry.status.value,
                 "HasEntry": each.entry_for(state.key.udf) is not None,
+                "Undeliverable": each.profile.identifier in off,
             }
             for each in found
         ],
@@ -105,7 +170,7 @@ def members(context: click.Context, group: str) -> None:
     rows = [
         (
             each.account,
-            each.entry.status.value,
+            each.entry.status.value + (", mail off" if each.profile.identifier in off else ""),
             " ".join(one.value for one in each.entry.privileges),
             each.profile.identifier,
         )
@@ -114,30 +179,38 @@ def members(context: click.Context, group: str) -> None:
     using.terminal.rows(value, ("ADDRESS", "STATUS", "PRIVILEGES", "FINGERPRINT"), rows)
 
 
-def _set_status(using: Tools, group: str, who: Sequence[str], status: Status) -> None:
+def _set_status(using: Tools, group: str, who: Sequence[str], status: Status) -> Outcome:
     changing = using.terminal.progress("Changing", len(who))
     with using.alone(), using.desk(group) as desk, changing as progress:
-        outcome = administering.set_status(desk, who, status, now=using.now(), progress=progress)
+        outcome = administering.set_status(desk, who, status, Pace(using.now, progress))
+        if status is Status.ACTIVE:
+            outcome = replace(outcome, state=refreshed(using, desk, outcome.state))
+        outcome = replace(outcome, state=using.tend(desk, outcome.state))
     _tell(using, outcome, f"now {status.value} in")
+    return outcome
 
 
-def _tell(using: Tools, outcome: Outcome, done: str) -> None:
+def _told(done: Redelivery) -> str:
+    if done.posts:
+        are = "post is on its" if done.posts == 1 else "posts are on their"
+        return f"{done.posts} {are} way to {done.account}."
+    days = done.state.policy.keep
+    return (
+        f"No post is on its way to {done.account}: {done.state.name} had none since then, or none "
+        f"that {done.account} has a key for, or they are on their way already, "
+        f"or gone: the service keeps posts for {days} days."
+    )
+
+
+def _tell(using: Tools, outcome: Outcome, done: str, left: Sequence[str] = ()) -> None:
     state = outcome.state
     value: JsonObject = {
         "GroupName": state.name,
         "Changed": [*outcome.changed],
         "Skipped": [*outcome.skipped],
+        "LeftToDo": [*left],
         "Head": {"seq": state.head.seq, "hash": state.head.hash},
     }
     words = [f"{who} {done} {state.name}" for who in outcome.changed]
     words += [f"{who} was so already" for who in outcome.skipped]
     using.terminal.answer(value, *words)
-
-
-def _read_profile(using: Tools, name: str) -> VerifiedProfile:
-    octets = read_input(name)
-    with about(name):
-        signed = from_json(Jws, read_json(octets, limit=limits.DOCUMENT_OCTETS))
-        profile = verified_profile(signed)
-        contacts.check_not_older(using.home, profile)
-    return profile

@@ -8,6 +8,7 @@ from tests.client.stage import Stage
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    """Set up an empty stage."""
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """Set up an empty stage, on which whoever runs the tests has no passphrase."""
+    monkeypatch.delenv("RECRYPT_PASSPHRASE_FILE", raising=False)
     return Stage(tmp_path)

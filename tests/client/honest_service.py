@@ -3,14 +3,15 @@
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import httpx2
 
 from recrypt_core import chain
 from recrypt_core.agreement import halves_match, partial
-from recrypt_core.chain import GroupState
-from recrypt_core.documents import Privilege
-from recrypt_core.encoding import read_b64url
+from recrypt_core.chain import GroupState, Member
+from recrypt_core.documents import Privilege, verified_profile
+from recrypt_core.encoding import read_b64url, write_b64url
 from recrypt_core.envelope import Recryption, read_envelope
 from recrypt_core.errors import Malformed, NotAuthentic, RecryptError, Refused, Why
 from recrypt_core.keys import PrivateKey
@@ -19,19 +20,33 @@ from recrypt_core.messages import (
     Change,
     ChangeResponse,
     CreateGroup,
+    GetAudit,
+    GetAuditResponse,
     GetChanges,
     GetChangesResponse,
+    GetEntry,
+    GetEntryResponse,
+    GetGroup,
+    GetGroupResponse,
     GetKey,
     GetKeyResponse,
+    RecryptData,
+    RecryptDataResponse,
+    Redeliver,
+    RedeliverResponse,
+    Request,
     Response,
+    UpdateGroup,
     UpdateMember,
+    UpdateProfile,
     read_message,
     write_response,
 )
+from recrypt_core.records import AuditEntry
 from recrypt_core.signing import Jws, SignedRequest, read_request
 from recrypt_core.udf import Udf
 
-_STATUS = {Why.FORBIDDEN: 403, Why.UNKNOWN: 404, Why.CONFLICT: 409}
+_STATUS = {Why.FORBIDDEN: 403, Why.UNKNOWN: 404, Why.CONFLICT: 409, Why.QUOTA: 429}
 
 
 @dataclass
@@ -43,6 +58,11 @@ class HonestService:
         lie: Changes the answer to a request of this name, before it is sent.
         lost_answers: So many answers get lost on their way, after what was asked is done.
         before: Is called before the next change is looked at, once.
+        undeliverable: To whom it doesn't mail any more.
+        redelivers: How many posts it finds for a member.
+        redelivered: Each member and time that it was asked to send again.
+        newer: The profiles that members sent by UpdateProfile.
+        log: What it says of RecryptData.
     """
 
     url: str
@@ -54,6 +74,11 @@ class HonestService:
     lost_answers: int = 0
     before: Callable[[], None] | None = None
     is_authorised: bool = True
+    undeliverable: set[Udf] = field(default_factory=set)
+    redelivers: int = 0
+    redelivered: list[tuple[Udf, datetime]] = field(default_factory=list)
+    newer: dict[Udf, Jws] = field(default_factory=dict)
+    log: list[AuditEntry] = field(default_factory=list)
 
     @property
     def transport(self) -> httpx2.MockTransport:
@@ -69,8 +94,8 @@ class HonestService:
         assert self.state is not None
         envelope = read_envelope(mmx)
         found = next(each for each in self.state.members.values() if each.account == member)
-        entry = found.entry_for(self.state.key.udf)
-        assert entry is not None
+        kids = {each.kid for each in envelope.recipients}
+        entry = next(each for each in found.entry.entries if each.encryption_key_udf in kids)
         part = Recryption(
             entry.encryption_key_udf,
             entry.member_key_udf,
@@ -89,16 +114,7 @@ class HonestService:
         message = read_message(body if signed is None else read_b64url(signed.jws.payload))
         self.asked.append(message.transaction)
         try:
-            response: Response
-            match message:
-                case GetKey():
-                    response = self._key(message)
-                case GetChanges() if signed is not None:
-                    response = self._pages(message, signed)
-                case CreateGroup() | AddMember() | UpdateMember() if signed is not None:
-                    response = self._change(message, signed)
-                case _:
-                    raise Malformed("not offered here")
+            response = self._answer(message, signed)
         except RecryptError as problem:
             response = Response(status=_status(problem), status_description=str(problem))
         if self.lost_answers and isinstance(response, ChangeResponse):
@@ -109,22 +125,100 @@ class HonestService:
             response.status, content=write_response(message.transaction, response)
         )
 
+    def _answer(self, message: Request, signed: SignedRequest | None) -> Response:
+        match message:
+            case GetKey():
+                return self._key(message)
+            case GetChanges() if signed is not None:
+                return self._pages(message, signed)
+            case GetGroup() if signed is not None:
+                return self._members(message, signed)
+            case Redeliver() if signed is not None:
+                return self._redeliver(message, signed)
+            case UpdateProfile() | GetEntry() | RecryptData() | GetAudit() if signed is not None:
+                return self._served(message, signed)
+            case CreateGroup() | AddMember() | UpdateMember() | UpdateGroup() if signed is not None:
+                return self._change(message, signed)
+        raise Malformed("not offered here")
+
     def _key(self, message: GetKey) -> Response:
         if self.state is None or message.group_id not in (self.state.name, self.state.identifier):
             raise Refused(Why.UNKNOWN, "there is no such group here")
         return GetKeyResponse(signed_key=self.state.key.signed, master=self.state.master.signed)
 
     def _pages(self, message: GetChanges, signed: SignedRequest) -> Response:
+        state = self._administered(signed)
+        page = self.changes[message.after : message.after + message.limit]
+        return GetChangesResponse(changes=tuple(page), head=state.head)
+
+    def _members(self, message: GetGroup, signed: SignedRequest) -> Response:
+        """Give one member a page, whatever the limit."""
+        state = self._administered(signed)
+        udfs = sorted(udf for udf in state.members if message.after is None or udf > message.after)
+        page = tuple(state.members[udf].entry for udf in udfs[:1])
+        return GetGroupResponse(
+            recryption_group=state.document(page),
+            next=udfs[0] if len(udfs) > 1 else None,
+            head=state.head,
+            undeliverable=tuple(self.undeliverable.intersection(udfs[:1])),
+            newer_profiles=tuple(self.newer[udf] for udf in udfs[:1] if udf in self.newer),
+        )
+
+    def _profile(self, message: UpdateProfile, signed: SignedRequest) -> Response:
+        profile = verified_profile(message.profile)
+        key = profile.signature_key(signed.signer)
+        assert key is not None
+        signed.verify(key)
+        self.newer[profile.identifier] = profile.signed
+        return Response()
+
+    def _served(
+        self, message: UpdateProfile | GetEntry | RecryptData | GetAudit, signed: SignedRequest
+    ) -> Response:
+        match message:
+            case UpdateProfile():
+                return self._profile(message, signed)
+            case GetEntry():
+                return GetEntryResponse(entries=self._member(signed).entry.entries)
+            case RecryptData():
+                return self._recrypt(message, signed)
+            case GetAudit():
+                return self._audit(message, signed)
+
+    def _member(self, signed: SignedRequest) -> Member:
         self._check_signer(signed)
         assert self.state is not None
-        if not self.state.may(signed.signer, Privilege.ADMIN, Privilege.SUPER):
-            raise Refused(Why.FORBIDDEN, "administrators only")
-        page = self.changes[message.after : message.after + message.limit]
-        return GetChangesResponse(changes=tuple(page), head=self.state.head)
+        (member,) = self.state.holders(signed.signer)
+        if not member.is_active:
+            raise Refused(Why.FORBIDDEN, "only an ACTIVE member has entries")
+        return member
+
+    def _recrypt(self, message: RecryptData, signed: SignedRequest) -> Response:
+        member = self._member(signed)
+        entry = member.entry_for(message.group_key_id)
+        if entry is None or entry.member_key_udf != message.member_key_udf:
+            raise Refused(Why.UNKNOWN, "there is no such entry of yours here")
+        part = partial(self.halves[entry.member_key_udf], message.recipient.header.epk)
+        return RecryptDataResponse(
+            partial=write_b64url(part), split=entry.split, decryption_key=entry.decryption_key
+        )
+
+    def _audit(self, message: GetAudit, signed: SignedRequest) -> Response:
+        """Give two rows a page, whatever the limit."""
+        self._administered(signed)
+        left = [each for each in self.log if each.seq > message.after]
+        return GetAuditResponse(
+            entries=tuple(left[:2]), next=left[1].seq if len(left) > 2 else None
+        )
+
+    def _redeliver(self, message: Redeliver, signed: SignedRequest) -> Response:
+        self._administered(signed)
+        self.redelivered.append((message.recrypt_udf, message.since))
+        return RedeliverResponse(posts=self.redelivers)
 
     def _change(self, message: Change, signed: SignedRequest) -> Response:
-        if self.before is not None:
-            call, self.before = self.before, None
+        call, self.before = self.before, None
+        if call is not None:
             call()
         if self.changes and signed.jws == self.changes[-1]:
             assert self.state is not None
@@ -140,8 +234,19 @@ class HonestService:
         self._check_halves(message, signed)
         self.state = state
         self.changes.append(signed.jws)
+        if isinstance(message, UpdateMember):
+            self.undeliverable.difference_update(each.recrypt_udf for each in message.member_entry)
+            stated = {each.recrypt_udf: each.profile for each in message.member_entry}
+            self.newer = {u: each for u, each in self.newer.items() if stated.get(u) != each}
         self.halves |= signed.halves
         return ChangeResponse(head=state.head)
+
+    def _administered(self, signed: SignedRequest) -> GroupState:
+        self._check_signer(signed)
+        assert self.state is not None
+        if not self.state.may(signed.signer, Privilege.ADMIN, Privilege.SUPER):
+            raise Refused(Why.FORBIDDEN, "administrators only")
+        return self.state
 
     def _check_signer(self, signed: SignedRequest) -> None:
         key = None if self.state is None else self.state.signer(signed.signer)
@@ -150,7 +255,8 @@ class HonestService:
         signed.verify(key)
 
     def _check_halves(self, message: Change, signed: SignedRequest) -> None:
-        assert isinstance(message, CreateGroup | AddMember | UpdateMember)
+        if isinstance(message, UpdateGroup):
+            return
         members = (
             message.recryption_group.members
             if isinstance(message, CreateGroup)

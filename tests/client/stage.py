@@ -13,10 +13,12 @@ from recrypt_client.commands.frame import Outside
 from recrypt_client.home import Home
 from recrypt_client.mail import envelope_in
 from recrypt_client.service import Transport
+from recrypt_core.passphrases import Cost
 from tests.client.honest_service import HonestService
 
 TEAM = "team@lists.example"
 URL = "https://lists.example"
+CHEAP = Cost(memory=8, passes=1, lanes=1)  # of a passphrase: tests guess none
 MESSAGE = b"From: Alice <alice@example.org>\r\nSubject: Lunch\r\n\r\nAt one?\r\n"
 
 
@@ -29,6 +31,8 @@ class Stage:
     now: datetime = datetime(2026, 11, 22, 12, tzinfo=UTC)
     announced: str | None = None
     pause: Callable[[], None] = lambda: None
+    types: Callable[[str], str | None] = lambda _words: None
+    asked: list[str] = field(default_factory=list)
 
     def run(self, who: str, *arguments: str, stdin: bytes | BytesIO = b"") -> Result:
         """Run a command in somebody's home."""
@@ -39,10 +43,22 @@ class Stage:
     ) -> Result:
         """Run a command in somebody's home, with another service than the honest one."""
         self.now += timedelta(seconds=1)
-        outside = Outside(lambda: self.now, transport, lambda _domain: self.announced, self.pause)
+        outside = Outside(
+            now=lambda: self.now,
+            transport=transport,
+            look_up=lambda _domain: self.announced,
+            pause=self.pause,
+            prompt=self._prompt,
+            cost=CHEAP,
+        )
         return CliRunner().invoke(
             main, [*arguments, "--home", str(self.home(who))], input=stdin, obj=outside
         )
+
+    def _prompt(self, words: str, *, twice: bool = False) -> str | None:
+        """Answer a prompt with what the person types, if there is a terminal."""
+        self.asked.append(words + (" twice" if twice else ""))
+        return self.types(words)
 
     def does(self, who: str, *arguments: str, stdin: bytes = b"") -> bytes:
         """Run a command that has to work; give its standard output."""

@@ -10,7 +10,8 @@ import pytest
 
 from recrypt_client import paths
 from recrypt_client.errors import Trouble
-from recrypt_client.home import Home, replace_file
+from recrypt_client.files import replace_file
+from recrypt_client.home import Home
 from tests.client.stage import TEAM, Stage
 
 

@@ -1,0 +1,78 @@
+"""`recrypt escrow`, `recover`: a group outlives the keys of its administrators."""
+
+from collections.abc import Sequence
+
+import click
+
+from recrypt_client import chains, paths, recovering
+from recrypt_client.changing import Pace
+from recrypt_client.commands.frame import (
+    Command,
+    GroupName,
+    read_input,
+    read_profile,
+    tools,
+    write_output,
+)
+from recrypt_client.errors import Trouble
+
+SECRET_MODE = 0o600
+
+
+@click.command(
+    cls=Command, epilog="Example: recrypt escrow team@lists.example notary.json --out team.escrow"
+)
+@click.argument("group", type=GroupName())
+@click.argument("profiles", metavar="[PROFILE.json]...", nargs=-1)
+@click.option("--out", metavar="FILE", help="Where to write it; else to standard output.")
+@click.pass_context
+def escrow(context: click.Context, group: str, profiles: Sequence[str], out: str | None) -> None:
+    """Write the escrow file of GROUP, for the owners of its escrow keys to keep.
+
+    With profiles, their EncryptionKeys become the group's escrow keys, in place of those it had.
+    With the file, one of them can restore the group when all its administrators have lost their
+    keys: recrypt recover. It stays good when the group is rekeyed.
+    """
+    using = tools(context)
+    keys = recovering.escrow_keys([read_profile(using, name) for name in profiles])
+    with using.alone(), using.desk(group) as desk:
+        state = chains.current(desk, now=using.now())
+        if keys and keys != state.master.profile.master_escrow_keys:
+            state = recovering.put_in_escrow(desk, state, keys, Pace(using.now))
+        octets = recovering.escrow_file(desk, state)
+    write_output(out, octets, using.terminal, mode=SECRET_MODE)
+
+
+@click.command(cls=Command, epilog="Example: recrypt recover team@lists.example team.escrow")
+@click.argument("group", type=GroupName())
+@click.argument("file", metavar="FILE")
+@click.option("--service", metavar="URL", help="Where the group is, if not where FILE says.")
+@click.pass_context
+def recover(context: click.Context, group: str, file: str, service: str | None) -> None:
+    """Administer GROUP again with its escrow FILE, which is sealed to you: you become SUPER."""
+    using = tools(context)
+    with using.alone():
+        stated, master = recovering.read_escrow(read_input(file), using.home, what=file)
+        if paths.group_name(stated.group_name) != group:
+            raise Trouble(
+                f"{file} is for {stated.group_name}", "Give its own group or another file"
+            )
+        with using.service(service or stated.service) as called:
+            done = recovering.recover(using.home, called, group, master, Pace(using.now))
+    using.terminal.answer(
+        {
+            "GroupName": group,
+            "Identifier": done.state.identifier,
+            "AccountName": done.account,
+            "HasKey": done.has_key,
+            "OtherAdministrators": [*done.others],
+            "Head": {"seq": done.state.head.seq, "hash": done.state.head.hash},
+        },
+        f"{done.account} is SUPER in {group} now",
+        f"Fingerprint: {done.state.identifier}",
+        *(f"{who} administers it too, as before" for who in done.others),
+    )
+    if not done.has_key:
+        using.terminal.note(f"The group's private key is lost: recrypt rekey {group} makes another")
+    if done.others:
+        using.terminal.note(f"Remove who has lost the keys: recrypt delete {group} ADDRESS")

@@ -1,0 +1,102 @@
+"""A group's private keys in this home, and sealed in the group for its other administrators."""
+
+from collections.abc import Iterable
+
+from recrypt_client import changing, sharing
+from recrypt_client.chains import Desk
+from recrypt_client.changing import Pace
+from recrypt_client.errors import Trouble, about
+from recrypt_client.home import Home
+from recrypt_client.sharing import GroupKeys
+from recrypt_core.chain import GroupState
+from recrypt_core.documents import RecryptionGroup
+from recrypt_core.keys import PrivateKey
+from recrypt_core.signature_keys import SignaturePrivateKey
+
+
+def take(home: Home, state: GroupState) -> GroupKeys:
+    """Find a group's private keys: those here, and those that AdministratorKeys have for us.
+
+    What was only there is kept in the home.
+
+    Raises:
+        Trouble: if AdministratorKeys hold another key than they say.
+    """
+    here = _here(home, state)
+    if all(here.has(udf) for udf in sharing.names(state)):
+        return here
+    with about(f"the AdministratorKeys of {state.name}"):
+        sealed = sharing.open_keys(state, home.device_keys())
+    found: tuple[PrivateKey | SignaturePrivateKey, ...] = (*sealed.agreement, *sealed.online)
+    for key in (*found, sealed.master):
+        if key is not None and not here.has(key.public.udf):
+            home.keep_key(key)
+    return _here(home, state)
+
+
+def group_key(home: Home, state: GroupState) -> PrivateKey:
+    """Find the group's private key, which entries are split from.
+
+    Raises:
+        Trouble: if it isn't to be had.
+    """
+    here = home.agreement_key(state.key.udf)
+    if here is not None:
+        return here
+    keys = take(home, state)
+    if not keys.has(state.key.udf):
+        raise Trouble(
+            f"{home.root}: the private key of {state.name} isn't here, and the group's "
+            "AdministratorKeys have none for you",
+            "Use the home of the administrator who has it, with --home; or be added by one, with "
+            f"recrypt add {state.name} PROFILE.json --privilege ADMIN",
+        )
+    return keys.agreement[0]
+
+
+def online_key(home: Home, state: GroupState) -> SignaturePrivateKey:
+    """Find a private key that signs for the group's Master day to day.
+
+    Raises:
+        Trouble: if there is none.
+    """
+    keys = take(home, state)
+    if not keys.online:
+        raise Trouble(
+            f"{home.root}: no private key that signs for {state.name} is here, nor for you in the "
+            "group's AdministratorKeys",
+            "Use the home of an administrator who has one, with --home",
+        )
+    return keys.online[0]
+
+
+def share(desk: Desk, state: GroupState, pace: Pace) -> GroupState:
+    """Seal the group's keys anew if they aren't sealed to all its administrators, and only them.
+
+    Raises:
+        Trouble: if the service doesn't take it.
+    """
+
+    def write(state: GroupState) -> RecryptionGroup | None:
+        keys = take(desk.home, state)
+        if not keys.has(state.key.udf):
+            return None  # who has no keys can't share them
+        if sharing.is_sealed_right(state, has_master=keys.master is not None):
+            return None
+        sealed = sharing.seal_for(state, keys)
+        return RecryptionGroup(group_name=state.name, administrator_keys=sealed)
+
+    return changing.update_group(desk, state, write, pace)
+
+
+def _here(home: Home, state: GroupState) -> GroupKeys:
+    past = (key.udf for key in reversed(state.past_keys))
+    agreement: Iterable[PrivateKey | None] = (
+        home.agreement_key(udf) for udf in (state.key.udf, *past)
+    )
+    online = (home.signature_key(key.udf) for key in state.master.profile.online_signature_keys)
+    return GroupKeys(
+        tuple(key for key in agreement if key is not None),
+        tuple(key for key in online if key is not None),
+        home.signature_key(state.identifier),
+    )

@@ -1,0 +1,250 @@
+"""Flows of joining: ask in and send the token back; see who waits, let in, decline (spec §6)."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from recrypt_client import administering, chains, contacts, mail, paths
+from recrypt_client.administering import Outcome, Terms
+from recrypt_client.chains import Desk
+from recrypt_client.changing import Pace
+from recrypt_client.contacts import Contact
+from recrypt_client.errors import Trouble, about
+from recrypt_client.home import Home
+from recrypt_client.pins import Pin
+from recrypt_client.service import Service
+from recrypt_core.documents import JoinAnswer, VerifiedProfile, sign_join, verified_profile
+from recrypt_core.envelope import read_envelope
+from recrypt_core.errors import Malformed, RecryptError
+from recrypt_core.messages import (
+    ConfirmJoin,
+    DenyJoin,
+    GetJoinRequests,
+    GetJoinRequestsResponse,
+    JoinGroup,
+    Response,
+    write_message,
+)
+from recrypt_core.opening import open_whole
+from recrypt_core.records import JoinRequest
+from recrypt_core.signing import request_body, sign_request
+from recrypt_core.udf import Udf
+
+PAGES: Final = 1000  # of who waits, each with one at least; ours
+
+_TOKEN = re.compile(rb"^[ \t]*Token:[ \t]*([A-Za-z2-7]{26})[ \t]*\r?$", re.MULTILINE)
+_TOKEN_ALONE = re.compile(rb"\A\s*([A-Za-z2-7]{26})\s*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who one has asked to be in a group: an address, and the profile's fingerprint."""
+
+    account: str
+    identifier: Udf
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Somebody who waits for a decision; that the address is theirs is the service's word."""
+
+    account: str
+    profile: VerifiedProfile
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Who waits, the longest first, and how many requests break the format, or are older ones."""
+
+    waiting: tuple[Waiting, ...]
+    unread: int
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """Who was let in, and what came of it."""
+
+    chosen: tuple[Waiting, ...]
+    outcome: Outcome
+
+
+def ask(home: Home, service: Service, pin: Pin, *, now: datetime) -> Asked:
+    """Ask to be a member, with the profile's first Account: a letter goes there.
+
+    Raises:
+        ServiceRefused: if the service says no.
+        Trouble: if there is no profile, or the service can't be reached.
+    """
+    profile = home.profile()
+    account = profile.profile.accounts[0]
+    request = JoinGroup(group_name=pin.group_name, account_name=account, profile=profile.signed)
+    signed = sign_request(
+        write_message(request), home.signing_key(profile), url=service.url, now=now
+    )
+    service.send(request_body(signed, {}), request.transaction, Response)
+    return Asked(account, profile.identifier)
+
+
+def answer(home: Home, service: Service, pin: Pin, token: str) -> Asked:
+    """Send back the token that came to the address, signed by the profile.
+
+    Raises:
+        ServiceRefused: if the service says no.
+        Trouble: if there is no profile, or the service can't be reached.
+    """
+    profile = home.profile()
+    account = profile.profile.accounts[0]
+    stated = JoinAnswer(
+        group_identifier=pin.identifier,
+        token=token,
+        account_name=account,
+        identifier=profile.identifier,
+    )
+    signed = sign_join(stated, home.signing_key(profile))
+    service.ask(ConfirmJoin(answer=signed), Response)
+    return Asked(account, profile.identifier)
+
+
+def read_token(octets: bytes, home: Home, *, what: str) -> str:
+    """Find the token in a letter, as it came or opened, or alone.
+
+    Raises:
+        Trouble: if there isn't one, or the letter can't be opened here.
+    """
+    found: list[bytes] = _TOKEN_ALONE.findall(octets) or _TOKEN.findall(octets)
+    if not found:
+        with about(what):
+            is_file = octets.lstrip(b" \t\r\n").startswith(b"{")
+            envelope = read_envelope(octets if is_file else mail.envelope_in(octets))
+            found = _TOKEN.findall(open_whole(envelope, home.device_keys()))
+    if len(found) != 1:
+        raise Trouble(
+            f"{what}: {len(found) or 'no'} tokens where there is to be one",
+            "Give the letter that came after recrypt join, as it came or opened",
+        )
+    return found[0].decode("ascii").lower()
+
+
+def waiting(desk: Desk, *, now: datetime) -> Queue:
+    """Ask who waits for a decision, and verify each profile.
+
+    Raises:
+        ServiceRefused: if the service says no.
+        Trouble: if it can't be reached, or its pages don't end.
+    """
+    found, unread = [], 0
+    for request in _pages(desk, now=now):
+        try:
+            found.append(_read(desk.home, request))
+        except RecryptError:
+            unread += 1
+    return Queue(tuple(sorted(found, key=lambda each: (each.since, each.account))), unread)
+
+
+def approve(desk: Desk, who: Sequence[str], pace: Pace) -> Approved:
+    """Add those who wait, named by address or fingerprint, with the addresses that they proved.
+
+    Raises:
+        Trouble: if one of them doesn't wait, isn't who the address was known as, or was a member
+            before; or the service doesn't take it.
+    """
+    chosen = _chosen(desk, who, now=pace.clock())
+    for each in chosen:
+        with about(each.account):
+            contacts.see(desk.home, each.profile)
+    accounts = {each.profile.identifier: each.account for each in chosen}
+    profiles = [each.profile for each in chosen]
+    outcome = administering.add(desk, profiles, Terms(accounts=accounts), pace)
+    # Nothing was written of who was a member already, so that the service has the request still.
+    left = {each.profile.identifier for each in waiting(desk, now=pace.clock()).waiting}
+    for each in chosen:
+        if each.profile.identifier in left:
+            _decline(desk, each, now=pace.clock())
+    return Approved(tuple(chosen), outcome)
+
+
+def deny(desk: Desk, who: Sequence[str], *, now: datetime) -> list[Waiting]:
+    """Decline those who wait, named by address or fingerprint; they aren't told.
+
+    Raises:
+        Trouble: if one of them doesn't wait, or the service doesn't take it.
+    """
+    chosen = _chosen(desk, who, now=now, is_to_decline=True)
+    for each in chosen:
+        _decline(desk, each, now=now)
+    return chosen
+
+
+def _pages(desk: Desk, *, now: datetime) -> Iterator[JoinRequest]:
+    after: Udf | None = None
+    for _ in range(PAGES):
+        request = GetJoinRequests(group_id=desk.pin.identifier, after=after)
+        page = chains.ask(desk, request, GetJoinRequestsResponse, now=now)
+        yield from page.join_requests
+        after = page.next
+        if after is None:
+            return
+    raise Trouble(
+        f"{desk.service.url} shows no end of who waits for {desk.pin.group_name}",
+        "Ask the service's operator",
+    )
+
+
+def _read(home: Home, request: JoinRequest) -> Waiting:
+    profile = verified_profile(request.profile)
+    if request.account_name not in profile.profile.accounts:
+        raise Malformed("an AccountName that isn't among the Profile's Accounts")
+    contacts.check_not_older(home, profile)
+    return Waiting(request.account_name, profile, request.since)
+
+
+def _chosen(
+    desk: Desk, who: Sequence[str], *, now: datetime, is_to_decline: bool = False
+) -> list[Waiting]:
+    """Find each one who is meant; an address may be claimed by several, and has to be proven."""
+    queue = waiting(desk, now=now)
+    chosen: dict[Udf, Waiting] = {}
+    for one in who:
+        found = _named(desk, queue, one)
+        if "@" in one and not is_to_decline:
+            _check_known(desk, found)
+        chosen[found.profile.identifier] = found
+    return [*chosen.values()]
+
+
+def _named(desk: Desk, queue: Queue, one: str) -> Waiting:
+    group = desk.pin.group_name
+    found = [
+        each
+        for each in queue.waiting
+        if administering.is_named(each.account, each.profile.identifier, one)
+    ]
+    if not found:
+        raise Trouble(
+            f"{one} doesn't wait for {group}", f"See who does with recrypt requests {group}"
+        )
+    if len(found) > 1:
+        prints = ", ".join(each.profile.identifier for each in found)
+        raise Trouble(
+            f"{one} names {len(found)} who wait for {group}: {prints}",
+            "Name the one you mean by its fingerprint",
+        )
+    return found[0]
+
+
+def _check_known(desk: Desk, found: Waiting) -> None:
+    """Refuse to take by its address who isn't whom that address was seen with."""
+    known = desk.home.document(paths.contact_file(found.account), Contact)
+    if known is not None and known.identifier != found.profile.identifier:
+        raise Trouble(
+            f"{found.account} asks as {found.profile.identifier}, but WAS {known.identifier}",
+            "Ask by another way than mail; if it is right, approve that fingerprint",
+        )
+
+
+def _decline(desk: Desk, found: Waiting, *, now: datetime) -> None:
+    request = DenyJoin(group_id=desk.pin.identifier, recrypt_udf=found.profile.identifier)
+    chains.ask(desk, request, Response, now=now)

@@ -1,0 +1,124 @@
+"""The flow of members' newer profiles: their entries are split anew, for the devices of now.
+
+The service only hands the profiles on (spec §6, GetGroup). Each is signed by the master key that
+the member's fingerprint names, is later than the chain's, and not older than one seen here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from recrypt_client import chains, contacts, custody, entries
+from recrypt_client.administering import Outcome, has_powers
+from recrypt_client.chains import Desk
+from recrypt_client.changing import Pace, change_members
+from recrypt_client.entries import Made
+from recrypt_client.errors import about
+from recrypt_core.chain import GroupState, Member
+from recrypt_core.documents import Privilege, Status, VerifiedProfile, verified_profile
+from recrypt_core.keys import PrivateKey
+from recrypt_core.messages import GetGroupResponse, Response, UpdateMember, UpdateProfile
+from recrypt_core.udf import Udf
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """What came of a refresh.
+
+    Attributes:
+        outcome: Who was changed.
+        waiting: Whose newer profile can't be taken in, and why.
+    """
+
+    outcome: Outcome
+    waiting: tuple[str, ...]
+
+
+def publish(desk: Desk, *, now: datetime) -> None:
+    """Send one's own profile, as it is now, to a group's service (spec §6, UpdateProfile).
+
+    It counts there at once for posting; the group's administrators take it into the chain.
+
+    Raises:
+        ServiceRefused: if the service says no.
+        Trouble: if it can't be reached.
+    """
+    profile = desk.home.profile()
+    chains.ask(desk, UpdateProfile(profile=profile.signed), Response, now=now)
+
+
+def newer(state: GroupState, pages: list[GetGroupResponse]) -> dict[Udf, VerifiedProfile]:
+    """Read the members' newer profiles; what is no newer one of a member is passed over.
+
+    Raises:
+        Trouble: if one breaks the format, or its own master key didn't sign it.
+    """
+    found: dict[Udf, VerifiedProfile] = {}
+    for signed in (each for page in pages for each in page.newer_profiles):
+        with about(f"a newer profile of a member of {state.name}"):
+            profile = verified_profile(signed)
+        member = state.members.get(profile.identifier)
+        if member is not None and member.profile.profile.updated < profile.profile.updated:
+            found[profile.identifier] = profile
+    return found
+
+
+def refresh(desk: Desk, state: GroupState, pace: Pace) -> Refresh:
+    """Take the newer profiles into the chain, with fresh splits where devices changed (D§3.6).
+
+    Raises:
+        Trouble: if a profile isn't what it has to be, or the service doesn't take the change.
+    """
+    found = newer(state, [*chains.pages(desk, state, now=pace.clock())])
+    for profile in found.values():
+        with about(f"the newer profile of {state.members[profile.identifier].account}"):
+            contacts.see(desk.home, profile)
+    waiting = {udf: why for udf in found if (why := _obstacle(desk, state, found[udf]))}
+    named = [udf for udf in found if udf not in waiting]
+    if not named:
+        return Refresh(Outcome(state, (), ()), tuple(waiting.values()))
+
+    def write(state: GroupState) -> Iterator[Made]:
+        keys = {key.public.udf: key for key in custody.take(desk.home, state).agreement}
+        for member in (state.members[udf] for udf in named):
+            profile = found[member.profile.identifier]
+            if member.profile.profile.updated < profile.profile.updated:
+                yield _renewed(member, profile, keys)
+
+    after, changed = change_members(desk, UpdateMember, write, pace, state=state)
+    accounts = tuple(after.members[udf].account for udf in named if udf in changed)
+    outcome = Outcome(custody.share(desk, after, pace), accounts, ())
+    return Refresh(outcome, tuple(waiting.values()))
+
+
+def _obstacle(desk: Desk, state: GroupState, profile: VerifiedProfile) -> str | None:
+    member = state.members[profile.identifier]
+    if member.entry.status is Status.REVOKED:
+        return f"{member.account} is REVOKED: the newer profile waits for recrypt resume"
+    if member.account not in profile.profile.accounts:
+        return f"{member.account} is no Account of the member's newer profile: ask the member"
+    if not profile.profile.encryption_keys:
+        return f"{member.account}: the newer profile has no EncryptionKeys: ask the member"
+    if has_powers(member) and not state.may(desk.key.public.udf, Privilege.SUPER):
+        return f"{member.account} administers the group: only a SUPER can take the newer profile in"
+    return None
+
+
+def _renewed(member: Member, profile: VerifiedProfile, keys: dict[Udf, PrivateKey]) -> Made:
+    """Split anew every entry whose group key is here, if the devices are others; the rest ends.
+
+    That of a key that isn't here can't be split, and must not stay: a lost device could read on.
+    """
+    old = {key.udf for key in member.profile.profile.encryption_keys}
+    if old == {key.udf for key in profile.profile.encryption_keys}:
+        same = entries.revised(member.entry, member.entry.status, profile=profile.signed)
+        return Made(same, {})
+    had = [each.encryption_key_udf for each in member.entry.entries]
+    made = entries.split_for(profile, member.account, *(keys[udf] for udf in had if udf in keys))
+    revised = entries.revised(
+        member.entry,
+        member.entry.status,
+        profile=profile.signed,
+        entries=made.entry.entries,
+    )
+    return Made(revised, made.halves)

@@ -1,0 +1,228 @@
+"""Everything about a group checked anew, each check in words that say what to do (spec §5, §10).
+
+The history decides: all else that the service shows is held against it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Final
+
+from recrypt_client import chains, custody, refreshing, removing, sharing
+from recrypt_client.chains import Desk
+from recrypt_client.errors import Trouble, about
+from recrypt_client.removing import Owed
+from recrypt_core.chain import GroupState
+from recrypt_core.documents import Head, MemberEntry
+from recrypt_core.messages import GetGroupResponse, GetKey, GetKeyResponse
+from recrypt_core.udf import Udf
+
+SOON: Final = timedelta(days=30)  # before NotAfter it is time to sign or to rekey; ours
+
+
+class Result(Enum):
+    """What came of a check; only a wrong one makes the command fail."""
+
+    OK = "ok"
+    ADVICE = "advice"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One check: what was looked at, what came of it, and what to do next."""
+
+    what: str
+    result: Result
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All checks, and the head that administrators may compare; None if there is no history."""
+
+    lines: tuple[Line, ...]
+    head: Head | None
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether anything is."""
+        return any(line.result is Result.WRONG for line in self.lines)
+
+
+def verify(desk: Desk, *, now: datetime) -> Report:
+    """Check a group from change 1 on; what is found wrong is told, not raised."""
+    try:
+        owed = removing.owed(desk, now=now)
+    except Trouble as trouble:
+        return Report((Line("history", Result.WRONG, str(trouble)),), None)
+    state = owed.state
+    seen = f"changes 1 to {state.head.seq}, each signed by who may, as pinned here before"
+    lines = [Line("history", Result.OK, seen), _shown_key(desk, state), _life(state, now=now)]
+    try:
+        pages = [*chains.pages(desk, state, now=now)]
+    except Trouble as trouble:
+        lines.append(Line("members", Result.WRONG, str(trouble)))
+    else:
+        lines += [_shown_members(state, pages), _shown_group(state, pages), _newer(state, pages)]
+    lines += [_private_keys(desk, state), _sealed_keys(desk, state), _entries(state)]
+    lines += _debts(owed)
+    lines.append(
+        Line(
+            "head",
+            Result.OK,
+            f"{state.head.seq} {state.head.hash}: the other administrators see the same, or one "
+            "of you is shown another history",
+        )
+    )
+    return Report(tuple(lines), state.head)
+
+
+def _shown_key(desk: Desk, state: GroupState) -> Line:
+    """Compare what the world is shown, which needs no signature to ask for."""
+    name = "key for senders"
+    try:
+        answer = desk.service.ask(GetKey(group_id=state.identifier), GetKeyResponse)
+    except Trouble as trouble:
+        return Line(name, Result.WRONG, str(trouble))
+    if (answer.signed_key, answer.master) == (state.key.signed, state.master.signed):
+        generation = state.key.document.generation
+        return Line(name, Result.OK, f"generation {generation}, {state.key.udf}")
+    return Line(
+        name,
+        Result.WRONG,
+        f"{desk.service.url} SHOWS SENDERS ANOTHER KEY than the history has. Tell them by another "
+        f"way: the fingerprint is {state.identifier}, the key {state.key.udf}",
+    )
+
+
+def _life(state: GroupState, *, now: datetime) -> Line:
+    end = state.key.document.not_after
+    until = f"good until {end:%Y-%m-%d}"
+    again = f"recrypt rekey {state.name}"
+    if end < now:
+        return Line("life of the key", Result.WRONG, f"was {until}: senders refuse it. {again}")
+    if end < now + SOON:
+        return Line("life of the key", Result.ADVICE, f"{until}: {again} in time")
+    return Line("life of the key", Result.OK, until)
+
+
+def _shown_members(state: GroupState, pages: list[GetGroupResponse]) -> Line:
+    shown: dict[Udf, MemberEntry] = {}
+    for page in pages:
+        shown |= {each.recrypt_udf: each for each in page.recryption_group.members}
+    ghosts = sorted(shown.keys() - state.members.keys())
+    missing = sorted(state.members[udf].account for udf in state.members.keys() - shown.keys())
+    other = sorted(
+        member.account
+        for udf, member in state.members.items()
+        if udf in shown and shown[udf] != member.entry
+    )
+    problems = [
+        *(f"{udf} is A GHOST: no administrator has added that member" for udf in ghosts),
+        *(f"{who} is LEFT OUT, whom an administrator has added" for who in missing),
+        *(f"{who} is shown with AN ENTRY THAT NO ADMINISTRATOR HAS SIGNED" for who in other),
+    ]
+    if not problems:
+        return Line("members", Result.OK, f"{len(shown)}, as the history has them")
+    what = "The service doesn't serve the group that you administer: ask its operator, or move it"
+    return Line("members", Result.WRONG, "; ".join(problems) + f". {what}")
+
+
+def _shown_group(state: GroupState, pages: list[GetGroupResponse]) -> Line:
+    name = "state at the service"
+    for page in pages:
+        group, heads = page.recryption_group, f"{state.head.seq} and {page.head.seq}"
+        if page.head.seq > state.head.seq:
+            return Line(name, Result.ADVICE, "another change came meanwhile: verify again")
+        if page.head != state.head:
+            words = f"the service SHOWS TWO HEADS, {heads}: ask its operator"
+            return Line(name, Result.WRONG, words)
+        if group != state.document(group.members):
+            words = "its key, Master, AdministratorKeys or Policy ISN'T WHAT THE HISTORY HAS"
+            return Line(name, Result.WRONG, f"{words}. Go by the history; ask the operator")
+    return Line(name, Result.OK, "key, Master, AdministratorKeys and Policy as the history has")
+
+
+def _private_keys(desk: Desk, state: GroupState) -> Line:
+    name = "private keys"
+    try:
+        keys = custody.take(desk.home, state)
+    except Trouble as trouble:
+        return Line(name, Result.WRONG, str(trouble))
+    has = (keys.has(state.key.udf), bool(keys.online), keys.master is not None)
+    if not has[0]:
+        words = "the group's private key isn't here: an administrator who has it seals it to you"
+        return Line(name, Result.WRONG, f"{words}, with recrypt refresh {state.name}")
+    kinds = ("the group key", "an online key", "the master key")
+    stated = ", ".join(kind for kind, is_here in zip(kinds, has, strict=True) if is_here)
+    return Line(name, Result.OK if has[1] else Result.ADVICE, f"here: {stated}")
+
+
+def _sealed_keys(desk: Desk, state: GroupState) -> Line:
+    """Open AdministratorKeys as another machine of ours would, and hold them against the group."""
+    name = "AdministratorKeys"
+    try:
+        with about(f"the AdministratorKeys of {state.name}"):
+            keys = sharing.open_keys(state, desk.home.device_keys())
+    except Trouble as trouble:
+        return Line(name, Result.WRONG, str(trouble))
+    again = f"recrypt refresh {state.name} seals them anew"
+    if not keys.has(state.key.udf):
+        return Line(name, Result.ADVICE, f"the group's current key isn't in them for you: {again}")
+    if not sharing.is_sealed_right(state, has_master=True):
+        return Line(name, Result.ADVICE, f"not sealed to all administrators, or to more: {again}")
+    return Line(name, Result.OK, "open here, match the group, sealed to its administrators alone")
+
+
+def _entries(state: GroupState) -> Line:
+    lacking = [
+        each.account
+        for each in state.members.values()
+        if each.is_active and each.entry_for(state.key.udf) is None
+    ]
+    if not lacking:
+        return Line("entries", Result.OK, "every ACTIVE member has one for the key of now")
+    words = f"{', '.join(lacking)}: no entry, so no mail. recrypt resume {state.name} ADDRESS"
+    return Line("entries", Result.WRONG, words)
+
+
+def _newer(state: GroupState, pages: list[GetGroupResponse]) -> Line:
+    name = "newer profiles"
+    try:
+        found = refreshing.newer(state, pages)
+    except Trouble as trouble:
+        return Line(name, Result.WRONG, str(trouble))
+    if not found:
+        return Line(name, Result.OK, "none waits")
+    accounts = ", ".join(state.members[udf].account for udf in found)
+    return Line(
+        name, Result.ADVICE, f"of {accounts}: take them in with recrypt refresh {state.name}"
+    )
+
+
+def _debts(owed: Owed) -> Iterator[Line]:
+    """Tell what those who are no administrators any more still hold."""
+    name, group = "removed administrators", owed.state.name
+    if owed.online:
+        yield Line(
+            name,
+            Result.ADVICE,
+            f"{', '.join(owed.online)} can still sign for the group, with its online key: "
+            f"recrypt delete {group} ADDRESS, by a SUPER with the master key",
+        )
+    if owed.group_key:
+        yield Line(
+            name,
+            Result.ADVICE,
+            f"{', '.join(owed.group_key)} can still read, with the group's private key: "
+            f"recrypt rekey {group}",
+        )
+    if owed.master:
+        yield Line(
+            name,
+            Result.ADVICE,
+            f"{', '.join(owed.master)} had the master key, as every SUPER: only a new group ends "
+            "that. Until then look at recrypt history for changes by the group itself",
+        )
