@@ -74,6 +74,7 @@ class MailHost:
         """Have a port; `keep` makes of each content, in order, what is kept of it."""
         self._keep = keep
         self._mails: list[Mail] = []
+        self._refused: dict[str, str] = {}
         self._changed = threading.Condition()
         self._called, self._greets = threading.Event(), threading.Event()
         self._greets.set()
@@ -85,6 +86,10 @@ class MailHost:
         """End all connections."""
         self._greets.set()
         self._listener.stop()
+
+    def refuse(self, recipient: str, reply: str) -> None:
+        """Answer RCPT for somebody so; "" takes mail again."""
+        self._refused[recipient] = reply
 
     def fall_silent(self) -> None:
         """Take connections, but say nothing on them until `speak`."""
@@ -144,7 +149,13 @@ class MailHost:
                     case "QUIT":
                         connection.sendall(b"221 bye\r\n")
                         return
-                connection.sendall(b"250 ok\r\n")
+                connection.sendall(self._reply(words))
+
+    def _reply(self, command: str) -> bytes:
+        """Answer what has nothing else to be answered."""
+        is_rcpt = command[:4].upper() == "RCPT"
+        refusal = self._refused.get(_path(command)) if is_rcpt else None
+        return f"{refusal or '250 ok'}\r\n".encode()
 
     def _take(self, sender: str, recipient: str, content: bytearray) -> None:
         if b"\r\n.." in content:

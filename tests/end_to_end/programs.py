@@ -123,6 +123,8 @@ class ListServer:
         self.set('listen = "127.0.0.1:8025"', 'listen = "127.0.0.1:0"')
         self.set('lmtp = "127.0.0.1:8024"', 'lmtp = "127.0.0.1:0"')
         self.set('listen = "127.0.0.1:8080"', f'listen = "127.0.0.1:{url.rpartition(":")[2]}"')
+        # Whatever disk the tests have.
+        self.set("[store]\n", "[store]\nreserve_mib = 0\n")
         self.set("port = 25\n", f"port = {relay_port}\n")
         self._program: Program | None = None
         self.smtp_port = self.lmtp_port = self.service_port = 0

@@ -1,0 +1,134 @@
+"""Sends posts as fast as they are taken, over kept connections, and tells how long it took."""
+
+import base64
+import re
+import selectors
+import socket
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Final, TypeAlias
+
+from recrypt_core import _random
+from recrypt_core.encoding import JsonObject
+from recrypt_core.keys import PublicKey
+from recrypt_core.sealing import seal
+
+HOST: Final = "127.0.0.1"
+LIST: Final = "team@lists.example"
+PATIENCE: Final = 60.0  # seconds, for what takes one or two
+Dialogue: TypeAlias = Generator[bytes, bytes, None]
+Group: TypeAlias = tuple[bytes, tuple[bytes, ...]]
+"""What is said at once, and the replies that must come."""
+
+ONE_BY_ONE: Final[tuple[Group, ...]] = (
+    (b"MAIL FROM:<bob@example.org>\r\n", (b"250",)),
+    (f"RCPT TO:<{LIST}>\r\n".encode(), (b"250",)),
+    (b"DATA\r\n", (b"354",)),
+)
+GROUPS: Final[tuple[Group, ...]] = (
+    (b"".join(said for said, _ in ONE_BY_ONE), (b"250", b"250", b"354")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is sent in one round."""
+
+    posts: int
+    octets: int
+    connections: int
+    pipelined: bool
+
+
+def send_rounds(orders: Connection, load: Load, jwk: JsonObject) -> None:
+    """Make posts for each port that is ordered, send them when told to, tell the seconds."""
+    key = PublicKey.from_jwk(jwk)
+    while port := orders.recv():
+        posts = [make_post(key, load.octets) for _ in range(load.posts)]
+        orders.send("ready")
+        orders.recv()
+        orders.send(talk(port, posts, load))
+
+
+def make_post(key: PublicKey, octets: int) -> bytes:
+    """Seal a new post, about so many octets long on the wire, its final dot included."""
+    fields = (
+        "From: Bob <bob@example.org>",
+        f"To: {LIST}",
+        f"Message-ID: <{_random.octets(8).hex()}@example.org>",
+        "MIME-Version: 1.0",
+        'Content-Type: application/vnd.recrypt; name="message.mmx"',
+        "Content-Transfer-Encoding: base64",
+        "\r\n",
+    )
+    head = "\r\n".join(fields).encode()
+    room = (octets - len(head)) * 57 // 78
+    line = len(seal(b"", [key], cty="message/rfc822").mmx())
+    sealed = seal(_random.octets(max(0, room - line)), [key], cty="message/rfc822").mmx()
+    return head + base64.encodebytes(sealed).replace(b"\n", b"\r\n") + b".\r\n"
+
+
+def talk(port: int, posts: Sequence[bytes], load: Load) -> float:
+    """Send all posts over kept connections; give the seconds from when all have greeted."""
+    waiting = iter(posts)
+    with ExitStack() as stack, selectors.DefaultSelector() as selector:
+        for _ in range(load.connections):
+            peer = stack.enter_context(socket.create_connection((HOST, port), PATIENCE))
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            offered = greeted(peer)
+            groups = GROUPS if load.pipelined and b"PIPELINING" in offered else ONE_BY_ONE
+            said = dialogue(waiting, groups)
+            selector.register(peer, selectors.EVENT_READ, (peer, said))
+            peer.sendall(next(said, b"QUIT\r\n"))
+        start = time.perf_counter()
+        while selector.get_map():
+            for key, _ in selector.select():
+                advance(key, selector)
+        return time.perf_counter() - start
+
+
+def greeted(peer: socket.socket) -> bytes:
+    """Greet, and give what the server offers."""
+    reply = b""
+    for said in (b"", b"EHLO client.example\r\n"):
+        peer.sendall(said)
+        reply = heard(peer)
+        while not codes_in(reply):
+            reply += heard(peer)
+    return reply
+
+
+def dialogue(posts: Iterator[bytes], groups: Sequence[Group]) -> Dialogue:
+    """Say what a sender says, group by group; it is sent what comes, and says nothing to half."""
+    for post in posts:
+        for said, codes in (*groups, (post, (b"250",))):
+            reply = yield said
+            while len(found := codes_in(reply)) < len(codes):
+                reply += yield b""
+            if found != codes:  # a refusal is no acceptance, however fast
+                raise SystemExit(f"{codes} was expected, and not {reply!r}")
+
+
+def advance(key: selectors.SelectorKey, selector: selectors.BaseSelector) -> None:
+    """Give a dialogue what came, and send what it says next."""
+    peer, said = key.data
+    try:
+        peer.sendall(said.send(heard(peer)))
+    except StopIteration:
+        selector.unregister(peer)
+
+
+def heard(peer: socket.socket) -> bytes:
+    """Hear what the server says, if it is still there."""
+    octets = peer.recv(2**16)
+    if not octets:
+        raise SystemExit("the server hung up")
+    return octets
+
+
+def codes_in(reply: bytes) -> tuple[bytes, ...]:
+    """Find the replies; all lines of one but the last have a hyphen (RFC 5321 §4.2)."""
+    return tuple(re.findall(rb"^(\d{3}) .*\r\n", reply, re.MULTILINE))
