@@ -3,6 +3,7 @@
 A prefix is what stands before `listserver serve`, such as strace with what it injects.
 """
 
+import os
 import smtplib
 import socket
 import threading
@@ -33,8 +34,12 @@ def until(met: Callable[[], bool], seconds: float = PATIENCE) -> bool:
 
 
 def lasting_port(first: int = 20_000) -> int:
-    """Find a port that nobody has, and that no connection will be given between two starts."""
-    for port in range(first, 32_768):  # where Linux's own choices begin
+    """Find a port that nobody has, and that no connection will be given between two starts.
+
+    Two runs of these tests at once look in different places.
+    """
+    start = first + os.getpid() % 4_000
+    for port in range(start, 32_768):  # where Linux's own choices begin
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -83,6 +88,7 @@ class Server(ListServer):
         """Make its folder."""
         super().__init__(folder, url=f"http://{LOCALHOST}:{lasting_port()}", relay_port=relay_port)
         self.prefix: tuple[str | Path, ...] = ()
+        self.command: tuple[str | Path, ...] = (BIN / "listserver",)
 
     @property
     def store(self) -> Path:
@@ -97,7 +103,7 @@ class Server(ListServer):
 
     def launch(self) -> Child:
         """Start the process, whatever becomes of it."""
-        self._program = Child(*self.prefix, BIN / "listserver", "serve", "--config", self.config)
+        self._program = Child(*self.prefix, *self.command, "serve", "--config", self.config)
         return self._program
 
     def start(self) -> None:

@@ -23,6 +23,11 @@ def deliveries(store: Path) -> Counter[str]:
     return +(found + Counter(unclaimed=int(unclaimed)))
 
 
+def posts(store: Path) -> int:
+    """Count posts, whatever became of them."""
+    return int(_ask(store, "SELECT count(*) FROM posts"))
+
+
 def held_posts(store: Path) -> int:
     """Count posts that are held, as they can't be read."""
     return int(_ask(store, "SELECT count(*) FROM posts WHERE held"))
@@ -30,7 +35,7 @@ def held_posts(store: Path) -> int:
 
 def kept_posts(store: Path) -> int:
     """Count posts whose ciphertext wasn't erased."""
-    return int(_ask(store, "SELECT count(*) FROM posts WHERE ciphertext IS NOT NULL"))
+    return int(_ask(store, "SELECT count(*) FROM posts WHERE open"))
 
 
 def let_pass(store: Path, seconds: int) -> None:

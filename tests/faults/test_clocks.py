@@ -84,7 +84,8 @@ def test_nothing_is_given_up_before_its_true_age(ledger: Ledger, wall: Clock) ->
     ledger.server.stop()
     states = deliveries(ledger.server.store)
     ledger.report(f"F13 ten days ahead, a host that refuses connections: {dict(states)}")
-    assert states == {"due": 2 * len(MEMBERS)}
+    assert states.keys() <= {"due", "unclaimed"}  # a host that is lost is tried now and then
+    assert states.total() == 2 * len(MEMBERS)
 
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["running", "restarted"])

@@ -11,6 +11,7 @@ import pytest
 
 from tests.end_to_end.network import MailHost
 from tests.faults.ledger import Ledger
+from tests.faults.lives import live
 from tests.faults.machine import STRACE
 from tests.faults.tracing import Strace
 
@@ -25,23 +26,7 @@ SERIES = {
 }
 # While a server starts that has work to take up: at the release of what the last one had claimed.
 STARTS = [("pwrite64", 1), ("pwrite64", 3), ("fdatasync", 1)]
-POSTS = 2  # of each life, besides those that the last life owes
 START_SECONDS = 5.0
-
-
-def live(ledger: Ledger, owed: list[bytes]) -> bool:
-    """Hand in posts, also those that are owed, until the server dies; False if it doesn't."""
-    child = ledger.server.child
-    for post in [*owed, *(ledger.new_post() for _ in range(POSTS))]:
-        if post not in owed:
-            owed.append(post)
-        if ledger.hand_in(post) == 250:
-            owed.remove(post)
-            ledger.arrives(post)
-        if not child.runs:
-            return True
-    child.terminate()
-    return child.ended() != 0
 
 
 def lives(ledger: Ledger, call: str, numbers: range) -> Iterator[float]:

@@ -22,6 +22,7 @@ FAILURES: Final = {"-r": "4yz", "-f": "5yz", "-q": "hangs up"}
 # A peer that refuses these for good refuses the mail; one that refuses earlier refuses us.
 FINAL: Final = {("-f", verb) for verb in ("MAIL", "RCPT", "DATA", ".")}
 FIRST_DELAY: Final = 300  # seconds
+SLOW: Final = "3"  # seconds, before the reply to DATA
 
 
 @pytest.fixture
@@ -83,3 +84,17 @@ def fail(ledger: Ledger, folder: Path, port: int, how: tuple[str, str]) -> Count
     came = outcomes(ledger.server) - before
     assert came == {"given_up" if how in FINAL else "later": len(MEMBERS)}, how
     return came
+
+
+@SMTP_SINK
+def test_posts_are_accepted_while_a_slow_host_has_taken_nothing_yet(
+    ledger: Ledger, port: int, tmp_path: Path
+) -> None:
+    server = ledger.server
+    with sink(tmp_path / "slow", port, "-w", SLOW) as slow:
+        ledger.take(2)
+        assert not server.child.total("delivered")
+        server.child.wait_total("delivered", 2 * len(MEMBERS))
+        server.stop()
+        ledger.more += slow.mails()
+    ledger.check(f"F8 a sink that waits {SLOW} s before each reply to DATA")

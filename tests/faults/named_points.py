@@ -1,0 +1,119 @@
+"""`listserver`, which kills itself at a named point of its code: run as a program of its own.
+
+    python named_points.py POINT N serve --config FILE
+
+It wraps the function at the point from outside, so that the product has no switch for it, and
+passes N - 1 times. Kill -9, so nothing is tidied up.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from aiosmtplib.protocol import SMTPProtocol
+
+from listserver import replies
+from listserver.cli import main
+from listserver.delivering import Delivering
+from listserver.edges.sessions import SmtpSession
+from listserver.edges.sqlite import SqliteTables
+from listserver.posting import Posting
+
+# What a point asks of a call: its arguments, and its result or None before it.
+Condition = Callable[[tuple[object, ...], object], bool]
+
+
+class Point:
+    """A place in the code, of which the Nth passing is the last."""
+
+    def __init__(self, number: int) -> None:
+        """Count from one."""
+        self._left = number
+
+    def passed(self) -> None:
+        """End everything, the Nth time."""
+        self._left -= 1
+        if not self._left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def before(self, owner: type, name: str, meant: Condition) -> None:
+        """Stand where a method begins."""
+        method = getattr(owner, name)
+
+        async def wrapped(*arguments: object, **named: object) -> object:
+            if meant(arguments, None):
+                self.passed()
+            return await method(*arguments, **named)
+
+        _replace(owner, name, wrapped)
+
+    def after(self, owner: type, name: str, meant: Condition) -> None:
+        """Stand where a method has returned."""
+        method = getattr(owner, name)
+
+        async def wrapped(*arguments: object, **named: object) -> object:
+            result = await method(*arguments, **named)
+            if meant(arguments, result):
+                self.passed()
+            return result
+
+        _replace(owner, name, wrapped)
+
+
+def always(_arguments: tuple[object, ...], _result: object) -> bool:
+    """Mean every call."""
+    return True
+
+
+def accepts(arguments: tuple[object, ...], result: object) -> bool:
+    """Mean a 250 to a post: what was decided, or what was said."""
+    return replies.ACCEPTED in (result, *arguments)
+
+
+def claims(_arguments: tuple[object, ...], result: object) -> bool:
+    """Mean a claim that has taken something."""
+    return result is not None
+
+
+class DotSent:
+    """Means the wait for the reply to the final dot."""
+
+    def __init__(self) -> None:
+        """See what is sent."""
+        self._sent = set[object]()
+        write = SMTPProtocol.write
+
+        def seen(protocol: SMTPProtocol, data: bytes) -> None:
+            write(protocol, data)
+            (self._sent.add if data == b".\r\n" else self._sent.discard)(protocol)
+
+        _replace(SMTPProtocol, "write", seen)
+
+    def __call__(self, arguments: tuple[object, ...], _result: object) -> bool:
+        """Tell whether the dot was the last that was written."""
+        return arguments[0] in self._sent
+
+
+def _replace(owner: type, name: str, function: Callable[..., object]) -> None:
+    setattr(owner, name, function)
+
+
+POINTS: Final[dict[str, Callable[[Point], None]]] = {
+    "enqueued": lambda point: point.after(SqliteTables, "enqueue", always),
+    "committed": lambda point: point.after(Posting, "receive", accepts),
+    "answered": lambda point: point.after(SmtpSession, "say", accepts),
+    "claimed": lambda point: point.after(Delivering, "claim", claims),
+    "begun": lambda point: point.before(Delivering, "attempt", always),
+    "dot-sent": lambda point: point.before(SMTPProtocol, "read_response", DotSent()),
+    "replied": lambda point: point.after(Delivering, "attempt", always),
+    "to-record": lambda point: point.before(Delivering, "record", always),
+    "recording": lambda point: point.after(SqliteTables, "record", always),
+    "recorded": lambda point: point.after(Delivering, "record", always),
+}
+
+if __name__ == "__main__":
+    POINTS[sys.argv[1]](Point(int(sys.argv[2])))
+    sys.argv[:] = ["listserver", *sys.argv[3:]]
+    main()
