@@ -54,26 +54,27 @@ class ChainMachine(RuleBasedStateMachine):
         powers, status = self.model.get(signer, ((), Status.REVOKED))
         return status is Status.ACTIVE and bool({*powers} & {*needed})
 
-    def allowed(self, signer: int | None, who: int, powers: Powers) -> bool:
-        """Tell whether a signer may state this member with these powers."""
-        touched = {*powers, *self.model.get(who, ((), None))[0]}
-        needed = (SUPER,) if touched & {ADMIN, SUPER} else (ADMIN, SUPER)
+    def allowed(self, signer: int | None, who: int, stated: tuple[Powers, Status]) -> bool:
+        """Tell whether a signer may state this member so; an ADMIN may state it as it is."""
+        before = self.model.get(who, ((), None))
+        touched = {*stated[0], *before[0]}
+        needed = (SUPER,) if touched & {ADMIN, SUPER} and stated != before else (ADMIN, SUPER)
         return self.may(signer, *needed)
 
     def attempt(self, signer: int | None, who: int, powers: Powers, status: Status) -> None:
         """Try an AddMember or UpdateMember, whichever suits."""
         after = self.model | {who: (powers, status)}
         supers = [each for each in after.values() if each[1] is Status.ACTIVE and SUPER in each[0]]
-        person = GROUP.master if signer is None else PEOPLE[signer]
+        key = GROUP.master.master if signer is None else PEOPLE[signer].online
         act = self.history.update if who in self.model else self.history.add
         change = membership(who, powers, status)
-        if self.allowed(signer, who, powers) and supers:
-            act(person.online, change)
+        if self.allowed(signer, who, (powers, status)) and supers:
+            act(key, change)
             self.model = after
             return
         known = signer is None or signer in self.model
         with pytest.raises(Refused if known else NotAuthentic):
-            act(person.online, change)
+            act(key, change)
 
     @rule(signer=SIGNERS, who=WHO, powers=st.sampled_from(RIGHTS), status=st.sampled_from(Status))
     def state_member(self, signer: int | None, who: int, powers: Powers, status: Status) -> None:
