@@ -59,8 +59,9 @@ def failure_in(report: PlainReport) -> str | None:
         return None
     parts = _shortened(report.parts)
     message = _message(report, parts)
-    for name, value in (("From", sender), ("X-Failed-Recipients", ", ".join(failed))):
-        message[name] = value
+    message["From"] = sender
+    if failed:  # of an empty field some Pythons make one address, which is empty
+        message["X-Failed-Recipients"] = ", ".join(failed)
     if mailer := _MAILER.match(report.mailer):
         message["X-Mailer"] = mailer[1]
     _, permanent = all_failures(message)
