@@ -63,8 +63,9 @@ class Child(Program):
         return len(self._found(pattern))
 
     def total(self, word: str) -> int:
-        """Add up the counts that the log has of an outcome: delivered, later, given_up."""
-        return sum(int(found[1]) for found in self._found(rf"event='relayed'.* {word}=(\d+)"))
+        """Add up the counts that the log has of an outcome of copies: delivered, later, given_up."""
+        pattern = rf"event='relayed'(?=.* what='copies').* {word}=(\d+)"
+        return sum(int(found[1]) for found in self._found(pattern))
 
     def wait_total(self, word: str, total: int) -> None:
         """Wait until the log has so many of an outcome."""
