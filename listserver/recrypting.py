@@ -59,6 +59,8 @@ class Recrypting:
             await take_fresh(work, request, self._house.public_url, now)
             if message.recipient.header.epk.curve is not held.half.recryption.curve:
                 raise Malformed("an epk of another curve than the group's key")
+            if message.encrypted and not held.member.profile.profile.encryption_keys:
+                raise Malformed("your profile has no EncryptionKeys to seal a partial to")
             refusal = _forbidden(held) or await self._over_quota(work, held, now)
             await _log(work, held, message, refusal, now)
         if refusal is not None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
-from recrypt_client import pins
+from recrypt_client import contacts, pins
 from recrypt_client.errors import ServiceRefused, Trouble, about
 from recrypt_client.home import Home
 from recrypt_client.pins import Pin
@@ -212,6 +212,8 @@ def _check(desk: Desk, state: GroupState, hashes: Mapping[int, str]) -> None:
 
 
 def _remember(desk: Desk, state: GroupState, *, now: datetime) -> None:
+    """Pin what was seen; its Master too, so that none that it replaced signs a key again."""
+    contacts.see(desk.home, state.master)
     known = _pin(desk)
     pin = pins.renew(known, state.key, service=desk.service.url, now=now, head=state.head)
     if pin != known:

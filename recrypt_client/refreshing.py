@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from recrypt_client import chains, contacts, custody, entries
-from recrypt_client.administering import Outcome, has_powers
+from recrypt_client.administering import Outcome
 from recrypt_client.chains import Desk
 from recrypt_client.changing import Pace, change_members
 from recrypt_client.entries import Made
 from recrypt_client.errors import about
 from recrypt_core.chain import GroupState, Member
-from recrypt_core.documents import Privilege, Status, VerifiedProfile, verified_profile
+from recrypt_core.documents import Status, VerifiedProfile, verified_profile
+from recrypt_core.errors import NotAuthentic
 from recrypt_core.keys import PrivateKey
 from recrypt_core.messages import GetGroupResponse, Response, UpdateMember, UpdateProfile
 from recrypt_core.udf import Udf
@@ -70,13 +71,11 @@ def refresh(desk: Desk, state: GroupState, pace: Pace) -> Refresh:
         Trouble: if a profile isn't what it has to be, or the service doesn't take the change.
     """
     found = newer(state, [*chains.pages(desk, state, now=pace.clock())])
-    for profile in found.values():
-        with about(f"the newer profile of {state.members[profile.identifier].account}"):
-            contacts.see(desk.home, profile)
     waiting = {udf: why for udf in found if (why := _obstacle(desk, state, found[udf]))}
     named = [udf for udf in found if udf not in waiting]
     if not named:
         return Refresh(Outcome(state, (), ()), tuple(waiting.values()))
+    custody.group_key(desk.home, state)  # without it all entries would end
 
     def write(state: GroupState) -> Iterator[Made]:
         keys = {key.public.udf: key for key in custody.take(desk.home, state).agreement}
@@ -99,8 +98,10 @@ def _obstacle(desk: Desk, state: GroupState, profile: VerifiedProfile) -> str | 
         return f"{member.account} is no Account of the member's newer profile: ask the member"
     if not profile.profile.encryption_keys:
         return f"{member.account}: the newer profile has no EncryptionKeys: ask the member"
-    if has_powers(member) and not state.may(desk.key.public.udf, Privilege.SUPER):
-        return f"{member.account} administers the group: only a SUPER can take the newer profile in"
+    try:
+        contacts.see(desk.home, profile)
+    except NotAuthentic as problem:
+        return f"{member.account}: {problem}: ask the member to publish the latest one"
     return None
 
 

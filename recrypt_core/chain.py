@@ -113,8 +113,7 @@ class GroupState:
 
     def signer(self, kid: Udf) -> SignaturePublicKey | None:
         """Find who may sign a request for this group: a key of the Master or of a member."""
-        found = self.master.signature_key(kid)
-        if found is not None:
+        if found := self.master.signature_key(kid):
             return found
         member = self.member_of(kid)
         return None if member is None else member.profile.signature_key(kid)
@@ -386,6 +385,8 @@ def _with_key(state: GroupState, signed: Jws, *, lacking: int | None) -> GroupSt
     """Take the group key: the same, checked against a new Master; re-signed; or the next one."""
     key = verified_group_key(signed, state.master)
     old, new = state.key.document, key.document
+    if signed != state.key.signed and new.head != state.head:
+        raise Refused(Why.CONFLICT, "a key whose Head isn't the group's: sign it anew")
     if new.encryption_key == old.encryption_key:
         if (new.generation, new.previous) != (old.generation, old.previous):
             raise Refused(Why.CONFLICT, "a key re-signed with another Generation or Previous")
@@ -394,7 +395,6 @@ def _with_key(state: GroupState, signed: Jws, *, lacking: int | None) -> GroupSt
         raise Refused(Why.CONFLICT, "a new key that doesn't follow the group's current one")
     if state.public_key(key.udf) is not None:
         raise Refused(Why.CONFLICT, "a new key that the group had before")
-    count = state.lacking(key.udf) if lacking is None else lacking
-    if count:
+    if count := state.lacking(key.udf) if lacking is None else lacking:
         raise Refused(Why.CONFLICT, f"{count} ACTIVE members lack an entry for the new key")
     return replace(state, key=key, past_keys=(*state.past_keys, state.key))

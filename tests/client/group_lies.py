@@ -204,8 +204,9 @@ GROUPS: Final = (
         "a newer profile that isn't the newest that was seen",
         "GetGroup",
         newer(lambda world: world.records.profiles[0]),
-        (f"alice refresh {TEAM}", f"alice rekey {TEAM}"),
+        (f"alice refresh {TEAM}",),
         "a profile older than one that was seen before",
+        End.IN_VAIN,
     ),
     Lie(
         "no newer profile, where one was sent",

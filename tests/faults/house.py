@@ -63,7 +63,7 @@ class Child(Program):
         return len(self._found(pattern))
 
     def total(self, word: str) -> int:
-        """Add up the counts that the log has of an outcome of copies: delivered, later, given_up."""
+        """Add up what the log has of an outcome of copies: delivered, later, given_up."""
         pattern = rf"event='relayed'(?=.* what='copies').* {word}=(\d+)"
         return sum(int(found[1]) for found in self._found(pattern))
 

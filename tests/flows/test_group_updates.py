@@ -260,7 +260,9 @@ async def test_a_master_and_the_administrators_keys_are_replaced(team: Team) -> 
     unsigned = later.changed(seconds=2, online_signature_keys=(gone.online.public,))
     # The key must be signed anew by an online key that the new Master has.
     assert (await team.ask(master=unsigned.signed))[0] == 401
-    key = signed_group_key(unsigned, team.key)
+    key = signed_group_key(unsigned, team.key)  # its Head is another
+    assert (await team.ask(master=unsigned.signed, current_encryption_key=key.signed))[0] == 409
+    key = signed_group_key(unsigned, team.key, head=team.history.state.head)
     assert (await team.ask(master=unsigned.signed, current_encryption_key=key.signed))[0] == 201
 
 

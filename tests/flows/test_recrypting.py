@@ -296,7 +296,8 @@ async def test_a_past_key_is_answered_as_history_says(team: Team) -> None:
         await team.restate(Membership(entry, made.halves))
         team.entries[f"{name} next"] = made
     mine, group = team.question, team.history.group
-    new = signed_group_key(group.master, key, generation=2, previous=group.key.public.udf)
+    past, head = group.key.public.udf, team.history.state.head
+    new = signed_group_key(group.master, key, generation=2, previous=past, head=head)
     later = asked(team.bob, team.entries["bob next"], seal(CONTENT, [key.public]))
     assert (await team.ask(later)).status == 403  # it isn't the group's yet
     await team.set(current_encryption_key=new.signed)
