@@ -233,8 +233,9 @@ async def test_a_member_reads_own_entries_of_the_keys_that_history_names(team: T
         await team.restate(Membership(but(stands, entries=entries), made.halves))
     assert await mine() == (201, [first])  # the next key isn't the group's yet
     (second,) = prepared[1].entry.entries
-    previous = team.history.group.key.public.udf
-    new = signed_group_key(team.history.group.master, key, generation=2, previous=previous)
+    group, head = team.history.group, team.history.state.head
+    past = group.key.public.udf
+    new = signed_group_key(group.master, key, generation=2, previous=past, head=head)
     for kept, expected in (
         (Kept.NONE, [second]), (Kept.SINCE_JOIN, [first, second]), (Kept.ALL, [first, second])
     ):  # fmt: skip
