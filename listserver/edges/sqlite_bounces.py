@@ -151,7 +151,7 @@ class BounceTables(ProfileTables, PostTables):
         named = await self._rows.all(f"SELECT id {_UNTOLD} ORDER BY id LIMIT ?", (list_id, limit))
         members = await self._rows.all(f"SELECT sealed, name {_OFF} LIMIT ?", (list_id, limit))
         for statement in _TOLD:
-            await self._rows.many(statement, [(list_id,)])
+            await self._rows.many(statement, [(list_id,)], large=True)
         await self._rows.run("UPDATE lists SET told = ? WHERE id = ?", (seconds(now), list_id))
         stored = await self._readable_list(list_id)
         if stored is None:

@@ -23,7 +23,7 @@ _READERS = (
 
 # The last post stays, so that its number is never another's, and no old return path counts for it.
 _OLD = (
-    "SELECT id FROM posts WHERE accepted <= ? AND NOT open AND NOT held"
+    "SELECT id FROM posts WHERE accepted <= ? AND NOT open"
     " AND NOT EXISTS (SELECT 1 FROM ciphertexts WHERE post_id = id)"
     " AND id < (SELECT max(id) FROM posts) LIMIT 1000"
 )
@@ -114,7 +114,7 @@ class PostTables:
     async def erase_old(self, now: datetime) -> None:
         await self._rows.run(
             "DELETE FROM ciphertexts WHERE keep_until <= ?"
-            " AND EXISTS (SELECT 1 FROM posts WHERE id = post_id AND NOT open AND NOT held)",
+            " AND EXISTS (SELECT 1 FROM posts WHERE id = post_id AND NOT open)",
             (seconds(now),),
             large=True,
         )

@@ -184,8 +184,13 @@ async def test_an_r_that_a_rekey_or_another_device_ends_is_in_no_file_and_no_lat
         await bench.change(history.sign(update, alice.online), *made, history=history)
 
     await split_anew(history.group.key, key)
-    past, head = history.group.key.public.udf, history.state.head
-    signed = signed_group_key(history.group.master, key, generation=2, previous=past, head=head)
+    signed = signed_group_key(
+        history.group.master,
+        key,
+        generation=2,
+        previous=history.group.key.public.udf,
+        head=history.state.head,
+    )
     stated = RecryptionGroup(group_name=TEAM, current_encryption_key=signed.signed)
     switch = history.sign(UpdateGroup(recryption_group=stated), alice.online)
     await bench.change(switch, history=history)

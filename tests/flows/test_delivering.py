@@ -215,6 +215,18 @@ async def test_the_ciphertext_is_erased_when_its_time_is_over_and_every_delivery
 
 
 @pytest.mark.asyncio
+async def test_what_was_dropped_while_it_was_under_way_is_erased_in_its_time(bench: Bench) -> None:
+    await posted_to_three(bench)
+    done = [record for _, record in await attempts(bench)]
+    async with bench.store.begin():
+        await bench.store._rows.run("UPDATE posts SET held = 1")  # as `listserver queue drop` does
+    await bench.delivering.record(done)
+    bench.clock.advance(timedelta(days=14))
+    await bench.delivering.erase_old()
+    assert await bench.count("ciphertexts") == 0
+
+
+@pytest.mark.asyncio
 async def test_a_post_is_forgotten_when_no_return_path_counts_for_it_but_the_last(
     bench: Bench,
 ) -> None:
