@@ -5,7 +5,6 @@ line with the recryption, filled with spaces to one size for all copies. This ro
 members at once.
 """
 
-import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,7 +12,7 @@ from typing import Final
 from listserver.model import Half, StoredPost
 from recrypt_core import limits
 from recrypt_core.agreement import partial
-from recrypt_core.encoding import write_b64url, write_json
+from recrypt_core.encoding import write_b64url, write_base64, write_json
 from recrypt_core.envelope import Envelope, Recipient
 from recrypt_core.errors import Malformed
 from recrypt_core.keys import Curve
@@ -141,6 +140,6 @@ def _base64_lines(octets: bytes) -> Iterator[bytes]:
     """Encode in lines of 76 characters, CRLF after each (RFC 2045 §6.8), many lines at once."""
     view = memoryview(octets)
     for at in range(0, len(octets), _CHUNK):
-        text = binascii.b2a_base64(view[at : at + _CHUNK], newline=False)
+        text = write_base64(view[at : at + _CHUNK])
         lines = [text[start : start + 76] for start in range(0, len(text), 76)]
         yield b"\r\n".join((*lines, b""))

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Final
 
-from listserver.addresses import check_domain, check_list_name
 from listserver.threads import is_id
 from recrypt_core.errors import Malformed
 
 LINE_OCTETS: Final = 78  # of a header line without CRLF, where its words allow (RFC 5322 §2.1.1)
 SUBJECT: Final = "[...]"  # of every copy: the real one is inside the envelope (spec §7)
 
+_ADDRESS = re.compile(r"[a-z0-9][a-z0-9._-]*@[a-z0-9][a-z0-9.-]*")
 _KEYWORD = re.compile(r"[a-z-]{1,32}")
 
 
@@ -64,8 +64,8 @@ def header_block(facts: CopyFacts) -> bytes:
 
 def _check(facts: CopyFacts) -> None:
     """Refuse any fact outside its own small alphabet: no white space, control or 8-bit octet."""
-    check_list_name(facts.list_name)
-    check_domain(facts.domain)
+    if not _ADDRESS.fullmatch(f"{facts.list_name}@{facts.domain}"):
+        raise Malformed("The address of the copy isn't one.")
     if not all(map(is_id, (facts.message_id, *facts.references, *facts.in_reply_to))):
         raise Malformed("A Message-ID of the copy isn't one.")
     if facts.auto_submitted is not None and not _KEYWORD.fullmatch(facts.auto_submitted):

@@ -13,6 +13,7 @@ from email.message import Message
 from enum import Enum
 from typing import Final, NamedTuple
 
+from recrypt_core.encoding import read_base64
 from recrypt_core.errors import Malformed
 
 HEADER_OCTETS: Final = 64 * 2**10  # of one entity's header; ours (Postfix takes 100 KiB)
@@ -127,8 +128,8 @@ def from_base64(raw: bytes, body: Span, *, at_once: int) -> bytes:
         if end < body.end and b"=" in piece:
             raise Unreadable(Fault.BROKEN_ENCODING)
         try:
-            result += binascii.a2b_base64(piece, strict_mode=True)
-        except binascii.Error:
+            result += read_base64(piece)
+        except Malformed:
             raise Unreadable(Fault.BROKEN_ENCODING) from None
         at = end
     return bytes(result)

@@ -1,23 +1,26 @@
 """Receive a post: read, decide, put in the queue; a positive reply means that it is committed."""
 
 import asyncio
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
+from typing import Final, TypeAlias
 
-from listserver import admission, copies, replies
+from listserver import admission, replies
 from listserver.addresses import ListAddress, Role
-from listserver.headers import CopyFacts, header_block
 from listserver.limits import QUICK_OCTETS
-from listserver.model import House, StoredList, StoredPost
+from listserver.model import House, StoredList
 from listserver.ports import Clock, Log
 from listserver.posts import PostHeaders, PostRefused, Reason, read_post
+from listserver.preparing import Prepared, finished, prepare, with_fresh_id
 from listserver.replies import Reply
 from listserver.store import Store, Work
-from listserver.threads import ThreadIds
-from recrypt_core.documents import PostRight, ReplyTo
+from recrypt_core.documents import PostRight
 from recrypt_core.envelope import Envelope, read_post_envelope
 from recrypt_core.errors import Malformed, Recrypted
 from recrypt_core.udf import Udf
+
+_Post: TypeAlias = tuple[PostHeaders, Envelope]
+
+_LISTS_SEEN: Final = 500  # ours: the store keeps as many
 
 
 class Posting:
@@ -30,19 +33,19 @@ class Posting:
         self._log = log
         self.arrived = asyncio.Event()
         """Set whenever there is something new in the queue."""
-        self._known: set[str] = set()
+        self._seen: dict[str, StoredList] = {}
 
     async def recipient(self, to: ListAddress) -> Reply:
         """Answer RCPT by whether there is such a list, and nothing else (spec §7)."""
         if to.role not in (Role.POST, Role.BOUNCES):
             return replies.NO_SUCH_LIST
         address = self._address(to)
-        if address not in self._known:
+        if address not in self._seen:
             async with self._store.begin() as work:
                 found = await work.find_list(address)
             if found is None:
                 return replies.NO_SUCH_LIST
-            self._known.add(address)  # no list ever ends
+            self._see(address, found)  # no list ever ends
         return replies.RECIPIENT_OK
 
     async def receive(self, raw: bytes, to: ListAddress, *, null_sender: bool) -> Reply:
@@ -52,9 +55,9 @@ class Posting:
             return replies.ACCEPTED
         try:
             if len(raw) <= QUICK_OCTETS:
-                headers, envelope = _read(raw)
+                post = _read(raw)
             else:
-                headers, envelope = await asyncio.to_thread(_read, raw)
+                post = await asyncio.to_thread(_read, raw)
         except PostRefused as problem:
             return self._refused(problem, to)
         except Recrypted:
@@ -63,8 +66,10 @@ class Posting:
         except Malformed as problem:
             self._log.event("post-refused", reason="ENVELOPE")
             return replies.malformed_post(f"Its envelope is no good: {problem}.")
-        async with self._store.begin() as work:
-            reply = await self._admit(work, headers, envelope, to)
+        try:
+            reply = await self._admit(post, to)
+        except _TooLarge as problem:
+            reply = problem.reply
         if reply.positive:
             self.arrived.set()
         self._log.event("post", code=reply.code)
@@ -82,114 +87,92 @@ class Posting:
             case _:
                 return replies.malformed_post(problem.reason.value)
 
-    async def _admit(
-        self, work: Work, headers: PostHeaders, envelope: Envelope, to: ListAddress
-    ) -> Reply:
+    async def _admit(self, post: _Post, to: ListAddress) -> Reply:
         """Decide in one transaction: what is refused leaves nothing behind."""
-        now = self._clock.now()
-        found = await work.find_list(self._address(to))
-        if found is None:
-            return replies.NO_SUCH_LIST
-        verdict = admission.decide(envelope, headers, found.state, service=self._house.public_url)
-        if isinstance(verdict, admission.Refuse):
-            return verdict.reply
-        if verdict.key != found.state.key.udf and not await self._past_key_counts(
-            work, found, verdict
-        ):
+        address = self._address(to)
+        seen = self._seen.get(address)
+        prepared = None if seen is None else self._prepare(post, seen)
+        async with self._store.begin() as work:
+            found = await work.find_list(address)
+            if found is None:
+                return replies.NO_SUCH_LIST
+            if prepared is None or found is not seen:
+                prepared = self._prepare(post, found)
+            self._see(address, found)
+            if isinstance(prepared, Reply):
+                return prepared
+            return await self._decide(work, prepared)
+
+    def _prepare(self, post: _Post, found: StoredList) -> Prepared | Reply:
+        return prepare(found, *post, self._house, now=self._clock.now())
+
+    async def _decide(self, work: Work, prepared: Prepared) -> Reply:
+        found, verdict = prepared.found, prepared.verdict
+        if verdict.key != found.state.key.udf and not await self._past_key_counts(work, prepared):
             reason = "It is encrypted to a key that this list no longer takes."
             return replies.not_encrypted(reason, found.state.name, self._house.public_url)
-        may_post, poster = await self._may_post(work, envelope, found, now)
-        if not may_post:
-            return replies.NOT_ALLOWED_TO_POST
-        accepted = _Accepted(headers, envelope, verdict, now, poster)
-        return await self._queue(work, accepted, found)
+        may_post, poster = await self._may_post(work, prepared)
+        return (
+            await self._queue(work, prepared, poster) if may_post else replies.NOT_ALLOWED_TO_POST
+        )
 
-    async def _past_key_counts(
-        self, work: Work, found: StoredList, verdict: admission.Accept
-    ) -> bool:
+    async def _past_key_counts(self, work: Work, prepared: Prepared) -> bool:
         """Take a post to a past key while members have entries for it (spec §7)."""
-        return found.state.policy.past_keys and await work.has_entries(found.id, verdict.key)
+        found = prepared.found
+        return found.state.policy.past_keys and await work.has_entries(
+            found.id, prepared.verdict.key
+        )
 
-    async def _may_post(
-        self, work: Work, envelope: Envelope, found: StoredList, now: datetime
-    ) -> tuple[bool, Udf | None]:
+    async def _may_post(self, work: Work, prepared: Prepared) -> tuple[bool, Udf | None]:
         """Look for the sender where the list's Policy asks for one, and only there."""
+        found, envelope = prepared.found, prepared.envelope
         if found.state.policy.post is PostRight.ANYONE:
             return True, None
         kid = admission.signer_of(envelope)
         member = None if kid is None else await work.signing_member(found, kid)
-        may_post = admission.may_post(envelope, found.state, member, now=now)
+        may_post = admission.may_post(envelope, found.state, member, now=prepared.accepted)
         return may_post, member.profile.identifier if may_post and member else None
 
-    async def _queue(self, work: Work, accepted: "_Accepted", found: StoredList) -> Reply:
-        envelope, verdict = accepted.envelope, accepted.verdict
-        line = copies.common_line(envelope, verdict.recipient)
-        longest = await work.longest_own(found.id, verdict.key)
-        try:
-            size = copies.line_octets(line, longest)
-        except Malformed as problem:
-            return replies.malformed_post(str(problem))
-        policy = found.state.policy
-        facts = await self._facts(work, accepted, found)
-        post = StoredPost(
-            header=header_block(facts),
-            line=line,
-            line_octets=size,
-            group_key=verdict.key,
-            epk=verdict.recipient.epk,
-            notice=policy.notice,
-            list_address=found.state.name,
-            accepted=accepted.now,
-            poster=accepted.poster,
-        )
-        if copies.copy_octets(post, len(envelope.ciphertext)) > self._house.post_octets:
-            return replies.copy_too_large(self._house.post_octets)
-        if not await work.take_content(found.id, envelope.content_id, verdict.key):
+    async def _queue(self, work: Work, prepared: Prepared, poster: Udf | None) -> Reply:
+        """Put it in the queue, if it wasn't had before.
+
+        Raises:
+            _TooLarge: its copies would be. What was written meanwhile is undone by it.
+        """
+        found, envelope, key = prepared.found, prepared.envelope, prepared.verdict.key
+        if not await work.take_content(found.id, envelope.content_id, key):
             return replies.ACCEPTED  # had before: a sender that didn't see our 250, or a replay
-        await work.take_message_id(found.id, facts.message_id)
-        kept = accepted.now + timedelta(days=policy.keep)
-        await work.enqueue(found.id, post, envelope.ciphertext, keep_until=kept)
+        if not await work.take_message_id(found.id, prepared.facts.message_id):
+            prepared = with_fresh_id(prepared, self._house)
+            await work.take_message_id(found.id, prepared.facts.message_id)
+        readers = await work.readers(found.id, key)
+        post = finished(prepared, self._house, longest_own=readers.longest_own, poster=poster)
+        if isinstance(post, Reply):
+            raise _TooLarge(post)
+        kept = prepared.accepted + timedelta(days=found.state.policy.keep)
+        await work.enqueue(readers, post, envelope.ciphertext, keep_until=kept)
         return replies.ACCEPTED
 
-    async def _facts(self, work: Work, accepted: "_Accepted", found: StoredList) -> CopyFacts:
-        headers, cid = accepted.headers, accepted.envelope.content_id
-        threads = ThreadIds(_name(found), self._house.domain, found.secret)
-        message_id = threads.mapped((headers.message_id or "").encode("ascii") or cid)
-        if await work.had_message_id(found.id, message_id):
-            message_id = threads.mapped(cid)
-        return CopyFacts(
-            list_name=_name(found),
-            domain=self._house.domain,
-            accepted=accepted.now,
-            message_id=message_id,
-            references=threads.mapped_thread(headers.references),
-            in_reply_to=threads.mapped_thread(headers.in_reply_to),
-            auto_submitted=headers.auto_submitted,
-            reply_to_list=found.state.policy.reply_to is ReplyTo.LIST,
-        )
+    def _see(self, address: str, found: StoredList) -> None:
+        if len(self._seen) >= _LISTS_SEEN:
+            self._seen.clear()
+        self._seen[address] = found
 
     def _address(self, to: ListAddress) -> str:
         return f"{to.name}@{self._house.domain}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Accepted:
-    """A post that the list takes, if it isn't too large and wasn't had before."""
+class _TooLarge(Exception):
+    """The copies of a post would be too large: with what the sender is told."""
 
-    headers: PostHeaders
-    envelope: Envelope
-    verdict: admission.Accept
-    now: datetime
-    poster: Udf | None
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.text)
+        self.reply = reply
 
 
-def _read(raw: bytes) -> tuple[PostHeaders, Envelope]:
+def _read(raw: bytes) -> _Post:
     """Read a post and its envelope; of a large one for a thread, as it takes a while."""
     post = read_post(raw)
     envelope = read_post_envelope(post.encrypted)
     _ = envelope.content_id  # hashed here too, not in the transaction
     return post.headers, envelope
-
-
-def _name(found: StoredList) -> str:
-    return found.state.name.partition("@")[0]

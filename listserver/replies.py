@@ -17,7 +17,9 @@ class Reply:
     text: str
 
     def __str__(self) -> str:
-        words = "".join(c if " " <= c <= "~" else "?" for c in self.text)
+        words = self.text
+        if not (words.isascii() and words.isprintable()):
+            words = "".join(c if " " <= c <= "~" else "?" for c in words)
         return f"{self.code} {self.enhanced} {words[: limits.REPLY_OCTETS]}"
 
     @property

@@ -1,7 +1,10 @@
 """The one source of randomness: the operating system's."""
 
 import secrets
-from collections.abc import MutableSequence
+from collections.abc import Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def octets(length: int) -> bytes:
@@ -14,6 +17,10 @@ def below(bound: int) -> int:
     return secrets.randbelow(bound)
 
 
-def shuffle(items: MutableSequence[int]) -> None:
-    """Put `items` in random order, in place."""
-    secrets.SystemRandom().shuffle(items)
+def shuffled(items: Sequence[T]) -> list[T]:
+    """Give `items` in random order.
+
+    Each stands beside a number of 64 bits; two of a million are alike once in 37 million times.
+    """
+    numbers = memoryview(octets(8 * len(items))).cast("Q")
+    return [item for _, _, item in sorted(zip(numbers, range(len(items)), items, strict=True))]

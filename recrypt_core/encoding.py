@@ -1,10 +1,12 @@
-"""Strict base64url, JSON and times: size before parse, one form accepted, one form written."""
+"""Strict base64, JSON and times: size before parse, one form accepted, one form written."""
 
-import binascii
 import json
 import re
 from datetime import UTC, datetime
 from typing import Final, NoReturn, TypeAlias
+
+import msgspec
+import pybase64
 
 from recrypt_core import limits
 from recrypt_core.errors import Malformed, TooLarge
@@ -12,14 +14,17 @@ from recrypt_core.errors import Malformed, TooLarge
 JsonValue: TypeAlias = "bool | int | str | list[JsonValue] | JsonObject | None"
 JsonObject: TypeAlias = "dict[str, JsonValue]"
 
-_B64URL = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
+_URL_LETTERS: Final = b"-_"  # in place of + and / (RFC 4648 §5)
+# What a text may end with whose last letter has four or two bits too many: those are zero.
+_ENDS: Final = {1: frozenset("AQgw"), 2: frozenset("AEIMQUYcgkosw048")}
+_INTEGERS: Final = 2**63
+_INTEGER_LETTERS: Final = 20
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
 
 
 def write_b64url(octets: bytes) -> str:
     """Write base64url without padding (RFC 7515 §2)."""
-    text = binascii.b2a_base64(octets, newline=False).decode("ascii")
-    return text.rstrip("=").replace("+", "-").replace("/", "_")
+    return pybase64.b64encode_as_string(octets, _URL_LETTERS).rstrip("=")
 
 
 def read_b64url(text: str) -> bytes:
@@ -28,21 +33,40 @@ def read_b64url(text: str) -> bytes:
     Raises:
         Malformed: for any text that `write_b64url` would not have written.
     """
-    if not _B64URL.fullmatch(text) or len(text) % 4 == 1:
+    if "=" in text or "+" in text or "/" in text:
         raise Malformed("not base64url without padding")
-    standard = text.replace("-", "+").replace("_", "/")
-    octets = binascii.a2b_base64(standard + "=" * (-len(text) % 4))
-    tail = len(octets) % 3
-    if tail and write_b64url(octets[-tail:]) != text[-(tail + 1) :]:
+    padding = "=" * (-len(text) % 4)
+    try:
+        octets = pybase64.b64decode(text + padding, _URL_LETTERS, validate=True)
+    except ValueError:
+        raise Malformed("not base64url without padding") from None
+    if padding and text[-1] not in _ENDS[len(octets) % 3]:
         raise Malformed("base64url with unused bits that are not zero")
     return octets
+
+
+def write_base64(octets: bytes | memoryview) -> bytes:
+    """Write base64 with padding, in one line (RFC 4648 §4)."""
+    return pybase64.b64encode(octets)
+
+
+def read_base64(text: bytes) -> bytes:
+    """Read base64 with its padding, and nothing else in it.
+
+    Raises:
+        Malformed: for whatever isn't of its alphabet, or is cut off.
+    """
+    try:
+        return pybase64.b64decode(text, validate=True)
+    except ValueError:
+        raise Malformed("not base64") from None
 
 
 def read_json(octets: bytes, *, limit: int) -> JsonObject:
     """Read one JSON object of at most `limit` octets.
 
-    Refused besides what is no JSON: duplicate members, numbers that are not integers, lone
-    surrogates, a byte order mark, and nesting deeper than `limits.JSON_DEPTH`.
+    Refused besides what is no JSON: duplicate members, numbers that are not integers of 64 bits,
+    lone surrogates, a byte order mark, and nesting deeper than `limits.JSON_DEPTH`.
 
     Raises:
         TooLarge: for over `limit` octets or, commas in texts counted too, `limits.JSON_VALUES`.
@@ -69,7 +93,7 @@ def read_json(octets: bytes, *, limit: int) -> JsonObject:
 
 def write_json(value: JsonObject) -> bytes:
     """Write a JSON object in UTF-8, members in their order, without white space."""
-    return _ENCODER.encode(value).encode()
+    return _ENCODER.encode(value)
 
 
 def read_text(holder: JsonObject, name: str, *, what: str) -> str:
@@ -133,6 +157,13 @@ def _without_duplicates(members: list[tuple[str, JsonValue]]) -> JsonObject:
     return found
 
 
+def _integer(text: str) -> int:
+    number = int(text) if len(text) <= _INTEGER_LETTERS else _INTEGERS
+    if not -_INTEGERS <= number < _INTEGERS:
+        raise Malformed("JSON with an integer of over 64 bits")
+    return number
+
+
 def _no_number(_text: str) -> NoReturn:
     raise Malformed("JSON with a number that is not an integer")
 
@@ -163,6 +194,9 @@ def _check_text(text: str) -> None:
 
 # Made once: to make one takes as long as to read or write a short text.
 _DECODER: Final = json.JSONDecoder(
-    object_pairs_hook=_without_duplicates, parse_float=_no_number, parse_constant=_no_number
+    object_pairs_hook=_without_duplicates,
+    parse_int=_integer,
+    parse_float=_no_number,
+    parse_constant=_no_number,
 )
-_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_ENCODER: Final = msgspec.json.Encoder()

@@ -5,6 +5,7 @@ What is read here is well formed, and nothing more: nobody has opened it yet.
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -42,6 +43,10 @@ class KeyWrap(Enum):
     def __init__(self, alg: str, octets: int) -> None:
         self.alg = alg
         self.octets = octets
+
+
+_KEY_WRAPS: Final[Mapping[str, KeyWrap]] = {wrap.alg: wrap for wrap in KeyWrap}
+_CIPHERS: Final[Mapping[str, ContentCipher]] = {each.enc: each for each in ContentCipher}
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,10 +276,11 @@ def _from_head(
 
 
 def _cipher(protected: JsonObject) -> ContentCipher:
-    for cipher in ContentCipher:
-        if protected.get("enc") == cipher.enc:
-            return cipher
-    raise Malformed("an enc that isn't accepted, or isn't in the protected header")
+    enc = protected.get("enc")
+    cipher = _CIPHERS.get(enc) if isinstance(enc, str) else None
+    if cipher is None:
+        raise Malformed("an enc that isn't accepted, or isn't in the protected header")
+    return cipher
 
 
 def _recipients(
@@ -321,10 +327,11 @@ def _recipient(
 
 
 def _key_wrap(merged: JsonObject) -> KeyWrap:
-    for wrap in KeyWrap:
-        if merged.get("alg") == wrap.alg:
-            return wrap
-    raise Malformed("an alg that isn't accepted")
+    alg = merged.get("alg")
+    wrap = _KEY_WRAPS.get(alg) if isinstance(alg, str) else None
+    if wrap is None:
+        raise Malformed("an alg that isn't accepted")
+    return wrap
 
 
 def _recryption(head: JsonObject) -> Recryption | None:

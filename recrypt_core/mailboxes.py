@@ -14,7 +14,8 @@ from recrypt_core.limits import ACCOUNT_OCTETS, DOMAIN_OCTETS, LABEL_OCTETS, LOC
 # UTF-8. Programs disagree about these, and no member needs one.
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LOCAL = re.compile(rf"{_ATOM}(\.{_ATOM})*")
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_LABEL: Final = rf"[a-z0-9](?:[a-z0-9-]{{0,{LABEL_OCTETS - 2}}}[a-z0-9])?"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,10 @@ def check_domain(text: str) -> str:
         Malformed: it isn't letters, digits and hyphens between dots (RFC 5321 §4.1.2).
     """
     domain = text.lower()
-    labels = domain.split(".")
     # .lower() can make ASCII of other letters (the Kelvin sign), so the text itself is asked.
     if not text.isascii() or len(domain) > DOMAIN_OCTETS:
         raise Malformed("The domain is too long or not ASCII.")
-    if not all(_LABEL.fullmatch(each) and len(each) <= LABEL_OCTETS for each in labels):
+    if not _DOMAIN.fullmatch(domain):
         raise Malformed("The domain must be letters, digits and hyphens between dots.")
     return domain
 

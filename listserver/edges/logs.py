@@ -18,7 +18,7 @@ class EventLog:
         self._quiet = settings.level is LogLevel.ERROR
         as_text = settings.format is LogFormat.TEXT
         self._logger = structlog.wrap_logger(
-            structlog.PrintLogger(stream),
+            structlog.WriteLogger(stream),
             processors=[
                 self._stamped,
                 structlog.processors.KeyValueRenderer(key_order=["time", "level", "event"])

@@ -1,13 +1,16 @@
 """Posts, and what a list remembers of them: the rows and their SQL."""
 
 import asyncio
+from bisect import bisect_left
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 
 from listserver.edges.sqlite_queue import seconds, shard_rows
 from listserver.edges.sqlite_rows import Rows, Value, number, octets
 from listserver.edges.sqlite_signers import ROW_OCTETS
-from listserver.limits import SHARD_MEMBERS, TOKEN_LIFE
-from listserver.model import ListId, PostId, StoredPost
+from listserver.limits import ERASED_OCTETS, ERASED_POSTS, SHARD_MEMBERS, TOKEN_LIFE
+from listserver.model import Erased, ListId, MemberId, PostId, Readers, StoredPost
 from listserver.vault import Vault
 from recrypt_core import _random
 from recrypt_core.encoding import JsonObject, read_json, write_b64url, write_json
@@ -21,11 +24,22 @@ _READERS = (
     " WHERE m.list_id = ? AND m.served AND m.off IS NULL AND e.key_name = ?"
 )
 
+# Ciphertexts that were kept long enough, and those of posts that were dropped, none of whose copies
+# is under way any more; with their octets, which SQLite knows without reading them.
+_ERASABLE = (
+    "SELECT posts.id, length(octets)"
+    " FROM keeping CROSS JOIN posts ON posts.list_id = keeping.list_id"
+    " JOIN ciphertexts ON post_id = posts.id"
+    " WHERE NOT open AND NOT erased AND accepted <= ? - seconds"
+    " UNION ALL SELECT posts.id, length(octets) FROM posts JOIN ciphertexts ON post_id = posts.id"
+    " WHERE dropped AND NOT erased AND NOT EXISTS"
+    " (SELECT 1 FROM deliveries WHERE post_id = posts.id AND state != 2 AND state = 1) LIMIT ?"
+)
+
 # The last post stays, so that its number is never another's, and no old return path counts for it.
 _OLD = (
-    "SELECT id FROM posts WHERE accepted <= ? AND NOT open"
-    " AND NOT EXISTS (SELECT 1 FROM ciphertexts WHERE post_id = id)"
-    " AND id < (SELECT max(id) FROM posts) LIMIT 1000"
+    "SELECT id FROM posts WHERE accepted <= ? AND NOT open AND erased"
+    " AND id < (SELECT max(id) FROM posts) LIMIT ?"
 )
 
 
@@ -41,9 +55,11 @@ class PostTables:
     async def has_entries(self, list_id: ListId, key: Udf) -> bool:
         return bool(await self._rows.all(f"SELECT 1{_READERS} LIMIT 1", self._of(list_id, key)))
 
-    async def longest_own(self, list_id: ListId, key: Udf) -> int:
-        found = await self._rows.all(f"SELECT max(e.own_octets){_READERS}", self._of(list_id, key))
-        return number(found[0][0] or 0)
+    async def readers(self, list_id: ListId, key: Udf) -> Readers:
+        found = await self._rows.all(f"SELECT m.id, e.own_octets{_READERS}", self._of(list_id, key))
+        # A member may have two entries for a key; DISTINCT takes SQLite a table.
+        members = {MemberId(number(member)) for member, _ in found}
+        return Readers(list_id, [*members], max([number(own) for _, own in found], default=0))
 
     async def take_content(self, list_id: ListId, cid: bytes, key: Udf) -> bool:
         name = self._vault.name("content", str(list_id), write_b64url(cid))
@@ -52,24 +68,15 @@ class PostTables:
         )
         return taken == 1
 
-    async def had_message_id(self, list_id: ListId, message_id: str) -> bool:
+    async def take_message_id(self, list_id: ListId, message_id: str) -> bool:
         name = self._vault.name("message-id", str(list_id), message_id)
-        return bool(await self._rows.all("SELECT 1 FROM message_ids WHERE id_name = ?", (name,)))
-
-    async def take_message_id(self, list_id: ListId, message_id: str) -> None:
-        name = self._vault.name("message-id", str(list_id), message_id)
-        await self._rows.run("INSERT OR IGNORE INTO message_ids VALUES (?)", (name,))
+        taken = await self._rows.run("INSERT OR IGNORE INTO message_ids VALUES (?)", (name,))
+        return taken == 1
 
     async def enqueue(
-        self, list_id: ListId, post: StoredPost, ciphertext: bytes, *, keep_until: datetime
-    ) -> int:
-        of = self._of(list_id, post.group_key)
-        found = await self._rows.all(f"SELECT m.id{_READERS}", of)
-        members = [number(row[0]) for row in set(found)]  # DISTINCT takes SQLite a table
-        if len(members) <= SHARD_MEMBERS:
-            _random.shuffle(members)
-        else:
-            await asyncio.to_thread(_random.shuffle, members)  # a million takes a second
+        self, readers: Readers, post: StoredPost, ciphertext: bytes, *, keep_until: datetime
+    ) -> None:
+        members = await _shuffled(readers.members)
         post_id = number((await self._rows.all("SELECT coalesce(max(id), 0) + 1 FROM posts"))[0][0])
         sealed = self._vault.seal("posts", _write_post(post), row=post_row(post_id))
         await self._rows.run(
@@ -77,22 +84,19 @@ class PostTables:
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 post_id,
-                *of,
+                *self._of(readers.list_id, post.group_key),
                 seconds(post.accepted),
                 int(bool(members)),
                 int(post.poster is None),
                 sealed,
             ),
         )
-        await self._rows.run(
-            "INSERT INTO ciphertexts VALUES (?, ?, ?)",
-            (post_id, seconds(keep_until), ciphertext),
-        )
+        await self._rows.run("INSERT INTO ciphertexts VALUES (?, 0, ?)", (post_id, ciphertext))
+        await self.keep_posts(readers.list_id, keep_until - post.accepted)
         await self._rows.many(
             "INSERT INTO shards (post_id, members, position) VALUES (?, ?, 0)",
             shard_rows(post_id, members),
         )
-        return len(members)
 
     async def read_post(self, post: PostId) -> tuple[StoredPost, bytes]:
         found = await self._rows.all(
@@ -104,23 +108,41 @@ class PostTables:
 
     async def keep_posts(self, list_id: ListId, time: timedelta) -> None:
         await self._rows.run(
-            "UPDATE ciphertexts SET keep_until ="
-            " (SELECT accepted FROM posts WHERE id = post_id) + ?"
-            " WHERE post_id IN (SELECT id FROM posts WHERE list_id = ?)",
-            (time // timedelta(seconds=1), list_id),
-            large=True,
+            "INSERT INTO keeping VALUES (?, ?) ON CONFLICT (list_id) DO UPDATE"
+            " SET seconds = excluded.seconds WHERE seconds != excluded.seconds",
+            (list_id, time // timedelta(seconds=1)),
         )
 
-    async def erase_old(self, now: datetime) -> None:
-        await self._rows.run(
-            "DELETE FROM ciphertexts WHERE keep_until <= ?"
-            " AND EXISTS (SELECT 1 FROM posts WHERE id = post_id AND NOT open)",
-            (seconds(now),),
+    async def erase_old(self, until: datetime) -> bool:
+        found = await self._rows.all(_ERASABLE, (seconds(until), ERASED_POSTS))
+        piece = _piece(found)
+        await self._rows.many("DELETE FROM ciphertexts WHERE post_id = ?", piece, large=True)
+        await self._rows.many(
+            "DELETE FROM deliveries WHERE post_id = ? AND (SELECT dropped FROM posts WHERE id = ?)",
+            [(*each, *each) for each in piece],
             large=True,
         )
-        found = await self._rows.all(_OLD, (seconds(now - TOKEN_LIFE),))
-        await self._rows.many("DELETE FROM deliveries WHERE post_id = ?", found, large=True)
-        await self._rows.many("DELETE FROM posts WHERE id = ?", found)
+        await self._rows.many(
+            "UPDATE posts SET erased = 1, open = 0, held = 0, told = told OR dropped WHERE id = ?",
+            piece,
+        )
+        old = await self._rows.all(_OLD, (seconds(until - TOKEN_LIFE), ERASED_POSTS))
+        await self._rows.many("DELETE FROM deliveries WHERE post_id = ?", old, large=True)
+        await self._rows.many("DELETE FROM posts WHERE id = ?", old)
+        return len(piece) < len(found) or ERASED_POSTS in (len(found), len(old))
+
+    async def erased_until(self) -> Erased | None:
+        found = await self._rows.all("SELECT until, doubted FROM erasing")
+        if not found:
+            return None
+        until, doubted = map(number, found[0])
+        return Erased(datetime.fromtimestamp(until, UTC), timedelta(seconds=doubted))
+
+    async def set_erased_until(self, erased: Erased) -> None:
+        await self._rows.run(
+            "INSERT OR REPLACE INTO erasing VALUES (1, ?, ?)",
+            (seconds(erased.until), erased.doubted // timedelta(seconds=1)),
+        )
 
     # --- rows
 
@@ -130,6 +152,19 @@ class PostTables:
 
     def _of(self, list_id: ListId, key: Udf) -> tuple[int, bytes]:
         return (list_id, self._vault.name("key", key))
+
+
+def _piece(found: list[tuple[Value, ...]]) -> list[tuple[Value, ...]]:
+    """Give the ids of the first posts of some, which have ERASED_OCTETS together; at least one."""
+    sizes = accumulate(number(size) for _, size in found)
+    many = bisect_left([*sizes], ERASED_OCTETS) + 1
+    return [(id_,) for id_, _ in found[:many]]
+
+
+async def _shuffled(members: Sequence[int]) -> Sequence[int]:
+    if len(members) <= SHARD_MEMBERS:
+        return _random.shuffled(members)
+    return await asyncio.to_thread(_random.shuffled, members)  # a million takes a second
 
 
 def _write_post(post: StoredPost) -> bytes:

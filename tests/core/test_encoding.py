@@ -103,7 +103,9 @@ def test_what_base64url_never_is(text: str) -> None:
         ('{"a":"\\x41"}', "not JSON"),
         ("\ufeff{}", "not JSON"),
         ("\u00a0{}", "not JSON"),
-        ('{"a":' + "9" * 5000 + "}", "not JSON"),
+        ('{"a":' + "9" * 5000 + "}", "64 bits"),
+        (f'{{"a":{2**63}}}', "64 bits"),
+        (f'{{"a":{-(2**63) - 1}}}', "64 bits"),
         ('{"a":' + "[" * 4000, "not JSON"),
     ],
 )
@@ -122,6 +124,12 @@ def test_json_in_another_encoding_is_refused(codec: str) -> None:
 def test_octets_that_are_no_utf8_are_refused(octets: bytes) -> None:
     with pytest.raises(Malformed, match="UTF-8"):
         read_json(octets, limit=LIMIT)
+
+
+def test_integers_of_64_bits_are_read_and_written() -> None:
+    for number in (2**63 - 1, -(2**63)):
+        text = f'{{"a":{number}}}'.encode()
+        assert write_json(read_json(text, limit=LIMIT)) == text
 
 
 def test_a_pair_of_surrogates_is_one_letter() -> None:

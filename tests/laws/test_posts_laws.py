@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from email.message import EmailMessage
 
 import pytest
@@ -10,6 +11,9 @@ from hypothesis import strategies as st
 
 from listserver.mime import Span, Unreadable, from_base64
 from listserver.posts import Kind, Post, PostRefused, read_post
+
+# RFC 4648 §4, but for bits that are left over: those may be anything.
+BASE64 = re.compile(rb"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 SCRAPS = st.sampled_from(
     [
@@ -130,10 +134,10 @@ def test_base64_in_pieces_is_what_it_is_in_one(
     text = base64.b64encode(octets)
     lines = b"\r\n".join(text[start : start + width] for start in range(0, len(text), width))
     for given_text in (lines, lines + b"\r\n", lines[:at] + bytes([scrap]) + lines[at:]):
-        try:
-            expected = binascii.a2b_base64(given_text.replace(b"\r\n", b""), strict_mode=True)
-        except binascii.Error:
+        whole = given_text.replace(b"\r\n", b"")
+        if BASE64.fullmatch(whole):
+            expected = binascii.a2b_base64(whole)
+            assert from_base64(given_text, Span(0, len(given_text)), at_once=17) == expected
+        else:
             with pytest.raises(Unreadable):
                 from_base64(given_text, Span(0, len(given_text)), at_once=17)
-        else:
-            assert from_base64(given_text, Span(0, len(given_text)), at_once=17) == expected
