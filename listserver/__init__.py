@@ -2,15 +2,15 @@
 
 A module uses its own floor and those below, never one above:
 
-* entry: `cli`, `upkeep_cli`, `checkup_cli` and their `options`; `app` (makes and wires every
-  object), `rotation`
+* entry: `cli`, `upkeep_cli` and its `letters_cli`, `checkup_cli` and their `options`; `app` (makes
+  and wires every object), `rotation`
 * `edges`: all that touches network, disk or clock
 * flows, through ports only: `receiving` and what it hands mail to, `posting`, `bouncing` and
-  `forwarding`; `delivering` of copies, `mailing` of letters, `probing`, `notices`; `transactions`
-  and what it hands requests to: `groups`, `profiles`, `lookups`, `redelivering`, `recrypting`,
-  `audit`, `joining`; their `signers`
+  `forwarding`; `delivering` of copies, `mailing` of letters, `probing`, `notices`, `erasing`;
+  `transactions` and what it hands requests to: `groups`, `profiles`, `lookups`, `redelivering`,
+  `recrypting`, `audit`, `joining`; their `signers`
 * rules, pure: `tokens`, `admission`, `mime`, `posts`, `headers`, `threads`, `copies`, `letters`,
-  `reports`, `bounces`, `vault`
-* words: `model`, `ports`, `store` and its `store_audit` and `store_joins`, `limits`, `config` and
+  `refusals`, `reports`, `bounces`, `vault`
+* words: `model`, `ports`, `store` and its `store_...`, `limits`, `config` and
   its `sections`, `addresses`, `outcomes`, `replies`
 """

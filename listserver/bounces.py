@@ -13,7 +13,8 @@ from enum import Enum
 from itertools import islice
 from typing import Final
 
-from listserver import mime, reports
+from listserver import mime, refusals, reports
+from listserver.limits import PEER_TEXT_OCTETS
 from listserver.mime import Entity, Span, Unreadable, values_of
 from listserver.outcomes import GaveUp, Outcome
 from listserver.reports import PlainPart, PlainReport
@@ -21,7 +22,7 @@ from listserver.reports import PlainPart, PlainReport
 LEAVES: Final = 10  # of a report that are looked at; RFC 6522 §3: the second one is the report
 PART_OCTETS: Final = 64 * 2**10  # of one part that are looked at; ours
 GROUPS: Final = 100  # of fields in a report that are looked at; ours: our mail has one recipient
-TEXT_CHARACTERS: Final = 200  # of a field or reply that are looked at: its code stands first
+TEXT_CHARACTERS: Final = 200  # of a field that are looked at: its code stands first
 
 STATUS_TYPES: Final = frozenset(
     {"message/delivery-status", "message/global-delivery-status"}  # RFC 3464 §2, RFC 6533 §4
@@ -34,7 +35,7 @@ class Weight(Enum):
     NOTHING = 0
     """It is about this mail or about us, or there is no failure."""
     SOFT = 1
-    """No mail comes through now: the mailbox is full, its system is ill or doesn't like us."""
+    """No mail comes through now: the mailbox is full, or its system is ill."""
     HARD = 2
     """There is no such address."""
 
@@ -47,9 +48,9 @@ class Verdict:
     status: str | None = None
 
 
-# By the longest beginning that fits; what fits none says nothing (RFC 3463 §2: class 2 is success).
+# By the longest beginning that fits; what fits none says nothing. A 4 weighs as a 5 does, but SOFT
+# at most: it was given up, and another mail may pass (RFC 3463 §2).
 _BY_STATUS: Final = {
-    "4": Weight.SOFT,  # RFC 3463 §2: given up, but another mail may pass
     "5.0": Weight.HARD,  # RFC 3463 §3.1: no detail, but final
     "5.1": Weight.HARD,  # RFC 3463 §3.2: the address; RFC 7505: a domain without mail
     "5.1.5": Weight.NOTHING,  # a valid one
@@ -62,14 +63,17 @@ _BY_STATUS: Final = {
     "5.3": Weight.SOFT,  # RFC 3463 §3.4: the mail system
     "5.3.4": Weight.NOTHING,  # this mail is too big for it
     "5.4": Weight.SOFT,  # RFC 3463 §3.5: the network and routing
+    "5.4.1": Weight.HARD,  # Microsoft's, for addresses that don't exist
     "5.4.4": Weight.HARD,  # no way to such a domain
     "5.5": Weight.NOTHING,  # RFC 3463 §3.6: the protocol
     "5.6": Weight.NOTHING,  # RFC 3463 §3.7: this mail's content
-    "5.7": Weight.SOFT,  # RFC 3463 §3.8: security and policy
+    "5.7": Weight.NOTHING,  # RFC 3463 §3.8: who we are, which is refused to all members alike
 }
-# Codes of those who know no better one (Exim and Outlook.com write them for unknown users): the
-# SMTP reply decides, if there is one.
-_VAGUE: Final = frozenset({"5.0.0", "5.5.0"})
+# Subjects of statuses that are the address's own, whoever gives them (RFC 3463 §3.2, §3.3).
+_OF_ADDRESS: Final = frozenset({"1", "2"})
+# Codes of those who know no better one (Exim and Outlook.com write them for unknown users, others
+# for whom they don't relay for): the SMTP reply decides, if there is one.
+_VAGUE: Final = frozenset({"5.0.0", "5.1.0", "5.4.1", "5.5.0"})
 # RFC 5321 §4.2.3. Any 4yz is SOFT; any other 5yz is about the dialogue, and says nothing.
 _BY_REPLY: Final = {
     521: Weight.HARD,  # for hosts and domains that take no mail, as 556: RFC 7504
@@ -80,6 +84,7 @@ _BY_REPLY: Final = {
     554: Weight.SOFT,  # "transaction failed" may be about anything, disabled mailboxes too
     556: Weight.HARD,
 }
+_NO_MAIL: Final = 556  # RFC 7504 §4: no other reply is about the address by its number alone
 
 _NUMBER: Final = r"(?:0|[1-9][0-9]{0,2})"
 _STATUS: Final = rf"[245]\.{_NUMBER}\.{_NUMBER}(?!\.?[0-9])"  # RFC 3463 §2
@@ -88,6 +93,8 @@ _STATUS_FIELD: Final = re.compile(rf"\s*({_STATUS})")
 _LEADING: Final = re.compile(
     rf"\s*(?:[\w.-]{{1,32}}\s*;\s*)?(?:([45][0-9][0-9])(?![\w.]))?[ -]*\(?#?({_STATUS})?", re.ASCII
 )
+# What qmail and its like end with: "(#5.1.1)", "(#5.1.1 - chkuser)".
+_TRAILING: Final = re.compile(rf"\(#({_STATUS})[^()]{{0,60}}\)\s*\Z")
 # In running text a code counts beside another only, or behind qmail's "#".
 _IN_TEXT: Final = re.compile(rf"(?:(?<![\w.])([45][0-9][0-9])[ -]\(?#?|#)({_STATUS})", re.ASCII)
 # RFC 3464 §2.3.3; OpenSMTPD writes "error". Comments may follow.
@@ -114,17 +121,22 @@ def read_report(raw: bytes) -> Verdict:
 
 
 def weight_of(code: int | None, text: str) -> Verdict:
-    """Weigh what the relay host replied to RCPT or later, by the same table.
+    """Weigh what the relay host replied to RCPT or later: it counts if it is about the address.
 
-    What it says earlier is about us, and must not be weighed as if it were about an address.
+    A host in trouble, or that doesn't relay for us, refuses all members alike. So the statuses of
+    the address and its mailbox count, and where there is none, or a vague one, what the words say.
 
     code: of its reply; None if there was none, which says nothing about an address.
-    text: of its reply, which may begin with a status code (RFC 2034 §4).
+    text: of its reply, which may begin (RFC 2034 §4) or end (qmail) with a status code.
     """
-    found = _LEADING.match(text[:TEXT_CHARACTERS])
-    if code is None or found is None:
+    if code is None:
         return Verdict(Weight.NOTHING)
-    return _weigh([found[2]], code, otherwise=Weight.NOTHING)
+    said = text[:PEER_TEXT_OCTETS]
+    _, status = _codes(said)
+    if status is None or status in _VAGUE:
+        return Verdict(_by_words(code, said), status)
+    is_of_address = status.split(".")[1] in _OF_ADDRESS
+    return Verdict(_by_status(status) if is_of_address else Weight.NOTHING, status)
 
 
 def weight_of_end(outcome: Outcome) -> Weight:
@@ -137,25 +149,48 @@ def weight_of_end(outcome: Outcome) -> Weight:
 # --- the tables -----------------------------------------------------------------------------------
 
 
-def _weigh(statuses: list[str | None], reply: int | None, *, otherwise: Weight) -> Verdict:
+def _weigh(
+    statuses: list[str | None], reply: int | None, *, otherwise: Weight, said: str = ""
+) -> Verdict:
     """Weigh the first status that says more than "other"; else the reply; else what there is."""
     given = [status for status in statuses if status]
     if exact := next((status for status in given if status not in _VAGUE), None):
         return Verdict(_by_status(exact), exact)
     vague = given[0] if given else None
     if reply is not None:
-        return Verdict(_by_reply(reply), vague)
+        about_us = refusals.blame_us(said)
+        return Verdict(Weight.NOTHING if about_us else _by_reply(reply), vague)
     return Verdict(_by_status(vague) if vague else otherwise, vague)
 
 
 def _by_status(status: str) -> Weight:
-    kind, subject, _ = status.split(".")
-    beginnings = (status, f"{kind}.{subject}", kind)
-    return next((_BY_STATUS[one] for one in beginnings if one in _BY_STATUS), Weight.NOTHING)
+    kind, subject, detail = status.split(".")
+    beginnings = (f"5.{subject}.{detail}", f"5.{subject}")
+    final = next((_BY_STATUS[one] for one in beginnings if one in _BY_STATUS), Weight.NOTHING)
+    match kind:
+        case "5":
+            return final
+        case "4" if final is not Weight.NOTHING:
+            return Weight.SOFT
+        case _:  # RFC 3463 §2: class 2 is success
+            return Weight.NOTHING
 
 
 def _by_reply(code: int) -> Weight:
     return Weight.SOFT if code // 100 == 4 else _BY_REPLY.get(code, Weight.NOTHING)
+
+
+def _by_words(code: int, text: str) -> Weight:
+    if code == _NO_MAIL or refusals.blame_address(text):
+        return _by_reply(code)
+    return Weight.SOFT if refusals.say_full(text) else Weight.NOTHING
+
+
+def _codes(said: str) -> tuple[int | None, str | None]:
+    """Find the reply code that a peer's words begin with, and the status there or at the end."""
+    leading, trailing = _LEADING.match(said), _TRAILING.search(said)
+    reply, status = leading.groups() if leading else (None, None)
+    return int(reply) if reply else None, status or (trailing[1] if trailing else None)
 
 
 # --- reports by the standard (RFC 3464 §2) --------------------------------------------------------
@@ -199,11 +234,11 @@ def _of_group(group: str) -> Verdict:
     if not _FAILED.match(_field(group, "action")):
         return Verdict(Weight.NOTHING)
     status = _STATUS_FIELD.match(_field(group, "status"))
-    said = _LEADING.match(_field(group, "diagnostic-code"))
-    reply, detail = said.groups() if said else (None, None)
+    said = _field(group, "diagnostic-code")
+    reply, detail = _codes(said)
     statuses = [status[1] if status else None, detail]
     # Without a code, against RFC 3464 §2.3.4, it is final and no more is known.
-    return _weigh(statuses, int(reply) if reply else None, otherwise=Weight.SOFT)
+    return _weigh(statuses, reply, otherwise=Weight.SOFT, said=said)
 
 
 def _field(group: str, name: str) -> str:

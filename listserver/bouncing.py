@@ -6,21 +6,22 @@ own mail. Nothing is ever sent on or answered (spec §7).
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, assert_never
 
 from listserver import replies
 from listserver.addresses import ListAddress
 from listserver.bounces import Weight, read_report
-from listserver.model import House, PostId
+from listserver.model import House
 from listserver.ports import Clock, Log
 from listserver.replies import Reply
 from listserver.store import Store, Work
-from listserver.tokens import DeliveryToken, read_token
+from listserver.tokens import DeliveryToken, ProbeToken, Token, read_token
 from listserver.vault import Vault
+from recrypt_core.documents import MemberEntry
 from recrypt_core.errors import Malformed
+from recrypt_core.udf import Udf
 
 QUARTERS: Final = {Weight.NOTHING: 0, Weight.SOFT: 1, Weight.HARD: 4}  # of a point, spec §7
-PROBE: Final = PostId(0)  # no post has this number: it marks a probe's return path
 
 
 class Bouncing:
@@ -50,16 +51,38 @@ class Bouncing:
         self._log.event("bounce", weight=verdict.weight.name.lower(), counted=int(counted))
         return replies.ACCEPTED
 
-    async def _score(
-        self, work: Work, token: DeliveryToken, quarters: int, to: ListAddress
-    ) -> bool:
+    async def _score(self, work: Work, token: Token, quarters: int, to: ListAddress) -> bool:
         now = self._clock.now()
         found = await work.find_list(f"{to.name}@{self._house.domain}")
         if found is None or not quarters:
             return False
-        if token.post == PROBE:
-            return await work.probe_bounced(found.id, token.member, now)
-        known = await work.delivery_known(found.id, token.post, token.member, now)
-        if known:
-            await work.bounced(token.member, quarters, now)
-        return known
+        match token:
+            case ProbeToken(sent, member):
+                return await work.probe_bounced(found.id, member, sent, now)
+            case DeliveryToken(post, member):
+                known = await work.delivery_known(found.id, post, member, now)
+                if known:
+                    await work.bounced(member, quarters, now)
+                return known
+            case _:
+                assert_never(token)
+
+
+def turns_mail_on(before: MemberEntry, after: MemberEntry, current: Udf) -> bool:
+    """Tell whether an UpdateMember turns the member's mail on again (spec §6).
+
+    It does if the address, the profile or the status is another, if it restates the Entries as they
+    are, as `recrypt resume` does, or has a new one for the current key. A rekey does neither: it
+    makes Entries for the next key and ends those of past ones, of all members alike.
+
+    current: the UDF of the group's key as it is now.
+    """
+    if (before.account_name, before.status) != (after.account_name, after.status):
+        return True
+    if before.profile != after.profile:
+        return True
+    had = {each.member_key_udf for each in before.entries}
+    has = {each.member_key_udf: each.encryption_key_udf for each in after.entries}
+    return has.keys() == had or any(
+        group_key == current for own, group_key in has.items() if own not in had
+    )

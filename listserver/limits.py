@@ -64,28 +64,35 @@ HOST_DELAY: Final = timedelta(seconds=1)  # ours, doubling: while the relay host
 HOST_LONGEST_DELAY: Final = timedelta(minutes=1)  # ours: so soon it is found that it is back
 FIRST_DELAY: Final = timedelta(minutes=5)  # ours, doubling; RFC 5321 §4.5.4.1 asks for patience
 LONGEST_DELAY: Final = timedelta(hours=4)  # ours
-LEAST_ATTEMPTS: Final = 12  # ours: in five days there are about 35
+LEAST_ATTEMPTS: Final = 12  # ours: or all that a schedule has; in five days there are about 35
 LIFETIME: Final = timedelta(days=5)  # RFC 5321 §4.5.4.1: four to five days at least
 
 # What is kept
 TOKEN_LIFE: Final = timedelta(
     days=30
 )  # ours: how long a return path counts, and a post's row stays
+ERASED_OCTETS: Final = 16 * 2**20  # ours: of ciphertexts in one transaction: tenths of a second
+ERASED_POSTS: Final = 1000  # ours: the same, in number
+ERASING_STEP: Final = timedelta(minutes=10)  # ours: how much of its time a restart may lose
+CLOCK_DOUBT: Final = timedelta(days=3)  # ours: until a clock that has jumped ahead is believed
 
 # Mail of the server's own
-LETTERS: Final = 20_000  # ours: that wait at once
-OPERATOR_LETTERS: Final = 10_000  # ours: so many wait and strangers add no more, only the server
+LETTERS: Final = 10_000  # ours: of each kind, that wait at once
+LETTERS_OCTETS: Final = 256 * 2**20  # ours: of each kind, that wait at once
 LETTER_OCTETS: Final = 2**20  # ours: of mail that is passed on to the operator
-BOUNCE_POINTS: Final = 5  # default of [bounces] threshold, as Mailman's; 1 is a hard bounce
-BOUNCE_DAYS: Final = 30  # default of [bounces] window_days; ours
+HELD_LETTERS: Final = 1000  # ours: of the operator's mail, given up and held for people to see
+HELD_OCTETS: Final = 64 * 2**20  # ours: of the same
+BOUNCE_POINTS: Final = 3  # default of [bounces] threshold; ours: over a weekend of a daily list
+BOUNCE_DAYS: Final = 180  # default of [bounces] window_days; ours: a weekly list's soft ones do
 PROBES: Final = 25  # ours: members looked at in one transaction, a millisecond each
+TELLING_TRIES: Final = 3  # ours: at letters about a list where more comes while they are sealed
 POSTERS_TOLD: Final = 25  # ours: in one round, a few milliseconds each
 NOTICE_LINES: Final = 100  # ours: of copies given up, and of members, in one notice
 NOTICE_PATIENCE: Final = timedelta(hours=1)  # ours: between two notices about one list
 NOTICE_WORDS: Final = 200  # ours: letters of a peer's words in a notice
 PROBE_DAYS: Final = 7  # ours: a probe that hasn't come back then has arrived; queues last 5 days
 PROBE_SLACK: Final = timedelta(days=2)  # ours: beyond our own queue's lifetime, if that is longer
-CLOCK_SLACK: Final = timedelta(days=1)  # ours: what is further ahead was written by another clock
+CLOCK_SLACK: Final = timedelta(days=1)  # ours: what is further ahead is, or was, a wrong clock's
 ROUND: Final = timedelta(seconds=30)  # ours: between looks at what is to be told, probed, erased
 ROUND_LEAST: Final = timedelta(seconds=2)  # ours: the same when something happened: gathers it
 
@@ -93,6 +100,7 @@ ROUND_LEAST: Final = timedelta(seconds=2)  # ours: the same when something happe
 GROUPS_PER_PROFILE: Final = 100  # default of [service] groups_per_profile; ours
 GROUPS_PER_PROFILE_MOST: Final = 10**6  # ours
 PROFILE_OCTETS: Final = 64 * 2**10  # ours: of an UpdateProfile's; 32 keys of each use take 33 KiB
+PROFILES_PER_DAY: Final = 20  # ours: UpdateProfile of one member's, of whatever key
 RECRYPTIONS_PER_MEMBER: Final = (
     1000  # default of [service] recryptions_per_member; ours: an archive takes a few days
 )
@@ -111,6 +119,7 @@ JOINS_WAITING: Final = 1000  # ours: of a list, that wait for a decision
 NONCE_LIFE: Final = timedelta(days=30)  # ours: the largest jump of the clock that replays none
 
 # Requests at the service
+SHORT_REQUEST_OCTETS: Final = 4096  # ours: read on the event loop, at most 2 ms; more, in a thread
 HEAD_OCTETS: Final = 64 * 2**10  # ours: of a request's line and header fields
 HEAD_TIMEOUT: Final = timedelta(seconds=20)  # ours: for them to come whole, or at all
 

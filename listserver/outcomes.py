@@ -111,6 +111,15 @@ class Schedule:
             delay *= 2
         return min(delay, self.longest)
 
+    @property
+    def least_attempts(self) -> int:
+        """Give how often a mail is tried at the least, however old a clock makes it."""
+        attempts, age = 1, self.first
+        while attempts < limits.LEAST_ATTEMPTS and age < self.lifetime:
+            attempts += 1
+            age += self.delay_after(attempts)
+        return attempts
+
 
 # A peer that refuses these refuses this mail; one that refuses earlier refuses us.
 _ABOUT_THE_MAIL = frozenset({Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.CONTENT})
@@ -138,7 +147,7 @@ def outcome_of(
             assert_never(answer)
     end = first + schedule.lifetime
     # A clock that was set forward makes a mail old, but not tried often.
-    if now >= end and attempts >= limits.LEAST_ATTEMPTS:
+    if now >= end and attempts >= schedule.least_attempts:
         return last_words
     ambiguous = isinstance(answer, Broken) and answer.phase is Phase.CONTENT
     due = now + schedule.delay_after(attempts)

@@ -3,18 +3,18 @@
 A probe is one letter to one member; if that comes back too, its mail is turned off (spec §7).
 """
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
 from listserver import letters
 from listserver.addresses import ListAddress, Role, write_list_address
-from listserver.bouncing import PROBE
 from listserver.letters import write_letter
-from listserver.limits import LETTERS, PROBES
+from listserver.limits import PROBES
 from listserver.model import Letter, Scoring, Suspect
 from listserver.ports import Clock, Log
 from listserver.store import Store, Work
-from listserver.tokens import DeliveryToken, write_token
+from listserver.tokens import ProbeToken, write_token
 from listserver.vault import Vault
 from recrypt_core.errors import RecryptError
 
@@ -62,14 +62,16 @@ class Probing:
     async def _send(self, work: Work, suspect: Suspect, now: datetime) -> None:
         address = suspect.list.state.name
         name, _, domain = address.partition("@")
-        token = write_token(self._vault, DeliveryToken(PROBE, suspect.id))
+        token = write_token(self._vault, ProbeToken(now, suspect.id))
         return_path = write_list_address(ListAddress(name, Role.BOUNCES, token), domain)
         try:
-            octets = write_letter(letters.probe(address), suspect.member, address, now=now)
+            octets = await asyncio.to_thread(
+                write_letter, letters.probe(address), suspect.member, address, now=now
+            )
         except RecryptError as problem:  # a profile without keys: nobody else waits for it
             self._log.event("probe-fault", error=type(problem).__name__)
             return
         letter = Letter(suspect.member.account, str(return_path), octets, probe_of=suspect.id)
-        await work.enqueue_letter(letter, now, most=LETTERS)
+        await work.enqueue_letter(letter, now)
         await work.probe_sent(suspect.id, now)
         self._log.event("probe")

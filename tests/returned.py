@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from email import message_from_bytes
 from email.message import Message
 from typing import Final
@@ -11,7 +12,7 @@ from listserver.model import MemberId, PostId
 from listserver.outcomes import Phase, Refused
 from listserver.ports import Outgoing
 from listserver.replies import Reply
-from listserver.tokens import DeliveryToken, write_token
+from listserver.tokens import DeliveryToken, ProbeToken, write_token
 from recrypt_core.documents import Policy
 from recrypt_core.opening import open_whole
 from tests.builders import Person, new_group, new_membership, new_person
@@ -79,8 +80,14 @@ async def back_to(bench: Bench, return_path: str, status: str = HARD) -> Reply:
 
 
 def path_of(bench: Bench, post_id: int, member: int, *, name: str = "team") -> str:
-    """Write the return path of a post's copy to a member; post 0 is a probe's."""
+    """Write the return path of a post's copy to a member."""
     token = write_token(bench.vault, DeliveryToken(PostId(post_id), MemberId(member)))
+    return f"{name}-bounces+{token}@lists.example"
+
+
+def probe_path_of(bench: Bench, sent: datetime, member: int, *, name: str = "team") -> str:
+    """Write the return path of a probe that was sent to a member then."""
+    token = write_token(bench.vault, ProbeToken(sent, MemberId(member)))
     return f"{name}-bounces+{token}@lists.example"
 
 

@@ -1,28 +1,25 @@
-"""Bounces, and what people are to be told: the rows and their SQL."""
+"""Bounces: the rows and their SQL."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from listserver.edges.sqlite_posts import PostTables
-from listserver.edges.sqlite_profiles import ProfileTables
-from listserver.edges.sqlite_queue import delivery_row, seconds
+from listserver.bouncing import turns_mail_on
+from listserver.edges.sqlite_queue import seconds
 from listserver.edges.sqlite_rows import Value, number, octets
+from listserver.edges.sqlite_telling import TellingTables
 from listserver.limits import CLOCK_SLACK, TOKEN_LIFE
 from listserver.model import (
     DeliveryId,
-    Failure,
+    EntryRow,
     ListId,
     MemberId,
     PostId,
     Scoring,
-    StoredList,
-    StoredPost,
     Suspect,
-    Troubles,
 )
-from recrypt_core.chain import Member
-from recrypt_core.errors import Malformed, NotAuthentic
+from recrypt_core.members import Member
 
 _DAY: Final = 86400
 _QUARTERS: Final = 4  # of a point
@@ -48,35 +45,48 @@ _SUSPECT: Final = (
     " WHERE member_id = ?4 AND day > ?1 - ?2) >= ?3 * ?2"
 )
 _LOOKED_AT: Final = "UPDATE bounces SET unseen = 0 WHERE member_id = ? AND unseen"
+# Those of some members whose mail is off, may be soon, or has come back.
+_MARKED: Final = (
+    "SELECT sealed, name FROM members WHERE (off IS NOT NULL OR probed IS NOT NULL"
+    " OR EXISTS (SELECT 1 FROM bounces WHERE member_id = members.id)) AND name IN "
+)
+_TURN_ON: Final = (
+    "DELETE FROM bounces WHERE member_id = (SELECT id FROM members WHERE name = ?)",
+    "UPDATE members SET probed = NULL, off = NULL, off_told = 0 WHERE name = ?",
+)
 # Probes that came back by now, if they would; or that another clock has dated.
 _PROBED: Final = "FROM members WHERE probed <= ? OR probed > ?"
-_IN_TROUBLE: Final = (
-    "SELECT id FROM lists WHERE (told <= ? OR told > ?) AND id IN ("
-    " SELECT list_id FROM members WHERE off IS NOT NULL AND NOT off_told UNION"
-    " SELECT list_id FROM posts WHERE id IN"
-    " (SELECT post_id FROM deliveries WHERE state >= 2 AND NOT told))"
-)
-_TOLD: Final = (
-    "UPDATE deliveries SET told = 1 WHERE state >= 2 AND NOT told"
-    " AND post_id IN (SELECT id FROM posts WHERE list_id = ?)",
-    "UPDATE members SET off_told = 1 WHERE list_id = ? AND off IS NOT NULL AND NOT off_told",
-)  # in a thread: there may be many
-_HELD: Final = 3
-_UNTOLD: Final = (
-    "FROM deliveries WHERE state >= 2 AND NOT told"
-    " AND post_id IN (SELECT id FROM posts WHERE list_id = ?)"
-)
-_FAILURE: Final = (
-    "SELECT d.state, d.sealed, p.id, p.sealed, m.sealed, m.name FROM deliveries d"
-    " JOIN posts p ON p.id = d.post_id JOIN members m ON m.id = d.member_id WHERE d.id = ?"
-)
-_OFF: Final = "FROM members WHERE list_id = ? AND off IS NOT NULL AND NOT off_told"
 
 
-class BounceTables(ProfileTables, PostTables):
-    """The part of `Work` that bounces and notices use."""
+class BounceTables(TellingTables):
+    """The part of `Work` that bounces use."""
 
-    # --- bounces
+    async def put_members(
+        self, list_id: ListId, members: Sequence[tuple[Member, Sequence[EntryRow]]]
+    ) -> None:
+        turned_on = await self._turned_on(list_id, [member for member, _ in members])
+        await super().put_members(list_id, members)
+        for statement in _TURN_ON:
+            await self._rows.many(statement, turned_on)
+
+    async def _turned_on(self, list_id: ListId, members: Sequence[Member]) -> list[tuple[Value]]:
+        """Find the names of those whose mail a change turns on, before it is written."""
+        stated = await asyncio.to_thread(
+            lambda: {
+                self._member_name(list_id, each.profile.identifier): each.entry for each in members
+            }
+        )
+        marked = await self._in_parts(_MARKED, tuple(stated))
+        if not marked:
+            return []
+        current = (await self.list_of(list_id)).state.key.udf
+        return await asyncio.to_thread(
+            lambda: [
+                (name,)
+                for sealed, name in marked
+                if turns_mail_on(self._read_entry(sealed, name), stated[octets(name)], current)
+            ]
+        )
 
     async def delivery_known(
         self, list_id: ListId, post: PostId, member: MemberId, now: datetime
@@ -98,11 +108,13 @@ class BounceTables(ProfileTables, PostTables):
             [(_day(now), quarters, delivery) for delivery, quarters in refusals],
         )
 
-    async def probe_bounced(self, list_id: ListId, member: MemberId, now: datetime) -> bool:
+    async def probe_bounced(
+        self, list_id: ListId, member: MemberId, sent: datetime, now: datetime
+    ) -> bool:
         turned = await self._rows.run(
             "UPDATE members SET off = ?, off_told = 0, probed = NULL"
-            " WHERE id = ? AND list_id = ? AND probed IS NOT NULL",
-            (seconds(now), member, list_id),
+            " WHERE id = ? AND list_id = ? AND probed = ?",
+            (seconds(now), member, list_id, seconds(sent)),
         )
         return turned == 1
 
@@ -138,107 +150,6 @@ class BounceTables(ProfileTables, PostTables):
         await self._rows.run(
             "DELETE FROM bounces WHERE day <= ?", (_day(now) - scoring.window_days,)
         )
-
-    # --- what people are told
-
-    async def lists_in_trouble(self, now: datetime, patience: timedelta) -> tuple[ListId, ...]:
-        found = await self._rows.all(_IN_TROUBLE, (seconds(now - patience), seconds(now)))
-        return tuple(ListId(number(row[0])) for row in found)
-
-    async def take_troubles(self, list_id: ListId, now: datetime, limit: int) -> Troubles | None:
-        ((failed,),) = await self._rows.all(f"SELECT count(*) {_UNTOLD}", (list_id,))
-        ((off,),) = await self._rows.all(f"SELECT count(*) {_OFF}", (list_id,))
-        named = await self._rows.all(f"SELECT id {_UNTOLD} ORDER BY id LIMIT ?", (list_id, limit))
-        members = await self._rows.all(f"SELECT sealed, name {_OFF} LIMIT ?", (list_id, limit))
-        for statement in _TOLD:
-            await self._rows.many(statement, [(list_id,)], large=True)
-        await self._rows.run("UPDATE lists SET told = ? WHERE id = ?", (seconds(now), list_id))
-        stored = await self._readable_list(list_id)
-        if stored is None:
-            return None
-        read = [each for row in named if (each := await self._failure(number(row[0])))]
-        turned_off = [who for row in members if (who := await self._readable_member(*row))]
-        return Troubles(
-            list=stored,
-            failures=tuple(read),
-            more=number(failed) - len(read),
-            turned_off=tuple(each.account for each in turned_off),
-            more_off=number(off) - len(turned_off),
-        )
-
-    async def administrators(self, list_id: ListId) -> tuple[Member, ...]:
-        found = await self._rows.all(
-            "SELECT off IS NULL, sealed, name FROM members WHERE list_id = ? AND powerful",
-            (list_id,),
-        )
-        active = [
-            (is_on, member)
-            for is_on, *row in found
-            if (member := await self._readable_member(*row)) and member.is_active
-        ]
-        return tuple(member for is_on, member in active if is_on) or tuple(
-            member for _, member in active
-        )
-
-    async def take_in_vain(self, limit: int) -> tuple[tuple[StoredList, StoredPost], ...]:
-        found = await self._rows.all(
-            "SELECT id, list_id, sealed FROM posts"
-            " WHERE NOT open AND NOT delivered AND NOT told ORDER BY id LIMIT ?",
-            (limit,),
-        )
-        await self._rows.many(
-            "UPDATE posts SET told = 1 WHERE id = ?", [(row[0],) for row in found]
-        )
-        return tuple(
-            [
-                (stored, post)
-                for id_, list_id, sealed in found
-                if (stored := await self._readable_list(number(list_id)))
-                and (post := self._readable_post(number(id_), sealed))
-            ]
-        )
-
-    # --- rows; one that is damaged is passed over, and holds up nothing else
-
-    async def _readable_list(self, list_id: int) -> StoredList | None:
-        try:
-            return await self.list_of(ListId(list_id))
-        except (NotAuthentic, Malformed):
-            return None
-
-    async def _readable_member(self, sealed: Value, name: Value) -> Member | None:
-        try:
-            (member,) = await self._newest_members([(sealed, name)])
-        except (NotAuthentic, Malformed):
-            return None
-        return member
-
-    def _readable_post(self, post: int, sealed: Value) -> StoredPost | None:
-        try:
-            return self._open_post(PostId(post), sealed)
-        except (NotAuthentic, Malformed):
-            return None
-
-    async def _failure(self, delivery: int) -> Failure | None:
-        ((state, words, post_id, sealed, *member_row),) = await self._rows.all(
-            _FAILURE, (delivery,)
-        )
-        member = await self._readable_member(*member_row)
-        post = self._readable_post(number(post_id), sealed)
-        if member is None or post is None:
-            return None
-        return Failure(
-            member.account, post, state == _HELD, self._words(DeliveryId(delivery), words)
-        )
-
-    def _words(self, delivery: DeliveryId, sealed: Value) -> str:
-        if sealed is None:
-            return ""
-        try:
-            row = self._vault.unseal("deliveries", octets(sealed), row=delivery_row(delivery))
-        except NotAuthentic:
-            return ""
-        return row.decode("utf-8", "replace")
 
 
 def _day(moment: datetime) -> int:

@@ -85,6 +85,8 @@ def test_what_the_relay_host_refuses_does_so_too_until_mail_is_turned_on_again(
     assert f"  {bob.address}".encode() in alice.recrypt("read", stdin=notice.content)
 
     mail_host.refuse(bob.address, "")
+    alice.recrypt("rekey", TEAM)
+    assert bob.address in off_in(alice)
     turn_on(alice, bob)
     (late,) = mail_to(mail_host.wait_for(5), bob)
     assert WORDS.encode() in bob.recrypt("read", stdin=late.content)

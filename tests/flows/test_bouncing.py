@@ -24,6 +24,7 @@ from tests.returned import (
     new_trio,
     path_of,
     post,
+    probe_path_of,
     sent_to,
 )
 
@@ -93,8 +94,9 @@ async def test_what_has_no_token_that_counts_is_taken_with_the_same_words(bench:
         path_of(bench, 1, dan, name="other"),
         path_of(bench, 2, bob),
         path_of(bench, 0, bob),
-        path_of(bench, 0, dan),
-        path_of(bench, 0, bob, name="other"),
+        probe_path_of(bench, bench.clock.now(), bob),
+        probe_path_of(bench, bench.clock.now(), dan),
+        probe_path_of(bench, bench.clock.now(), bob, name="other"),
     ):
         assert await back_to(bench, path) == replies.ACCEPTED, path
     assert await points(bench) == []
@@ -132,6 +134,10 @@ async def test_a_report_is_never_answered_nor_sent_on(bench: Bench) -> None:
         (UNKNOWN, [4]),
         (FULL, [1]),
         (Refused(Phase.CONTENT, 554, "5.6.0 not this"), []),
+        (Refused(Phase.RCPT, 550, "relay not permitted"), []),
+        (Refused(Phase.RCPT, 553, "that domain isn't in my list of rcpthosts (#5.7.1)"), []),
+        (Refused(Phase.RCPT, 554, "5.7.1 <bob@example.org>: Relay access denied"), []),
+        (Refused(Phase.RCPT, 550, "no such user"), [4]),
         (Refused(Phase.MAIL, 550, "5.1.1 we don't know your sender"), []),
         (BUSY, []),
     ],
@@ -152,7 +158,8 @@ async def test_what_the_relay_host_refuses_counts_as_if_it_had_come_back(
         (Broken(Phase.CONNECT, "ConnectionRefusedError"), []),
         (Refused(Phase.CONNECT, 421, "4.3.2 busy"), []),
         (Refused(Phase.MAIL, 450, "4.7.1 slow down"), []),
-        (BUSY, [1]),
+        (BUSY, []),
+        (Refused(Phase.RCPT, 450, "4.2.2 full"), [1]),
     ],
 )
 async def test_five_days_of_a_relay_host_in_trouble_say_nothing_of_an_address(

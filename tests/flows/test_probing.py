@@ -6,11 +6,10 @@ import pytest
 
 from listserver import limits
 from listserver.addresses import parse_address, read_list_address
-from listserver.bouncing import PROBE
 from listserver.model import Letter, MemberId
 from listserver.outcomes import Answer, Broken, Phase, Refused
 from listserver.store import QueueFull
-from listserver.tokens import DeliveryToken, read_token
+from listserver.tokens import ProbeToken, read_token
 from recrypt_core.errors import NotForThisKey
 from tests.builders import NOW, Person, new_group, new_person
 from tests.fakes import OPERATOR, Bench
@@ -30,6 +29,7 @@ from tests.returned import (
     off,
     path_of,
     post,
+    probe_path_of,
     sent_to,
     words_of,
 )
@@ -76,7 +76,7 @@ async def test_a_probe_is_sealed_to_the_member_and_comes_back_to_its_token(bench
     assert path is not None
     assert path.token is not None
     bob = MemberId(await member_row(bench, BOB))
-    assert read_token(bench.vault, path.token) == DeliveryToken(PROBE, bob)
+    assert read_token(bench.vault, path.token) == ProbeToken(bench.clock.now(), bob)
     assert probe.recipient == BOB
     inner = letter_in(probe.parts, trio.bob)
     assert inner["Subject"] == "team: is your address working?"
@@ -214,11 +214,38 @@ async def test_a_probes_token_is_of_one_list_and_counts_for_who_was_probed(bench
     await probed(bench)
     await other_list(bench)
     bob = await member_row(bench, BOB)
-    for path in (path_of(bench, 0, bob, name="other"), path_of(bench, 0, 1), path_of(bench, 0, 4),
-                 path_of(bench, 0, 4, name="other")):  # fmt: skip
+    sent = bench.clock.now()
+    for path in (
+        probe_path_of(bench, sent, bob, name="other"),
+        probe_path_of(bench, sent, 1),
+        probe_path_of(bench, sent, 4),
+        probe_path_of(bench, sent, 4, name="other"),
+        probe_path_of(bench, sent - timedelta(seconds=1), bob),
+        path_of(bench, 0, bob),
+    ):
         await back_to(bench, path)
     assert await off(bench) == 0
-    await back_to(bench, path_of(bench, 0, bob))
+    await back_to(bench, probe_path_of(bench, sent, bob))
+    assert await off(bench) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_probe_that_comes_back_late_does_not_count_for_the_next_one(bench: Bench) -> None:
+    await probed(bench)
+    (first,) = bench.courier.sent
+    bench.clock.advance(8 * DAY)
+    await bench.probing.probe()  # the first one has arrived, it seems: all is forgotten
+    for _ in range(3):
+        await back_to(bench, path_of(bench, 1, await member_row(bench, BOB)))
+        bench.clock.advance(DAY)
+    bench.courier.sent.clear()
+    await bench.probing.probe()
+    await bench.carry_letters()
+    (second,) = bench.courier.sent
+    assert first.return_path != second.return_path
+    await back_to(bench, first.return_path)
+    assert await off(bench) == 0
+    await back_to(bench, second.return_path)
     assert await off(bench) == 1
 
 
@@ -265,9 +292,9 @@ async def test_where_the_queue_is_full_a_probe_has_its_turn_later(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await bounced(bench, 3)
-    monkeypatch.setattr("listserver.probing.LETTERS", 1)
+    monkeypatch.setattr("listserver.edges.sqlite_letters.LETTERS", 1)
     async with bench.store.begin() as work:
-        await work.enqueue_letter(Letter(OPERATOR, "", b"Hello\r\n"), bench.clock.now(), most=1)
+        await work.enqueue_letter(Letter(OPERATOR, "", b"Hello\r\n"), bench.clock.now())
     with pytest.raises(QueueFull):
         await bench.probing.probe()
     await bench.carry_letters()

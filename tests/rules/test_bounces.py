@@ -55,7 +55,12 @@ def test_each_case_is_read_as_expected(name: str) -> None:
     ("status", "weight"),
     [
         ("4.2.2", Weight.SOFT),
-        ("4.5.3", Weight.SOFT),
+        ("4.1.8", Weight.NOTHING),
+        ("4.3.1", Weight.SOFT),
+        ("4.3.4", Weight.NOTHING),
+        ("4.4.1", Weight.SOFT),
+        ("4.5.3", Weight.NOTHING),
+        ("4.7.1", Weight.NOTHING),
         ("5.1.0", Weight.HARD),
         ("5.1.1", Weight.HARD),
         ("5.1.2", Weight.HARD),
@@ -71,25 +76,71 @@ def test_each_case_is_read_as_expected(name: str) -> None:
         ("5.2.4", Weight.SOFT),
         ("5.3.0", Weight.SOFT),
         ("5.3.4", Weight.NOTHING),
-        ("5.4.1", Weight.SOFT),
+        ("5.4.1", Weight.HARD),
         ("5.4.4", Weight.HARD),
         ("5.4.6", Weight.SOFT),
         ("5.5.1", Weight.NOTHING),
         ("5.6.7", Weight.NOTHING),
-        ("5.7.1", Weight.SOFT),
-        ("5.7.26", Weight.SOFT),
+        ("5.7.1", Weight.NOTHING),
+        ("5.7.26", Weight.NOTHING),
         ("5.9.1", Weight.NOTHING),
         ("2.1.5", Weight.NOTHING),
     ],
 )
-def test_a_status_weighs_the_same_in_a_report_and_in_the_dialogue(
-    status: str, weight: Weight
-) -> None:
-    expected = Verdict(weight, status)
+def test_a_status_weighs_in_a_report(status: str, weight: Weight) -> None:
     fields = f"Action: failed\r\nStatus: {status}\r\n".encode()
-    assert read_report(multipart(status_part(fields))) == expected
-    assert weight_of(550, f"550 {status} <bob@example.org> refused") == expected
-    assert weight_of(550, f"{status} refused") == expected
+    assert read_report(multipart(status_part(fields))) == Verdict(weight, status)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("smtp; 550 relay not permitted", "nothing 5.0.0"),
+        ("smtp; 550 sorry, that domain isn't in my list (#5.7.1)", "nothing 5.7.1"),
+        ("smtp; 550 sorry, no mailbox here by that name (#5.1.1 - chkuser)", "hard 5.1.1"),
+        ("smtp; 550 5.0.0 Sender verify failed", "nothing 5.0.0"),
+        ("smtp; 550 <relay@sender.example> no longer here", "hard 5.0.0"),
+        ("smtp; 550 Unrouteable address", "hard 5.0.0"),
+        ("smtp; 554 Blocked by a policy", "nothing 5.0.0"),
+    ],
+)
+def test_a_report_without_a_good_status_says_by_its_reply_whom_it_blames(
+    said: str, expected: str
+) -> None:
+    fields = f"Action: failed\r\nStatus: 5.0.0\r\nDiagnostic-Code: {said}\r\n".encode()
+    assert words(read_report(multipart(status_part(fields)))) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "weight"),
+    [
+        ("5.1.1", Weight.HARD),
+        ("5.1.2", Weight.HARD),
+        ("5.1.3", Weight.HARD),
+        ("5.1.6", Weight.HARD),
+        ("5.1.10", Weight.HARD),
+        ("5.1.5", Weight.NOTHING),
+        ("5.1.7", Weight.NOTHING),
+        ("5.1.8", Weight.NOTHING),
+        ("5.2.0", Weight.HARD),
+        ("5.2.1", Weight.HARD),
+        ("5.2.2", Weight.SOFT),
+        ("5.2.3", Weight.NOTHING),
+        ("4.1.1", Weight.SOFT),
+        ("4.1.8", Weight.NOTHING),
+        ("4.2.2", Weight.SOFT),
+        *[
+            (f"{kind}.{subject}", Weight.NOTHING)
+            for kind in "45"
+            for subject in ("3.0", "3.1", "3.2", "3.4", "4.4", "4.6", "5.1", "6.0", "7.1", "7.26")
+        ],
+    ],
+)
+def test_of_the_relay_host_only_a_status_of_the_address_counts(status: str, weight: Weight) -> None:
+    code = int(f"{status[0]}50")
+    for text in (f"{code} {status} <bob@example.org> no such user", f"{status} refused",
+                 f"sorry, no such user (#{status})"):  # fmt: skip
+        assert weight_of(code, text) == Verdict(weight, status), text
 
 
 @pytest.mark.parametrize(
@@ -97,29 +148,80 @@ def test_a_status_weighs_the_same_in_a_report_and_in_the_dialogue(
     [
         (550, "550 No such user here", "hard"),
         (550, "No such user here", "hard"),
-        (550, "", "hard"),
+        (550, "<bob@example.org>: Recipient address rejected: User unknown", "hard"),
+        (550, "550-The email account that you tried to reach\n550 does not exist", "hard"),
+        (550, "Unrouteable address", "hard"),
+        (550, "unknown local part bob in <bob@example.org>", "hard"),
+        (550, "sorry, no mailbox here by that name.", "hard"),
+        (550, "Requested action not taken: mailbox unavailable", "hard"),
+        (550, "550 invalid recipient <bob@example.org>", "hard"),
+        (550, "550 Address rejected.", "hard"),
+        (550, "550 #5.1.0 Address rejected.", "hard 5.1.0"),
+        (550, "5.4.1 <bob@example.org>: Recipient address rejected: Access denied", "hard 5.4.1"),
+        (550, "This account has been disabled or suspended", "hard"),
         (551, "551 User not local", "hard"),
-        (552, "552 Over quota", "soft"),
         (553, "553 Mailbox name not allowed", "hard"),
-        (554, "554 Transaction failed", "soft"),
+        (554, "delivery error: dd This user doesn't have an account", "soft"),
         (556, "556 No mail for this domain", "hard"),
-        (501, "501 Syntax error", "nothing"),
-        (530, "530 Authentication required", "nothing"),
-        (421, "421 Shutting down", "soft"),
+        (450, "450 Mailbox unavailable", "soft"),
+        (552, "552 Over quota", "soft"),
+        (452, "452 The mailbox is full", "soft"),
         (450, "450 4.2.0 Greylisted", "soft 4.2.0"),
         (550, "550-5.1.1 The account\n550 5.1.1 does not exist", "hard 5.1.1"),
-        (554, "554 5.0.0 Service unavailable", "soft 5.0.0"),
         (550, "550 5.5.0 Mailbox unavailable", "hard 5.5.0"),
         (550, "550 #5.2.2 Over quota", "soft 5.2.2"),
-        (550, "550 bob@5.3.4.example.org is unknown", "hard"),
-        (550, "550 5.1.1.7 is no status", "hard"),
-        (550, "550 05.1.1 is none either", "hard"),
-        (None, "the connection broke", "nothing"),
-        (None, "5.1.1 said nobody", "nothing"),
+        (550, "550 bob@5.3.4.example.org is unknown: no such user", "hard"),
+        (550, "550 5.1.1.7 is no status, unknown user", "hard"),
     ],
 )
-def test_what_the_relay_host_says_is_weighed(code: int | None, text: str, expected: str) -> None:
+def test_of_the_relay_host_words_about_the_address_count(
+    code: int, text: str, expected: str
+) -> None:
     assert words(weight_of(code, text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "status"),
+    [
+        (550, "", None),
+        (550, "550 relay not permitted", None),
+        (550, "550 Relaying denied for user <bob@example.org>", None),
+        (550, "550 unable to relay recipient in non-accepted domain", None),
+        (553, "sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)", "5.7.1"),
+        (553, "sorry, that domain isn't in my list of allowed rcpthosts", None),
+        (554, "5.7.1 <bob@example.org>: Relay access denied", "5.7.1"),
+        (550, "5.4.1 [bob@example.org]: Relay Access Denied", "5.4.1"),
+        (550, "550-Verification failed for <x@lists.example>\n550-Called: 192.0.2.1\n"
+              "550-Response: 550 No such user\n550 Sender verify failed", None),
+        (550, "5.7.1 <bob@example.org>: Recipient address rejected: client host is on a list",
+         "5.7.1"),
+        (550, "<bob@example.org>: Recipient address rejected: Service unavailable", None),
+        (550, "Too many invalid recipients", None),
+        (550, "550 <unknown.user@no-such-user.example> rejected", None),
+        (550, "550 [no such user] is not served", None),
+        (550, "Authentication is required for unknown users", None),
+        (554, "554 Transaction failed", None),
+        (554, "554 5.0.0 Service unavailable", "5.0.0"),
+        (501, "501 Syntax error", None),
+        (521, "521 This host takes no mail", None),
+        (530, "530 Authentication required", None),
+        (421, "421 Shutting down", None),
+        (452, "452 Insufficient system storage", None),
+        (451, "451 Local error in processing", None),
+        (None, "the connection broke", None),
+        (None, "5.1.1 said nobody", None),
+    ],
+)  # fmt: skip
+def test_of_the_relay_host_what_is_about_itself_or_us_says_nothing(
+    code: int | None, text: str, status: str | None
+) -> None:
+    assert weight_of(code, text) == Verdict(Weight.NOTHING, status)
+
+
+def test_a_refusal_of_any_length_is_weighed_at_once() -> None:
+    for scrap in ("no such ", "user ", "<", "[", "@", "(#", "address a b c d ", "\xa0-'"):
+        for text in (scrap * 10**6, "x(#5.1.1" + scrap * 10**6):
+            assert weight_of(550, text).weight is Weight.NOTHING
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_the_defaults_are_as_documented() -> None:
     assert (config.smtp.tls_certificate, config.smtp.tls_key) == (None, None)
     assert config.store.file == PurePath("/etc/listserver/store.db")
     assert config.store.reserve_mib == 256
-    assert (config.bounces.threshold, config.bounces.window_days) == (5, 30)
+    assert (config.bounces.threshold, config.bounces.window_days) == (3, 180)
     assert config.vault.key_file == PurePath("/etc/listserver/vault.key")
     assert config.relay.security is Security.NONE
     assert (config.log.level, config.log.format) == (LogLevel.INFO, LogFormat.TEXT)

@@ -83,6 +83,20 @@ def test_what_was_tried_a_few_times_is_not_given_up_by_a_clock_that_was_set_forw
     assert found == TryLater(FIRST + ahead + limits.FIRST_DELAY, ambiguous=False)
 
 
+@pytest.mark.parametrize(
+    ("lifetime", "attempts"), [(timedelta(minutes=1), 1), (timedelta(hours=1), 4)]
+)
+def test_a_short_schedule_ends_in_its_time_with_the_attempts_that_it_has(
+    lifetime: timedelta, attempts: int
+) -> None:
+    schedule = Schedule(lifetime=lifetime)
+    assert schedule.least_attempts == attempts
+    answer = Refused(Phase.RCPT, 451, "later")
+    for tried, kind in ((attempts - 1, TryLater), (attempts, GaveUp)):
+        found = outcome_of(answer, schedule, attempts=tried, first=FIRST, now=FIRST + lifetime)
+        assert isinstance(found, kind)
+
+
 @given(
     st.integers(limits.LEAST_ATTEMPTS, 10**6), st.timedeltas(timedelta(days=-9), timedelta(days=9))
 )

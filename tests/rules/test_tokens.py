@@ -1,19 +1,23 @@
 """Tokens: each delivery has one, nobody else can make or link them."""
 
+import base64
 import itertools
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from listserver.model import MemberId, PostId
-from listserver.tokens import DeliveryToken, read_token, write_token
+from listserver.tokens import DeliveryToken, ProbeToken, Token, read_token, write_token
 from listserver.vault import Vault
 from recrypt_core.errors import Malformed
 
 VAULT = Vault(b"k" * 32)
-IDS = st.integers(0, 2**48 - 1)
+POSTS = st.integers(0, 2**47 - 1)
+MEMBERS = st.integers(0, 2**48 - 1)
+TIMES = st.datetimes(datetime(1970, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - as it is asked for
 LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 
 
@@ -21,18 +25,20 @@ def token(post: int, member: int) -> str:
     return write_token(VAULT, DeliveryToken(PostId(post), MemberId(member)))
 
 
-@given(IDS, IDS)
-def test_a_token_is_read_back_in_any_case(post: int, member: int) -> None:
-    text = token(post, member)
+@given(
+    st.builds(DeliveryToken, POSTS.map(PostId), MEMBERS.map(MemberId))
+    | st.builds(ProbeToken, TIMES.map(lambda at: at.replace(microsecond=0)), MEMBERS.map(MemberId))
+)
+def test_a_token_is_read_back_in_any_case(expected: Token) -> None:
+    text = write_token(VAULT, expected)
     assert re.fullmatch("[a-z2-7]{26}", text)
-    expected = DeliveryToken(PostId(post), MemberId(member))
     mixed = "".join(c.upper() if at % 2 else c for at, c in enumerate(text))
     for form in (text, text.upper(), mixed):
         assert read_token(VAULT, form) == expected
 
 
 @settings(max_examples=5)
-@given(IDS, IDS)
+@given(POSTS, MEMBERS)
 def test_no_token_with_one_character_changed_is_taken(post: int, member: int) -> None:
     text = token(post, member)
     for at, letter in itertools.product(range(26), LETTERS):
@@ -63,6 +69,24 @@ def test_what_has_not_the_form_of_a_token_is_refused(text: str) -> None:
         read_token(VAULT, text)
 
 
-def test_an_id_that_is_too_large_is_a_fault_and_not_a_wrong_token() -> None:
+def test_a_probes_token_has_its_time_to_the_second() -> None:
+    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    texts = [
+        write_token(VAULT, ProbeToken(now + timedelta(milliseconds=late), MemberId(1)))
+        for late in (0, 999, 1000)
+    ]
+    assert texts[0] == texts[1] != texts[2]
+    assert read_token(VAULT, texts[1]) == ProbeToken(now, MemberId(1))
+
+
+def test_a_block_whose_time_is_none_is_no_token() -> None:
+    block = b"\xff" * 6 + bytes(10)
+    text = base64.b32encode(VAULT.encipher(block)).decode("ascii").rstrip("=")
+    with pytest.raises(Malformed):
+        read_token(VAULT, text)
+
+
+@pytest.mark.parametrize(("post", "member"), [(2**47, 1), (1, 2**48)])
+def test_an_id_that_is_too_large_is_a_fault_and_not_a_wrong_token(post: int, member: int) -> None:
     with pytest.raises(OverflowError):
-        token(2**48, 1)
+        token(post, member)
