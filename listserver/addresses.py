@@ -20,7 +20,8 @@ __all__ = (
 )
 
 _LIST_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
-_RESERVED = frozenset({"postmaster", "abuse"})
+_OPERATOR = "postmaster"
+_RESERVED = frozenset({_OPERATOR, "abuse"})
 
 
 class Role(Enum):
@@ -38,6 +39,7 @@ class Role(Enum):
     """Of postmaster and abuse, which are no lists (RFC 5321 §4.5.1); no local part ends so."""
 
 
+_SUFFIXES = tuple((role, role.value) for role in Role)
 _WITH_TOKEN = frozenset({Role.UNSUBSCRIBE, Role.CONFIRM, Role.BOUNCES})
 
 
@@ -63,17 +65,17 @@ def read_list_address(address: Address, domain: str) -> ListAddress | None:
         return None
     local = address.local.lower()
     if local in _RESERVED:
-        return ListAddress(local, Role.OPERATOR)
+        return ListAddress(_OPERATOR, Role.OPERATOR)  # one mailbox by two names
     base, plus, token = local.partition("+")
-    for role in Role:
-        name = base.removesuffix(role.value)
+    for role, suffix in _SUFFIXES:
+        name = base.removesuffix(suffix)
         if name not in ("", base) and (role in _WITH_TOKEN or not plus):
             return ListAddress(name, role, token or None)
     return ListAddress(local, Role.POST)
 
 
 def write_list_address(to: ListAddress, domain: str) -> Address:
-    """Write the address that `read_list_address` reads (spec §7)."""
+    """Write the address that `read_list_address` reads so (spec §7)."""
     plus = "" if to.token is None else f"+{to.token}"
     suffix = "" if to.role is Role.OPERATOR else to.role.value
     return parse_address(f"{to.name}{suffix}{plus}@{domain}")

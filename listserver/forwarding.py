@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 
 from listserver import replies
-from listserver.limits import LETTER_OCTETS, OPERATOR_LETTERS
+from listserver.limits import LETTER_OCTETS
 from listserver.mime import HEADER_OCTETS
-from listserver.model import House, Letter
+from listserver.model import House, Letter, LetterKind
 from listserver.ports import Clock, Log
 from listserver.posts import HOPS
 from listserver.replies import Reply
@@ -42,10 +42,11 @@ class Forwarding:
         if _hops(raw) > HOPS:
             return replies.LOOP
         now = self._clock.now()
-        letter = Letter(self._house.operator, "", _trace(self._house.domain, now) + raw)
+        octets = _trace(self._house.domain, now) + raw
+        letter = Letter(self._house.operator, "", octets, kind=LetterKind.OPERATOR)
         try:
             async with self._store.begin() as work:
-                await work.enqueue_letter(letter, now, most=OPERATOR_LETTERS)
+                await work.enqueue_letter(letter, now)
         except QueueFull:
             self._log.event("operator-mail", taken=0)
             return replies.NO_ROOM

@@ -21,7 +21,6 @@ from listserver.limits import (
     JOINS_PER_LIST,
     JOINS_PER_SIGNER,
     JOINS_WAITING,
-    OPERATOR_LETTERS,
     PAGE_OCTETS,
 )
 from listserver.model import (
@@ -31,6 +30,7 @@ from listserver.model import (
     JoinCount,
     JoinState,
     Letter,
+    LetterKind,
     ListId,
     StoredList,
 )
@@ -38,7 +38,6 @@ from listserver.ports import Clock
 from listserver.signers import Signers, own_profile, take_fresh
 from listserver.store import QueueFull, Store, StoreTrouble, Work
 from recrypt_core import _random, messages
-from recrypt_core.chain import Member
 from recrypt_core.documents import (
     JoinAnswer,
     MemberEntry,
@@ -47,6 +46,7 @@ from recrypt_core.documents import (
     verified_profile,
 )
 from recrypt_core.errors import Malformed, NotAuthentic, Refused, Why
+from recrypt_core.members import Member
 from recrypt_core.messages import Response
 from recrypt_core.signing import Jws, Kind, SignedRequest, signer_of
 from recrypt_core.udf import Udf
@@ -124,11 +124,11 @@ class Joining:
             async with self._store.begin() as work:
                 await take_fresh(work, request, self._house.public_url, now)
                 await _check_often(work, request, found, now)
-                await work.check_letter_room(most=OPERATOR_LETTERS)
+                await work.check_letter_room(letter)
                 if await _may_have_letter(work, applicant, now):
                     until = now + LIFE[JoinState.ASKED]
                     await work.put_asked(found.id, token, applicant, now=now, until=until)
-                    await work.enqueue_letter(letter, now, most=OPERATOR_LETTERS)
+                    await work.enqueue_letter(letter, now)
         except QueueFull:
             raise StoreTrouble("the queue of letters is full") from None
         self._wake()
@@ -252,7 +252,7 @@ def _letter(found: StoredList, applicant: Applicant, token: str, now: datetime) 
     )
     words = letters.asking(found.state.name, account, token)
     octets = write_letter(words, Member(entry, profile), found.state.name, now=now)
-    return Letter(account, "", octets)
+    return Letter(account, "", octets, kind=LetterKind.JOIN)
 
 
 def _answers(found: Join, answer: Jws) -> bool:
@@ -273,10 +273,9 @@ def _answers(found: Join, answer: Jws) -> bool:
 async def _is_withdrawn(work: Work, found: Join, signer: Udf) -> bool:
     """Tell whether a newer profile of the applicant's doesn't have this key any more (spec §4)."""
     profile = found.applicant.profile
-    newest = await work.newest_profiles(profile.identifier)
-    return any(
-        each.profile.updated > profile.profile.updated and each.signature_key(signer) is None
-        for each in newest.values()
+    known = await work.known_profile(profile.identifier)
+    return (
+        known is not None and known.updated > profile.profile.updated and signer not in known.keys
     )
 
 

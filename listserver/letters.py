@@ -13,8 +13,8 @@ from typing import Final
 from listserver import limits
 from listserver.model import Failure, StoredPost, Troubles
 from recrypt_core import _random
-from recrypt_core.chain import Member
 from recrypt_core.encoding import write_b64url
+from recrypt_core.members import Member
 from recrypt_core.sealing import seal
 
 SUBJECT: Final = "[...]"  # of every letter, outside (spec §7, RFC 9788 §3.2.1)
@@ -74,9 +74,17 @@ def troubles(found: Troubles) -> Words:
     """Tell administrators what was given up, what is held, and whose mail was turned off."""
     address = found.list.state.name
     failed, off = len(found.failures) + found.more, len(found.turned_off) + found.more_off
-    subjects = {f"copies that failed: {failed}": failed, f"members without mail: {off}": off}
+    subjects = {
+        f"posts that are held: {found.stopped}": found.stopped,
+        f"copies that failed: {failed}": failed,
+        f"members without mail: {off}": off,
+    }
     parts = ", ".join(part for part, count in subjects.items() if count)
-    lines = (*(_failed(found, address) if failed else ()), *(_off(found, address) if off else ()))
+    lines = (
+        *(_stopped(found, address) if found.stopped else ()),
+        *(_failed(found, address) if failed else ()),
+        *(_off(found, address) if off else ()),
+    )
     return Words(f"{address.partition('@')[0]}: {parts}", lines)
 
 
@@ -126,6 +134,14 @@ def in_vain(post: StoredPost) -> Words:
             "Its administrators know. You can send it again later, or ask them.",
         ),
     )
+
+
+def _stopped(found: Troubles, address: str) -> tuple[str, ...]:
+    return (
+        f"Posts to {address} that failed at the server, and are held there: {found.stopped}.",
+        "Nobody gets copies of them any more until its operator has mended that and",
+        "runs `listserver queue retry`.", "",
+    )  # fmt: skip
 
 
 def _failed(found: Troubles, address: str) -> tuple[str, ...]:

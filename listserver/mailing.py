@@ -24,7 +24,8 @@ class LetterBatch:
 class Mailing:
     """Takes due letters from the store and carries each to the relay host.
 
-    A letter that is given up is erased: nobody is told, or one notice would make another.
+    Of a letter that is given up nobody is told, or one notice would make another: it is erased, but
+    the operator's mail is held.
     """
 
     def __init__(self, store: Store, courier: Courier, clock: Clock, schedule: Schedule) -> None:
@@ -38,7 +39,7 @@ class Mailing:
     async def recover(self) -> None:
         """Make due again what was under way when the last server was killed."""
         async with self._store.begin() as work:
-            await work.release_letters()
+            await work.release_letters(self._clock.now())
 
     async def claim(self, limit: int) -> LetterBatch | None:
         """Take up to `limit` letters; None if there is nothing to do now."""
@@ -62,7 +63,7 @@ class Mailing:
         return LetterRecord(claim.id, outcome, bounced, has_reached(answer))
 
     def faulted(self, claim: LetterClaim, _problem: Exception) -> LetterRecord:
-        """Put off a letter that our own program failed at; the third time it is erased."""
+        """Put off a letter that our own program failed at; the third time it is given up."""
         return LetterRecord(claim.id, Faulted(self._clock.now() + FAULT_DELAY))
 
     def untried(self, claim: LetterClaim) -> LetterRecord:

@@ -4,21 +4,26 @@ Nobody is told anything about a post that was refused: its sender had the words 
 nobody whose address wasn't proven: mail to forged senders is an attack on them.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from listserver import letters
 from listserver.letters import Words, write_letter
-from listserver.limits import LETTERS, NOTICE_LINES, NOTICE_PATIENCE, POSTERS_TOLD
-from listserver.model import Letter, ListId, StoredList, StoredPost
+from listserver.limits import NOTICE_LINES, NOTICE_PATIENCE, POSTERS_TOLD, TELLING_TRIES
+from listserver.model import InVain, Letter, ListId, PostId, Troubles
 from listserver.ports import Clock, Log
 from listserver.store import Store, Work
-from recrypt_core.chain import Member
 from recrypt_core.errors import RecryptError
+from recrypt_core.members import Member
 
 
 class Notices:
-    """Puts letters in the queue."""
+    """Puts letters in the queue.
+
+    They are sealed between two transactions, of which the second has the letters and notes what
+    they tell: so nothing is told that isn't in a letter, and what isn't has its turn again.
+    """
 
     def __init__(self, store: Store, clock: Clock, log: Log, written: Callable[[], None]) -> None:
         self._store = store
@@ -36,39 +41,89 @@ class Notices:
         async with self._store.begin() as work:
             lists = await work.lists_in_trouble(now, NOTICE_PATIENCE)
         for list_id in lists:
-            async with self._store.begin() as work:
-                await self._tell_administrators(work, list_id, now)
-        async with self._store.begin() as work:
-            for stored, post in await work.take_in_vain(POSTERS_TOLD):
-                try:
-                    await self._tell_poster(work, stored, post, now)
-                except RecryptError as problem:  # a row that can't be read holds up no other
-                    self._log.event("notice-fault", error=type(problem).__name__)
+            await self._tell_administrators(list_id, now)
+        last: PostId | None = PostId(0)
+        while last is not None:
+            last = await self._tell_posters(last, now)
         self._written()
 
-    async def _tell_administrators(self, work: Work, list_id: ListId, now: datetime) -> None:
-        found = await work.take_troubles(list_id, now, NOTICE_LINES)
+    async def _tell_administrators(self, list_id: ListId, now: datetime) -> None:
+        for _ in range(TELLING_TRIES):
+            async with self._store.begin() as work:
+                found, members = await _troubles(work, list_id)
+            written = await self._about(found, members, now)
+            async with self._store.begin() as work:
+                if await self._told(work, list_id, found, written):
+                    return
+        # Where more comes all the time, who has the letters sealed has the store meanwhile.
+        async with self._store.begin() as work:
+            found, members = await _troubles(work, list_id)
+            await self._told(work, list_id, found, await self._about(found, members, now))
+
+    async def _about(
+        self, found: Troubles | None, members: Sequence[Member], now: datetime
+    ) -> list[Letter]:
         if found is None:
-            return
-        words = letters.troubles(found)
-        for member in await work.administrators(list_id):
-            await self._send(work, words, member, found.list, now)
+            return []
+        words, address = letters.troubles(found), found.list.state.name
+        return await self._sealed([(words, each, address) for each in members], now)
 
-    async def _tell_poster(
-        self, work: Work, stored: StoredList, post: StoredPost, now: datetime
-    ) -> None:
-        named = () if post.poster is None else await work.named(stored.id, [post.poster])
-        for member, _ in named:
-            if member.is_active:
-                await self._send(work, letters.in_vain(post), member, stored, now)
+    async def _told(
+        self, work: Work, list_id: ListId, found: Troubles | None, written: Sequence[Letter]
+    ) -> bool:
+        """Put letters in the queue, unless there is more to tell by now."""
+        now = self._clock.now()
+        # Where it reaches nobody it is tried again, and no more often than once in an hour.
+        if not await work.troubles_told(list_id, found if written else None, now):
+            return False
+        for letter in written:
+            await work.enqueue_letter(letter, now)
+            self._log.event("notice")
+        return True
 
-    async def _send(
-        self, work: Work, words: Words, to: Member, stored: StoredList, now: datetime
-    ) -> None:
-        try:
-            octets = write_letter(words, to, stored.state.name, now=now)
-        except RecryptError as problem:  # a profile without keys: the others are told all the same
-            self._log.event("notice-fault", error=type(problem).__name__)
-            return
-        await work.enqueue_letter(Letter(to.account, "", octets), now, most=LETTERS)
-        self._log.event("notice")
+    async def _tell_posters(self, after: PostId, now: datetime) -> PostId | None:
+        """Tell some; give the number of the last post that was looked at, if there was one."""
+        async with self._store.begin() as work:
+            posts = await work.in_vain(after, POSTERS_TOLD)
+        known = [each for each in posts if each.list is not None and each.post is not None]
+        written = await self._sealed([about for each in known for about in _to_poster(each)], now)
+        if known:
+            async with self._store.begin() as work:
+                await work.posters_told([each.id for each in known])
+                for letter in written:
+                    await work.enqueue_letter(letter, now)
+                    self._log.event("notice")
+        return posts[-1].id if posts else None
+
+    async def _sealed(
+        self, letters_to: Sequence[tuple[Words, Member, str]], now: datetime
+    ) -> list[Letter]:
+        """Write letters, in a thread; who can't have one holds up no other."""
+        made = await asyncio.to_thread(
+            lambda: [_letter(words, to, address, now) for words, to, address in letters_to]
+        )
+        for each in made:
+            if not isinstance(each, Letter):  # a profile without keys
+                self._log.event("notice-fault", error=type(each).__name__)
+        return [each for each in made if isinstance(each, Letter)]
+
+
+async def _troubles(work: Work, list_id: ListId) -> tuple[Troubles | None, tuple[Member, ...]]:
+    found = await work.troubles(list_id, NOTICE_LINES)
+    return found, () if found is None else await work.administrators(list_id)
+
+
+def _to_poster(found: InVain) -> list[tuple[Words, Member, str]]:
+    """Give the letter about a post to write, if its poster is a member still."""
+    if found.list is None or found.post is None or found.poster is None:
+        return []
+    if not found.poster.is_active:
+        return []
+    return [(letters.in_vain(found.post), found.poster, found.list.state.name)]
+
+
+def _letter(words: Words, to: Member, address: str, now: datetime) -> Letter | RecryptError:
+    try:
+        return Letter(to.account, "", write_letter(words, to, address, now=now))
+    except RecryptError as problem:
+        return problem

@@ -1,6 +1,6 @@
 """What the flows ask of the store: each method a manual page, each block one transaction."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -9,24 +9,25 @@ from listserver.model import (
     Claim,
     DeliveryId,
     EntryRow,
+    Erased,
     Half,
-    Letter,
-    LetterClaim,
-    LetterRecord,
     ListId,
     MemberId,
     PostId,
+    Readers,
     Record,
     Scoring,
     StoredList,
     StoredPost,
     Suspect,
-    Troubles,
 )
 from listserver.store_audit import AuditWork
 from listserver.store_joins import JoinWork
-from recrypt_core.chain import GroupState, Member
+from listserver.store_letters import LetterWork
+from listserver.store_profiles import ProfileWork
+from recrypt_core.chain import GroupState
 from recrypt_core.documents import MemberEntry, VerifiedProfile
+from recrypt_core.members import Member
 from recrypt_core.signing import Jws
 from recrypt_core.udf import Udf
 
@@ -39,7 +40,7 @@ class QueueFull(Exception):
     """So many letters wait that this one isn't taken. It undoes its block, so nothing is lost."""
 
 
-class Work(AuditWork, JoinWork, Protocol):
+class Work(AuditWork, JoinWork, LetterWork, ProfileWork, Protocol):
     """One transaction of the store. Leaving the block commits; an exception undoes all of it."""
 
     # --- who may create groups
@@ -115,8 +116,8 @@ class Work(AuditWork, JoinWork, Protocol):
     ) -> None:
         """Write members whole; the rows of entries that they no longer have are erased.
 
-        So are newer profiles that an entry has caught up with. Their mail is turned on again, and
-        what bounced before is forgotten.
+        So are newer profiles that an entry has caught up with. Mail that was off is turned on again
+        and what bounced before is forgotten, but not by a rekey: see `bouncing.turns_mail_on`.
         """
         ...
 
@@ -143,22 +144,6 @@ class Work(AuditWork, JoinWork, Protocol):
         """Read changes from seq `after` + 1 on: up to `limit`, and about `octets` in all."""
         ...
 
-    # --- profiles
-
-    async def newest_profiles(self, identifier: Udf) -> Mapping[ListId, VerifiedProfile]:
-        """Read somebody's newest profile in each list; none where it isn't a member."""
-        ...
-
-    async def put_profile(self, list_id: ListId, profile: VerifiedProfile) -> None:
-        """Keep a member's profile beside its entry, in place of an earlier one kept so."""
-        ...
-
-    async def newer_profiles(
-        self, list_id: ListId, members: Collection[Udf]
-    ) -> Mapping[Udf, VerifiedProfile]:
-        """Read the profiles that are newer than their entries', of those of these who have one."""
-        ...
-
     # --- posts
 
     async def signing_member(self, stored: StoredList, kid: Udf) -> Member | None:
@@ -172,31 +157,29 @@ class Work(AuditWork, JoinWork, Protocol):
         """Tell whether a served member has an entry for a group key."""
         ...
 
-    async def longest_own(self, list_id: ListId, key: Udf) -> int:
-        """Give the octets of the longest recryption among those who are to have a copy, or 0."""
+    async def readers(self, list_id: ListId, key: Udf) -> Readers:
+        """Find who is to have a copy of a post to a group key.
+
+        That is who is ACTIVE with RECRYPT, holds an entry for the key, and whose mail isn't turned
+        off: so a revocation that was committed earlier is respected.
+        """
         ...
 
     async def take_content(self, list_id: ListId, cid: bytes, key: Udf) -> bool:
         """Remember a content id. False if the list has had it (spec §7)."""
         ...
 
-    async def had_message_id(self, list_id: ListId, message_id: str) -> bool:
-        """Tell whether copies of a post had this Message-ID."""
-        ...
-
-    async def take_message_id(self, list_id: ListId, message_id: str) -> None:
-        """Remember a Message-ID that copies have."""
+    async def take_message_id(self, list_id: ListId, message_id: str) -> bool:
+        """Remember a Message-ID that copies have. False if those of a post before had it."""
         ...
 
     async def enqueue(
-        self, list_id: ListId, post: StoredPost, ciphertext: bytes, *, keep_until: datetime
-    ) -> int:
-        """Put a post in the queue, for each member who is to have a copy.
+        self, readers: Readers, post: StoredPost, ciphertext: bytes, *, keep_until: datetime
+    ) -> None:
+        """Put a post in the queue for its readers, who stand there in random order.
 
-        That is who is ACTIVE with RECRYPT, holds an entry for the post's key, and whose mail isn't
-        turned off. The members are read in this transaction, so a revocation committed earlier is
-        respected. They stand in random order. Returns how many there are; the ciphertext is kept
-        until then for late delivery, even if there is none.
+        They were found in this transaction. The ciphertext is kept until then for late delivery,
+        even if there is nobody.
         """
         ...
 
@@ -212,8 +195,19 @@ class Work(AuditWork, JoinWork, Protocol):
         """
         ...
 
-    async def erase_old(self, now: datetime) -> None:
-        """Erase ciphertexts that were kept long enough, and posts that no return path names now."""
+    async def erase_old(self, until: datetime) -> bool:
+        """Erase some of what was kept long enough at a time; True if there may be more of it.
+
+        That are ciphertexts, what is left of dropped posts, and posts that no return path names.
+        """
+        ...
+
+    async def erased_until(self) -> Erased | None:
+        """Give what `set_erased_until` remembered last, to the second."""
+        ...
+
+    async def set_erased_until(self, erased: Erased) -> None:
+        """Remember up to when things may be erased."""
         ...
 
     # --- the relay
@@ -280,8 +274,10 @@ class Work(AuditWork, JoinWork, Protocol):
         """Note the same of deliveries that were given up, each with its quarters of a point."""
         ...
 
-    async def probe_bounced(self, list_id: ListId, member: MemberId, now: datetime) -> bool:
-        """Turn a member's mail off, if a probe was sent to it. False if none was."""
+    async def probe_bounced(
+        self, list_id: ListId, member: MemberId, sent: datetime, now: datetime
+    ) -> bool:
+        """Turn a member's mail off, if its latest probe was sent then. False if it wasn't."""
         ...
 
     async def take_suspects(
@@ -300,71 +296,6 @@ class Work(AuditWork, JoinWork, Protocol):
 
     async def forget_bounces(self, scoring: Scoring, now: datetime) -> None:
         """Forget what is out of the window, and all of those whose probe has arrived."""
-        ...
-
-    # --- what people are told
-
-    async def lists_in_trouble(self, now: datetime, patience: timedelta) -> tuple[ListId, ...]:
-        """Find lists with troubles that administrators weren't told, nor others for so long."""
-        ...
-
-    async def take_troubles(self, list_id: ListId, now: datetime, limit: int) -> Troubles | None:
-        """Read what the administrators of a list weren't told, and note that they were now.
-
-        limit: of copies and of members that are named; the others are counted. None if the list
-        can't be read.
-        """
-        ...
-
-    async def administrators(self, list_id: ListId) -> tuple[Member, ...]:
-        """Read the members with ADMIN or SUPER who are ACTIVE.
-
-        Not those whose own mail is off, unless it is off to all of them.
-        """
-        ...
-
-    async def take_in_vain(self, limit: int) -> tuple[tuple[StoredList, StoredPost], ...]:
-        """Read posts that reached nobody and whose poster is known, and note that it was told."""
-        ...
-
-    # --- letters
-
-    async def enqueue_letter(self, letter: Letter, now: datetime, *, most: int) -> None:
-        """Put a letter in the queue.
-
-        Raises:
-            QueueFull: `most` wait already.
-        """
-        ...
-
-    async def claim_letters(self, now: datetime, limit: int) -> tuple[LetterClaim, ...]:
-        """Take up to `limit` letters that are due, and count their attempts."""
-        ...
-
-    async def read_letter(self, claim: LetterClaim) -> Letter:
-        """Read a letter.
-
-        Raises:
-            NotAuthentic, Malformed: the row is damaged.
-        """
-        ...
-
-    async def record_letters(self, records: Sequence[LetterRecord], now: datetime) -> None:
-        """Write outcomes. A letter that failed here too often is erased too.
-
-        A probe that bounced turns its member's mail off, if it wasn't forgotten meanwhile.
-        """
-        ...
-
-    async def release_letters(self) -> None:
-        """Make due again what was under way when the last server was killed.
-
-        What was under way at two deaths is put off, and at three is erased.
-        """
-        ...
-
-    async def next_letter_due(self, now: datetime) -> datetime | None:
-        """Tell when there is a letter to claim: now, or when the next one is due."""
         ...
 
 

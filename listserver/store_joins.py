@@ -16,14 +16,6 @@ class JoinWork(Protocol):
         """Count one more on this day (UTC) of an address, a list or a signer; give how many."""
         ...
 
-    async def check_letter_room(self, *, most: int) -> None:
-        """Fail as `enqueue_letter` would, so that one that isn't written looks the same.
-
-        Raises:
-            QueueFull: `most` wait already.
-        """
-        ...
-
     async def put_asked(
         self, list_id: ListId, token: str, applicant: Applicant, *, now: datetime, until: datetime
     ) -> None:

@@ -182,13 +182,15 @@ class _Session:
         self._phase = Phase.CONNECT
         await self._client.connect()
         self._phase = Phase.HELLO
+        self._check_in_step()
         await self._client.ehlo()
         if self._settings.security is Security.STARTTLS:
             self._phase = Phase.TLS
-            await self._client.starttls()
+            await self._client.starttls()  # drops what came in clear behind the 220
             await self._client.ehlo()
         if self._settings.username is not None:
             self._phase = Phase.AUTH
+            self._check_in_step()
             await self._client.login(self._settings.username, self._password)
         # Held as long as the session: a StreamWriter that goes closes its connection.
         self._writer = _writer_of(self._client)

@@ -169,10 +169,18 @@ class SmtpSession(Connection):
             raise Parting  # what follows was perhaps meant as content, by another's line ends
 
     async def _answer(self, mail: _Transaction, content: Content | Reply) -> None:
-        """Give one reply for each recipient (RFC 2033 §4.2); over SMTP there is but one."""
+        """Give one reply for each recipient (RFC 2033 §4.2); over SMTP there is but one.
+
+        Who is named twice is given the mail once.
+        """
         octets = content if isinstance(content, Reply) else await content.whole()
+        given: dict[ListAddress, Reply] = {}
         for to in mail.to:
-            reply = octets if isinstance(octets, Reply) else await self._receive(mail, to, octets)
+            if isinstance(octets, Reply):
+                given[to] = octets
+            elif to not in given:
+                given[to] = await self._receive(mail, to, octets)
+            reply = given[to]
             if reply.positive:
                 self._errors = 0
             with suppress(OSError):

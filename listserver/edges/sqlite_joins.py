@@ -10,7 +10,6 @@ from listserver.edges.sqlite_queue import seconds
 from listserver.edges.sqlite_rows import Value, number, octets
 from listserver.limits import JOIN_PATIENCE, QUOTA_DAYS
 from listserver.model import Applicant, Join, JoinCount, JoinState, ListId
-from listserver.store import QueueFull
 from recrypt_core.documents import verified_profile
 from recrypt_core.encoding import JsonObject, read_object, read_text, write_json
 from recrypt_core.records import JoinRequest
@@ -44,11 +43,6 @@ class JoinTables(ProfileTables):
             "SELECT asked FROM join_counts WHERE day = ? AND name = ?", (_day(now), name)
         )
         return number(asked)
-
-    async def check_letter_room(self, *, most: int) -> None:
-        ((count,),) = await self._rows.all("SELECT count(*) FROM letters")
-        if number(count) >= most:
-            raise QueueFull
 
     async def put_asked(
         self, list_id: ListId, token: str, applicant: Applicant, *, now: datetime, until: datetime

@@ -1,80 +1,113 @@
-"""Letters, which are mail of the server's own: the rows and their SQL."""
+"""Letters, which are mail of the server's own or the operator's: the rows and their SQL."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from listserver.edges.sqlite_queue import due_bounds, seconds
 from listserver.edges.sqlite_rows import Rows, Value, number, octets
 from listserver.edges.sqlite_signers import ROW_OCTETS
-from listserver.limits import FAULT_DELAY, FAULTS
-from listserver.model import Faulted, Letter, LetterClaim, LetterId, LetterRecord, Untried
+from listserver.limits import (
+    FAULT_DELAY,
+    FAULTS,
+    HELD_LETTERS,
+    HELD_OCTETS,
+    LETTERS,
+    LETTERS_OCTETS,
+    QUICK_OCTETS,
+)
+from listserver.model import (
+    Faulted,
+    Letter,
+    LetterClaim,
+    LetterId,
+    LetterKind,
+    LetterRecord,
+    Untried,
+)
 from listserver.outcomes import Delivered, GaveUp, TryLater
 from listserver.store import QueueFull
 from listserver.vault import Vault
 from recrypt_core.encoding import read_json, read_text, write_json
 from recrypt_core.errors import Malformed
 
+T = TypeVar("T")
+
 _DUE: Final = 0
 _CLAIMED: Final = 1
-# What is due; and what is due too far off, as it was written before the clock was set back.
+_HELD: Final = 2
+# Of a kind, what is due; and what is due too far off, as it was written before the clock was set
+# back.
 _LATE: Final = (
-    "SELECT id, attempts + 1, made FROM letters WHERE state = 0 AND due <= ?"
+    "SELECT id, attempts + 1, made FROM letters WHERE kind = ? AND state = 0 AND due <= ?"
     " ORDER BY due, id LIMIT ?",
-    "SELECT id, attempts + 1, made FROM letters WHERE state = 0 AND due > ?"
+    "SELECT id, attempts + 1, made FROM letters WHERE kind = ? AND state = 0 AND due > ?"
     " ORDER BY due, id LIMIT ?",
 )
+_TAKEN: Final = (
+    "SELECT count(*), coalesce(sum(octets), 0) FROM letters WHERE kind = ? AND state < 2"
+)
+# What ends without success. The operator's is held while there is room, anything else erased.
+_HOLD: Final = (
+    "UPDATE letters SET state = 2, code = ?, due = ? WHERE id = ? AND kind = 2"
+    " AND (SELECT count(*) < ? AND coalesce(sum(octets), 0) + letters.octets <= ?"
+    " FROM letters AS held WHERE held.kind = 2 AND held.state = 2)"
+)
+_ERASE: Final = "DELETE FROM letters WHERE id = ? AND state != 2"
 
 
 class LetterTables:
-    """The part of `Work` that letters use."""
+    """The part of `Work` that letters use.
+
+    A change of a row writes its octets too, a mebibyte at most: so it is done in the thread.
+    """
 
     def __init__(self, rows: Rows, vault: Vault) -> None:
         self._rows = rows
         self._vault = vault
 
-    async def enqueue_letter(self, letter: Letter, now: datetime, *, most: int) -> None:
-        ((count,),) = await self._rows.all("SELECT count(*) FROM letters")
-        if number(count) >= most:
+    async def check_letter_room(self, letter: Letter) -> None:
+        ((count, taken),) = await self._rows.all(_TAKEN, (letter.kind.value,))
+        if number(count) >= LETTERS or number(taken) + len(letter.octets) > LETTERS_OCTETS:
             raise QueueFull
+
+    async def enqueue_letter(self, letter: Letter, now: datetime) -> None:
+        await self.check_letter_room(letter)
         ((last,),) = await self._rows.all("SELECT coalesce(max(id), 0) FROM letters")
         id_ = number(last) + 1
-        head = write_json({"recipient": letter.recipient, "return_path": letter.return_path})
-        sealed = self._vault.seal("letters", head + b"\n" + letter.octets, row=_row(id_))
+        sealed = await _done(lambda: self._seal(letter, id_), letter.octets)
         await self._rows.run(
-            "INSERT INTO letters VALUES (?, ?, 0, 0, ?, ?, ?, ?)",
-            (id_, _DUE, seconds(now), seconds(now), letter.probe_of, sealed),
+            "INSERT INTO letters (id, state, attempts, faults, made, due, probe_of, kind, octets,"
+            " sealed) VALUES (?, ?, 0, 0, ?, ?, ?, ?, ?, ?)",
+            (
+                *(id_, _DUE, seconds(now), seconds(now), letter.probe_of),
+                *(letter.kind.value, len(letter.octets), sealed),
+            ),
         )
 
     async def claim_letters(self, now: datetime, limit: int) -> tuple[LetterClaim, ...]:
-        found: list[tuple[Value, ...]] = []
-        for statement, bound in zip(_LATE, due_bounds(now), strict=True):
-            found += await self._rows.all(statement, (bound, limit - len(found)))
+        due = [await self._due(kind, now, limit) for kind in LetterKind]
+        found = [row for part in (slice(1), slice(1, None)) for rows in due for row in rows[part]]
         await self._rows.many(
             "UPDATE letters SET state = ?, attempts = attempts + 1, due = ? WHERE id = ?",
-            [(_CLAIMED, seconds(now), row[0]) for row in found],
+            [(_CLAIMED, seconds(now), row[0]) for row in found[:limit]],
+            large=True,
         )
         return tuple(
             LetterClaim(LetterId(number(id_)), number(attempts), _time(number(made)))
-            for id_, attempts, made in found
+            for id_, attempts, made in found[:limit]
         )
 
     async def read_letter(self, claim: LetterClaim) -> Letter:
-        found = await self._rows.all("SELECT sealed FROM letters WHERE id = ?", (claim.id,))
-        row = self._vault.unseal("letters", octets(found[0][0]), row=_row(claim.id))
-        line, _, message = row.partition(b"\n")
-        head = read_json(line, limit=ROW_OCTETS)
-        recipient, return_path = (
-            read_text(head, name, what="a letter's row") for name in ("recipient", "return_path")
-        )
-        if not message:
-            raise Malformed("a letter's row without a message")
-        return Letter(recipient, return_path, message)
+        found = await self._rows.all("SELECT kind, sealed FROM letters WHERE id = ?", (claim.id,))
+        kind, sealed = LetterKind(number(found[0][0])), octets(found[0][1])
+        return await _done(lambda: self._open(claim.id, kind, sealed), sealed)
 
     async def record_letters(self, records: Sequence[LetterRecord], now: datetime) -> None:
         await self._rows.many(
-            "UPDATE members SET off = ?, off_told = 0, probed = NULL WHERE probed IS NOT NULL"
-            " AND id = (SELECT probe_of FROM letters WHERE letters.id = ?)",
+            "UPDATE members SET off = ?, off_told = 0, probed = NULL"
+            " WHERE (id, probed) = (SELECT probe_of, made FROM letters WHERE letters.id = ?)",
             [(seconds(now), each.id) for each in records if each.bounced],
         )
         rows = [_after(each) for each in records]
@@ -82,30 +115,71 @@ class LetterTables:
             "UPDATE letters SET state = 0, due = coalesce(?, due), faults = faults + ?,"
             " attempts = attempts - ? WHERE id = ?",
             [row for row in rows if row is not None],
+            large=True,
         )
-        await self._rows.many(
-            "DELETE FROM letters WHERE id = ?",
-            [(each.id,) for each, row in zip(records, rows, strict=True) if row is None],
-        )
-        await self._rows.many(
-            "DELETE FROM letters WHERE id = ? AND faults >= ?",
-            [(each.id, FAULTS) for each in records if isinstance(each.outcome, Faulted)],
-        )
+        ended: list[tuple[Value, ...]] = [
+            (each.id,) for each in records if isinstance(each.outcome, Delivered)
+        ]
+        await self._rows.many(_ERASE, ended, large=True)
+        given_up = [(x.id, x.outcome.code) for x in records if isinstance(x.outcome, GaveUp)]
+        faulted = [each.id for each in records if isinstance(each.outcome, Faulted)]
+        await self._give_up([*given_up, *await self._too_often(faulted)], now)
 
     async def next_letter_due(self, now: datetime) -> datetime | None:
-        if any([await self._rows.all(statement, (bound, 1))
-                for statement, bound in zip(_LATE, due_bounds(now), strict=True)]):  # fmt: skip
+        if any([await self._due(kind, now, 1) for kind in LetterKind]):
             return now
         ((due,),) = await self._rows.all("SELECT min(due) FROM letters WHERE state = 0")
         return None if due is None else _time(number(due))
 
-    async def release_letters(self) -> None:
+    async def release_letters(self, now: datetime) -> None:
         await self._rows.run(
             "UPDATE letters SET state = ?, due = due + faults * ?, faults = faults + 1"
             " WHERE state = ?",
             (_DUE, int(FAULT_DELAY.total_seconds()), _CLAIMED),
+            large=True,
         )
-        await self._rows.run("DELETE FROM letters WHERE faults >= ?", (FAULTS,))
+        found = await self._rows.all("SELECT id FROM letters WHERE faults >= ?", (FAULTS,))
+        await self._give_up(await self._too_often([number(row[0]) for row in found]), now)
+
+    async def _due(self, kind: LetterKind, now: datetime, limit: int) -> list[tuple[Value, ...]]:
+        found: list[tuple[Value, ...]] = []
+        for statement, bound in zip(_LATE, due_bounds(now), strict=True):
+            found += await self._rows.all(statement, (kind.value, bound, limit - len(found)))
+        return found
+
+    async def _too_often(self, letters: Iterable[int]) -> list[tuple[int, None]]:
+        """Find those of these that our own program failed at too often."""
+        often = "SELECT 1 FROM letters WHERE id = ? AND state = 0 AND faults >= ?"
+        return [(id_, None) for id_ in letters if await self._rows.all(often, (id_, FAULTS))]
+
+    async def _give_up(self, letters: Sequence[tuple[int, int | None]], now: datetime) -> None:
+        """Hold or erase letters, each with the code of the last refusal."""
+        await self._rows.many(
+            _HOLD,
+            [(code, seconds(now), id_, HELD_LETTERS, HELD_OCTETS) for id_, code in letters],
+            large=True,
+        )
+        await self._rows.many(_ERASE, [(id_,) for id_, _ in letters], large=True)
+
+    def _seal(self, letter: Letter, id_: int) -> bytes:
+        head = write_json({"recipient": letter.recipient, "return_path": letter.return_path})
+        return self._vault.seal("letters", head + b"\n" + letter.octets, row=_row(id_))
+
+    def _open(self, id_: int, kind: LetterKind, sealed: bytes) -> Letter:
+        row = self._vault.unseal("letters", sealed, row=_row(id_))
+        line, _, message = row.partition(b"\n")
+        head = read_json(line, limit=ROW_OCTETS)
+        recipient, return_path = (
+            read_text(head, name, what="a letter's row") for name in ("recipient", "return_path")
+        )
+        if not message:
+            raise Malformed("a letter's row without a message")
+        return Letter(recipient, return_path, message, kind=kind)
+
+
+async def _done(job: Callable[[], T], about: bytes) -> T:
+    """Do what takes a while with many octets: with few here, with more in a thread."""
+    return job() if len(about) <= QUICK_OCTETS else await asyncio.to_thread(job)
 
 
 def _after(record: LetterRecord) -> tuple[Value, ...] | None:

@@ -130,8 +130,12 @@ async def test_what_is_over_or_of_another_clock_is_erased(work: Work) -> None:
 
 
 @pytest.mark.asyncio
-async def test_the_room_for_letters_is_the_queues(work: Work) -> None:
-    await work.check_letter_room(most=1)
-    await work.enqueue_letter(Letter(BOB.address, "", b"x"), NOW, most=1)
+async def test_the_room_for_letters_is_the_queues(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("listserver.edges.sqlite_letters.LETTERS", 1)
+    letter = Letter(BOB.address, "", b"x")
+    await work.check_letter_room(letter)
+    await work.enqueue_letter(letter, NOW)
     with pytest.raises(QueueFull):
-        await work.check_letter_room(most=1)
+        await work.check_letter_room(letter)

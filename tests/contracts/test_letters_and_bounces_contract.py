@@ -27,7 +27,7 @@ from listserver.model import (
     Untried,
 )
 from listserver.outcomes import Delivered, GaveUp, Outcome, Phase, TryLater
-from listserver.store import QueueFull, Work
+from listserver.store import Work
 from listserver.vault import Vault
 from recrypt_core.udf import Udf
 from tests.builders import EVERY_POWER, NOW, new_group, new_history, new_membership, new_person
@@ -38,6 +38,8 @@ MakeStore: TypeAlias = Callable[[Path], Awaitable[SqliteStore]]
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 SCORING = Scoring(threshold=2, window_days=10, patience_days=7)
+DEFAULTS = Scoring(limits.BOUNCE_POINTS, limits.BOUNCE_DAYS, limits.PROBE_DAYS)
+HARD, SOFT = 4, 1
 BOB = MemberId(2)
 REFUSED = GaveUp(Phase.RCPT, 550, "no")
 NOBODY = ListId(99)
@@ -77,7 +79,8 @@ async def listed(work: Work, *, poster: Udf | None = None) -> StoredList:
     assert found is not None
     envelope = sealed(group.key.public)
     post = but(stored_post(envelope, *map(half_of, made)), poster=poster)
-    await work.enqueue(found.id, post, envelope.ciphertext, keep_until=NOW + 14 * DAY)
+    readers = await work.readers(found.id, group.key.public.udf)
+    await work.enqueue(readers, post, envelope.ciphertext, keep_until=NOW + 14 * DAY)
     return found
 
 
@@ -100,9 +103,7 @@ async def suspects(work: Work, now: datetime = NOW) -> list[MemberId] | None:
 async def test_a_letter_is_claimed_once_and_read_as_it_was_written(work: Work) -> None:
     letters = [Letter(f"m{at}@example.org", "", b"Hello\r\n\xe4\n\n{}") for at in range(2)]
     for letter in letters:
-        await work.enqueue_letter(letter, NOW, most=2)
-    with pytest.raises(QueueFull):
-        await work.enqueue_letter(letters[0], NOW, most=2)
+        await work.enqueue_letter(letter, NOW)
     assert await work.next_letter_due(NOW) == NOW
     first, second = await work.claim_letters(NOW, 1), await work.claim_letters(NOW, 9)
     assert await work.claim_letters(NOW, 9) == ()
@@ -121,7 +122,7 @@ async def test_a_letter_ends_with_its_outcome_or_is_due_again(work: Work) -> Non
         Faulted(NOW + HOUR),
     )
     for _ in ends:
-        await work.enqueue_letter(Letter("m@example.org", "", b"x"), NOW, most=9)
+        await work.enqueue_letter(Letter("m@example.org", "", b"x"), NOW)
     claims = await work.claim_letters(NOW, 9)
     await work.record_letters(
         [LetterRecord(each.id, what) for each, what in zip(claims, ends, strict=True)], NOW
@@ -145,12 +146,11 @@ async def test_a_probe_that_bounced_turns_mail_off_only_while_it_is_waited_for(w
     found = await listed(work)
     probe = Letter("bob@example.org", "", b"x", probe_of=BOB)
     for is_waited_for in (False, True):
-        await work.enqueue_letter(probe, NOW, most=9)
-        if is_waited_for:
-            await work.probe_sent(BOB, NOW)
+        await work.enqueue_letter(probe, NOW)
+        await work.probe_sent(BOB, NOW if is_waited_for else NOW - DAY)
         (claim,) = await work.claim_letters(NOW, 9)
         await work.record_letters([LetterRecord(claim.id, REFUSED, bounced=True)], NOW)
-        told = await work.take_troubles(found.id, NOW, 9)
+        told = await work.troubles(found.id, 9)
         assert told is not None
         assert told.turned_off == (("bob@example.org",) if is_waited_for else ())
 
@@ -195,6 +195,37 @@ async def test_points_decay_day_by_day(
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("quarters", "every", "day"),
+    [
+        (HARD, 1, 3),  # a host that is wrong about its users over a weekend has nobody probed
+        (HARD, 2, 6),
+        (HARD, 7, 21),
+        (HARD, 14, 42),
+        (HARD, 30, 90),
+        (HARD, 36, 144),
+        (HARD, 37, None),
+        (SOFT, 1, 12),
+        (SOFT, 3, 39),
+        (SOFT, 7, 119),
+        (SOFT, 8, None),
+    ],
+)
+async def test_of_so_many_days_between_posts_comes_a_probe_on_that_day(
+    work: Work, quarters: int, every: int, day: int | None
+) -> None:
+    await listed(work)
+    for passed in range(0, 2 * limits.BOUNCE_DAYS, every):
+        now = NOW + passed * DAY
+        await work.forget_bounces(DEFAULTS, now)
+        await work.bounced(BOB, quarters, now)
+        if await work.take_suspects(DEFAULTS, now, 9):
+            assert passed == day
+            return
+    assert day is None
+
+
+@pytest.mark.asyncio
 async def test_a_refusal_counts_against_its_member(work: Work) -> None:
     await listed(work)
     (claim,) = [each for each in await work.claim(PostId(1), NOW, 9) if each.member == BOB]
@@ -213,7 +244,7 @@ async def test_what_was_waited_for_long_enough_or_is_too_old_is_forgotten(work: 
     await work.forget_bounces(SCORING, NOW + 7 * DAY - timedelta(seconds=1))
     assert await suspects(work) == []
     await work.forget_bounces(SCORING, NOW + 7 * DAY)
-    assert not await work.probe_bounced(found.id, BOB, NOW)
+    assert not await work.probe_bounced(found.id, BOB, NOW, NOW)
     await work.bounced(BOB, 4, NOW)
     await work.forget_bounces(SCORING, NOW + 9 * DAY)
     assert await suspects(work) == []  # one is left
@@ -240,11 +271,13 @@ async def test_a_delivery_is_known_of_its_list_and_for_its_time(work: Work) -> N
 @pytest.mark.asyncio
 async def test_a_probe_bounces_once_and_of_its_list(work: Work) -> None:
     found = await listed(work)
-    assert not await work.probe_bounced(found.id, BOB, NOW)
+    later = NOW + DAY
+    assert not await work.probe_bounced(found.id, BOB, NOW, later)
     await work.probe_sent(BOB, NOW)
-    assert not await work.probe_bounced(NOBODY, BOB, NOW)
-    assert await work.probe_bounced(found.id, BOB, NOW)
-    assert not await work.probe_bounced(found.id, BOB, NOW)
+    assert not await work.probe_bounced(NOBODY, BOB, NOW, later)
+    assert not await work.probe_bounced(found.id, BOB, NOW - HOUR, later)  # an earlier one
+    assert await work.probe_bounced(found.id, BOB, NOW, later)
+    assert not await work.probe_bounced(found.id, BOB, NOW, later)
 
 
 @pytest.mark.asyncio
@@ -254,15 +287,16 @@ async def test_troubles_are_told_once_and_hourly(work: Work, held: bool) -> None
     assert await work.lists_in_trouble(NOW, HOUR) == ()
     await refuse(work, held=held)
     assert await work.lists_in_trouble(NOW, HOUR) == (found.id,)
-    told = await work.take_troubles(found.id, NOW, 9)
+    told = await work.troubles(found.id, 9)
     assert told is not None
+    assert await work.troubles_told(found.id, told, NOW)
     (failure,) = told.failures
     assert (failure.account, failure.held) == ("bob@example.org", held)
     assert failure.words == ("a fault here" if held else "550 no")
     assert told.list == found
     assert await work.lists_in_trouble(NOW + HOUR, HOUR) == ()
     await work.probe_sent(BOB, NOW)
-    await work.probe_bounced(found.id, BOB, NOW)
+    await work.probe_bounced(found.id, BOB, NOW, NOW)
     assert await work.lists_in_trouble(NOW + HOUR - timedelta(seconds=1), HOUR) == ()
     assert await work.lists_in_trouble(NOW + HOUR, HOUR) == (found.id,)
     assert await work.lists_in_trouble(NOW - HOUR, HOUR) == (found.id,)  # the clock was set back
@@ -274,7 +308,7 @@ async def test_administrators_are_those_with_powers_whose_mail_is_on(work: Work)
     (alice,) = await work.administrators(found.id)
     assert alice.account == "alice@example.org"
     await work.probe_sent(MemberId(1), NOW)
-    await work.probe_bounced(found.id, MemberId(1), NOW)
+    await work.probe_bounced(found.id, MemberId(1), NOW, NOW)
     assert await work.administrators(found.id) == (alice,)  # or nobody would hear of it
     assert await work.administrators(NOBODY) == ()
 
@@ -286,29 +320,33 @@ async def test_a_post_in_vain_is_given_once_if_its_poster_is_known(
     work: Work, poster: Udf | None, is_delivered: bool
 ) -> None:
     found = await listed(work, poster=poster)
-    assert await work.take_in_vain(9) == ()
+    assert await work.in_vain(PostId(0), 9) == ()
     end = Delivered() if is_delivered else REFUSED
     claims = await work.claim(PostId(1), NOW, 9)
     await work.record([Record(claims[0].id, PostId(1), REFUSED)])
-    assert await work.take_in_vain(9) == ()
+    assert await work.in_vain(PostId(0), 9) == ()
     await work.record([Record(claims[1].id, PostId(1), end)])
-    taken = await work.take_in_vain(9)
-    assert [(stored, post.poster) for stored, post in taken] == (
-        [(found, poster)] if poster and not is_delivered else []
+    posts = await work.in_vain(PostId(0), 9)
+    assert [(each.list, each.post and each.post.poster, each.poster) for each in posts] == (
+        [(found, poster, None)] if poster and not is_delivered else []
     )
-    assert await work.take_in_vain(9) == ()
+    assert await work.in_vain(PostId(1), 9) == ()
+    await work.posters_told([each.id for each in posts])
+    assert await work.in_vain(PostId(0), 9) == ()
 
 
 @pytest.mark.asyncio
-async def test_who_is_written_anew_has_mail_again_and_no_probe_to_wait_for(work: Work) -> None:
+async def test_whose_entries_are_restated_has_mail_again_and_no_probe_to_wait_for(
+    work: Work,
+) -> None:
     found = await listed(work)
     page, _ = await work.members_after(found.id, None, 9, octets=10**6)
     everyone = [each.recrypt_udf for each in page]
     await work.probe_sent(BOB, NOW)
-    assert await work.probe_bounced(found.id, BOB, NOW)
+    assert await work.probe_bounced(found.id, BOB, NOW, NOW)
     (bob,) = await work.undeliverable(found.id, everyone)
-    ((member, _),) = await work.named(found.id, [bob])
-    await work.put_members(found.id, [(member, [])])
+    ((member, halves),) = await work.named(found.id, [bob])
+    await work.put_members(found.id, [(member, [EntryRow(each, 900) for each in halves])])
     assert await work.undeliverable(found.id, everyone) == frozenset()
-    assert not await work.probe_bounced(found.id, BOB, NOW)
+    assert not await work.probe_bounced(found.id, BOB, NOW, NOW)
     assert await work.lists_in_trouble(NOW, HOUR) == ()

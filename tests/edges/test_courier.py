@@ -410,3 +410,83 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(
         async with courier_to(port, settings) as courier:
             assert await courier.deliver(MAIL) == Broken(phase, "SSLCertVerificationError")
         assert keeper.envelopes == []
+
+
+class Injector:
+    """A relay host whose words to STARTTLS came in one packet with another's plaintext."""
+
+    def __init__(self, certificate: Path, injected: bytes) -> None:
+        self._context = identity(certificate)
+        self._injected = injected
+        self.commands: list[str] = []
+        self.sessions: list[asyncio.Task[None] | None] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Hold one session."""
+        self.sessions.append(asyncio.current_task())
+        writer.write(b"220 peer\r\n")
+        with suppress(OSError):
+            while line := (await reader.readline()).decode("ascii", "replace").strip():
+                self.commands.append(line)
+                match line.split()[0]:
+                    case "STARTTLS":
+                        writer.write(b"220 go\r\n" + self._injected)
+                        await writer.start_tls(self._context)
+                        self.commands.append("(TLS)")
+                    case "EHLO" if "(TLS)" not in self.commands:
+                        writer.write(b"250-peer\r\n250-SIZE\r\n250 STARTTLS\r\n")
+                    case "DATA":
+                        writer.write(b"354 go\r\n")
+                        await _read_mail(reader)
+                        writer.write(b"250 Kept\r\n")
+                    case _:
+                        writer.write(b"250 OK\r\n")
+        writer.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "injected",
+    [
+        b"250-injected\r\n250-SIZE\r\n250 AUTH PLAIN\r\n",
+        b"250 injected\r\n250 injected\r\n250 injected\r\n354 injected\r\n250 injected\r\n",
+        b"250-half a reply",
+    ],
+)
+async def test_plaintext_that_came_with_the_answer_to_starttls_is_not_believed(
+    certificate: Path, injected: bytes
+) -> None:
+    it = Injector(certificate, injected)
+    settings = dataclasses.replace(RELAY, security=Security.STARTTLS)
+    trusting = ssl.create_default_context(cafile=certificate)
+    server = await asyncio.start_server(it.serve, HOST, 0)
+    async with server, courier_to(server.sockets[0].getsockname()[1], settings, trusting) as sender:
+        answer = await asyncio.wait_for(sender.deliver(MAIL), 10)
+        assert answer == Accepted(250, "Kept")
+    await asyncio.gather(*filter(None, it.sessions))
+    assert [each.split()[0] for each in it.commands] == [
+        *("EHLO", "STARTTLS", "(TLS)", "EHLO", "MAIL", "RCPT", "DATA", "QUIT")
+    ]
+    assert it.commands[4] == "MAIL FROM:<team-bounces@lists.example>"  # SIZE is offered no more
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("verb", "reply", "phase"),
+    [
+        ("CONNECT", "220 peer\r\n250 peer", Phase.HELLO),
+        ("EHLO", "250 peer\r\n250 OK", Phase.MAIL),
+        ("MAIL", "250 OK\r\n250 OK", Phase.RCPT),
+        ("RCPT", "250 OK\r\n354 go", Phase.DATA),
+        ("DATA", "354 go\r\n250 OK", Phase.DATA),
+    ],
+)
+async def test_a_reply_that_came_before_its_command_is_not_believed(
+    verb: str, reply: str, phase: Phase
+) -> None:
+    async with peer() as it:
+        it.script[verb] = reply
+        answer = await deliver_once(it)
+        assert isinstance(answer, Broken)
+        assert answer.phase is phase
+    assert it.mails == ([b""] if verb == "DATA" else [])  # and no final dot was sent

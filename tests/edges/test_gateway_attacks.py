@@ -178,7 +178,7 @@ async def test_nobody_is_told_who_is_known(command: str) -> None:
     [
         ("postmaster", ListAddress("postmaster", Role.OPERATOR)),
         ("POSTMASTER", ListAddress("postmaster", Role.OPERATOR)),
-        ("Abuse@Lists.Example", ListAddress("abuse", Role.OPERATOR)),
+        ("Abuse@Lists.Example", ListAddress("postmaster", Role.OPERATOR)),
         ("Team-Owner@lists.example", ListAddress("team", Role.OWNER)),
     ],
 )

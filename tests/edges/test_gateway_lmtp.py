@@ -74,7 +74,7 @@ async def test_who_is_named_twice_has_two_replies() -> None:  # §4.2, its "Note
         sender.send(POST + b"NOOP\r\n")
         accepted = str(replies.ACCEPTED)
         assert [await sender.reply() for _ in range(3)] == [accepted] * 2 + [str(replies.DONE)]
-        assert [to for _, to, _ in it.reception.received] == ["team", "team"]
+        assert [to for _, to, _ in it.reception.received] == ["team"]  # and one mail
 
 
 @pytest.mark.asyncio

@@ -19,6 +19,8 @@ from listserver.cli import main
 from listserver.delivering import Delivering
 from listserver.edges.sessions import SmtpSession
 from listserver.edges.sqlite import SqliteTables
+from listserver.forwarding import Forwarding
+from listserver.mailing import Mailing
 from listserver.posting import Posting
 
 # What a point asks of a call: its arguments, and its result or None before it.
@@ -112,8 +114,21 @@ POINTS: Final[dict[str, Callable[[Point], None]]] = {
     "recording": lambda point: point.after(SqliteTables, "record", always),
     "recorded": lambda point: point.after(Delivering, "record", always),
 }
+# The same of letters, which the operator's mail is one kind of.
+LETTER_POINTS: Final[dict[str, Callable[[Point], None]]] = {
+    "letter-enqueued": lambda point: point.after(SqliteTables, "enqueue_letter", always),
+    "letter-committed": lambda point: point.after(Forwarding, "receive", accepts),
+    "letter-answered": lambda point: point.after(SmtpSession, "say", accepts),
+    "letter-claimed": lambda point: point.after(Mailing, "claim", claims),
+    "letter-begun": lambda point: point.before(Mailing, "attempt", always),
+    "letter-dot-sent": lambda point: point.before(SMTPProtocol, "read_response", DotSent()),
+    "letter-replied": lambda point: point.after(Mailing, "attempt", always),
+    "letter-to-record": lambda point: point.before(Mailing, "record", always),
+    "letter-recording": lambda point: point.after(SqliteTables, "record_letters", always),
+    "letter-recorded": lambda point: point.after(Mailing, "record", always),
+}
 
 if __name__ == "__main__":
-    POINTS[sys.argv[1]](Point(int(sys.argv[2])))
+    (POINTS | LETTER_POINTS)[sys.argv[1]](Point(int(sys.argv[2])))
     sys.argv[:] = ["listserver", *sys.argv[3:]]
     main()

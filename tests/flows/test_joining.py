@@ -412,7 +412,7 @@ async def test_a_full_queue_of_letters_answers_503_and_changes_nothing(
     for _ in range(3 if over else 0):
         assert await door.ask(dave) == SENT
     await door.bench.carry_letters()
-    monkeypatch.setattr("listserver.joining.OPERATOR_LETTERS", 0)
+    monkeypatch.setattr("listserver.edges.sqlite_letters.LETTERS", 0)
     counts = "SELECT * FROM join_counts ORDER BY name"
     before = await door.bench.rows(counts)
     assert (await door.ask(dave))[0] == 503

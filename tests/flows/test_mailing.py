@@ -19,7 +19,7 @@ HELLO = b"Subject: Hello\r\n\r\nHello.\r\n"
 async def put(bench: Bench, octets: bytes = HELLO) -> None:
     """Put a letter to the operator in the queue."""
     async with bench.store.begin() as work:
-        await work.enqueue_letter(Letter(OPERATOR, "", octets), bench.clock.now(), most=9)
+        await work.enqueue_letter(Letter(OPERATOR, "", octets), bench.clock.now())
 
 
 async def claimed(bench: Bench) -> tuple[LetterClaim, ...]:

@@ -242,9 +242,9 @@ async def test_where_the_queue_is_full_it_is_told_later(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await failed(bench)
-    monkeypatch.setattr("listserver.notices.LETTERS", 1)
+    monkeypatch.setattr("listserver.edges.sqlite_letters.LETTERS", 1)
     async with bench.store.begin() as work:
-        await work.enqueue_letter(Letter(OPERATOR, "", b"Hello\r\n"), NOW, most=1)
+        await work.enqueue_letter(Letter(OPERATOR, "", b"Hello\r\n"), NOW)
     with pytest.raises(QueueFull):
         await bench.notices.tell()
     await bench.carry_letters()
@@ -255,7 +255,7 @@ async def test_where_the_queue_is_full_it_is_told_later(
 async def test_a_notice_names_a_hundred_and_counts_the_others(bench: Bench) -> None:
     await failed(bench, count=3)
     async with bench.store.begin() as work:
-        found = await work.take_troubles((await work.lists_in_trouble(NOW, HOUR))[0], NOW, 2)
+        found = await work.troubles((await work.lists_in_trouble(NOW, HOUR))[0], 2)
     assert found is not None
     assert (len(found.failures), found.more, found.turned_off, found.more_off) == (2, 1, (), 0)
     said = "\n".join(troubles(found).lines)
@@ -271,7 +271,7 @@ async def test_a_notice_names_a_hundred_and_counts_the_others(bench: Bench) -> N
 async def test_a_peers_words_can_forge_nothing_in_a_notice(bench: Bench) -> None:
     await failed(bench)
     async with bench.store.begin() as work:
-        found = await work.take_troubles((await work.lists_in_trouble(NOW, HOUR))[0], NOW, 9)
+        found = await work.troubles((await work.lists_in_trouble(NOW, HOUR))[0], 9)
     assert found is not None
     (real,) = found.failures
     wild = Failure(

@@ -72,7 +72,7 @@ async def test_a_report_to_any_bounce_address_is_taken_with_the_same_words(
 @pytest.mark.asyncio
 async def test_a_report_is_read_from_the_bounce_address_only(bench: Bench) -> None:
     await new_trio(bench)
-    path = path_of(bench, 0, 1)
+    path = path_of(bench, 1, 1)
     to = ListAddress(KNOWN, Role.POST, path.partition("+")[2].partition("@")[0])
     said = await bench.receiving.receive(report("5.1.1"), to, null_sender=True)
     assert said == replies.ACCEPTED

@@ -112,8 +112,8 @@ def test_what_has_no_roles_form_is_a_name_of_its_own(local: str) -> None:
 @pytest.mark.parametrize("local", ["postmaster", "Abuse"])
 def test_what_reaches_the_operator_is_no_list(local: str) -> None:
     to = read_list_address(Address(local, "lists.example"), "lists.example")
-    assert to == ListAddress(local.lower(), Role.OPERATOR)
-    assert str(write_list_address(to, "lists.example")) == f"{local.lower()}@lists.example"
+    assert to == ListAddress("postmaster", Role.OPERATOR)  # both are one mailbox
+    assert str(write_list_address(to, "lists.example")) == "postmaster@lists.example"
 
 
 def test_an_address_elsewhere_is_none_of_ours() -> None:
