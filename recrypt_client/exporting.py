@@ -69,6 +69,10 @@ class Export:
     profiles: tuple[KnownProfile, ...]
     halves: tuple[KnownHalf, ...]
 
+    def signs_for(self, profile: VerifiedProfile) -> bool:
+        """Tell whether a private key is in it that signs for a profile."""
+        return any(profile.signature_key(key.public.udf) is not None for key in self.keys)
+
     @property
     def groups_with_keys(self) -> int:
         """How many groups' keys are in it."""
@@ -80,11 +84,13 @@ def gather(home: Home) -> Export:
     """Collect what the home has and knows; but not the ids of messages that were read.
 
     Raises:
-        Trouble: if there is no profile, or something can't be read.
+        Trouble: if there is no profile, or no key that signs for it, or something can't be read.
     """
+    profile = home.profile()
+    home.signing_key(profile)  # without one nobody could take the file
     keys = (_key(home, udf) for udf in _named(home, "keys/*.jwk"))
     return Export(
-        profile=home.profile(),
+        profile=profile,
         keys=tuple(key for key in keys if key is not None),
         pins=tuple(home.pins()),
         contacts=tuple(home.documents("contacts/*.json", Contact)),
@@ -122,10 +128,10 @@ def write_export(export: Export, passphrase: str, *, cost: Cost, now: datetime) 
 
 
 def read_export(octets: bytes, passphrase: str, *, what: str) -> Export:
-    """Read an export.
+    """Read an export, by who has a key of its profile: anybody can write one of a public profile.
 
     Raises:
-        Trouble: if it is none, or the passphrase is another.
+        Trouble: if it is none, or the passphrase is another, or it has no such key.
     """
     with about(what):
         value = read_sealed(octets)
@@ -133,7 +139,10 @@ def read_export(octets: bytes, passphrase: str, *, what: str) -> Export:
             text = open_under(passphrase, value, name=NAME)
         except NotAuthentic:
             raise wrong_passphrase(what) from None
-        return _export(read_json(text, limit=limits.EXPORT_OCTETS))
+        export = _export(read_json(text, limit=limits.EXPORT_OCTETS))
+        if not export.signs_for(export.profile):
+            raise NotAuthentic("an export with no private key that signs for its own profile")
+        return export
 
 
 def read_sealed(octets: bytes) -> JsonObject:

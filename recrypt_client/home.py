@@ -199,10 +199,14 @@ class Home:
         return self._folder.names(pattern)
 
     def keep_document(self, name: str, document: Document) -> None:
-        """Write a document that `paths` has named."""
-        self._folder.write(name, write_json(to_json(document)))
+        """Write a document that `paths` has named, sealed if it is secret."""
+        octets = write_json(to_json(document))
+        if paths.is_secret(name):
+            self.secrets.write(name, octets)
+        else:
+            self._folder.write(name, octets)
 
     def _json(self, name: str) -> "JsonObject | None":
-        octets = self._folder.read(name)
+        octets = self.secrets.read(name) if paths.is_secret(name) else self._folder.read(name)
         with about(str(self.root / name)):
             return None if octets is None else read_json(octets, limit=limits.DOCUMENT_OCTETS)

@@ -40,7 +40,8 @@ def take(home: Home, export: Export) -> Imported:
     goes on where one was cut off.
 
     Raises:
-        Trouble: if the home has another profile, or knows one of the groups otherwise.
+        Trouble: if the home has another profile, or a newer one that has withdrawn all of the
+            file's signature keys, or knows one of the groups otherwise.
     """
     is_newer = _is_newer(home, export)
     renewed = [pin for pin in _merged(home, export) if pin != home.pin(pin.group_name)]
@@ -76,7 +77,13 @@ def _is_newer(home: Home, export: Export) -> bool:
             f"{home.root} has the profile {here.identifier}, and the file {there.identifier}",
             "Nothing was imported. Choose another home with --home",
         )
-    return there.profile.updated > here.profile.updated
+    is_newer = there.profile.updated > here.profile.updated
+    if not is_newer and not export.signs_for(here):
+        raise Trouble(
+            f"the file is of a key that was withdrawn: none in it signs for {here.identifier} now",
+            "Nothing was imported: whoever has a lost device may write such a file",
+        )
+    return is_newer
 
 
 def _merged(home: Home, export: Export) -> Iterator[Pin]:

@@ -2,7 +2,9 @@
 
 Each is sealed under the home key, and that under the passphrase, in a file of its own: so a change
 of the passphrase is one file that is replaced. Where there is such a file, every secret file is
-sealed: what a kill has left as it was is made good when the home key is opened the next time.
+sealed, and one that isn't is somebody else's and is refused: it could be a key that its author
+knows too. But for what a command that seals or unseals was killed over: it has said so in a file
+of its own, under the home key, and the next command makes it good.
 """
 
 from collections.abc import Callable
@@ -67,48 +69,56 @@ class Keyring:
         """Read a secret file, if there is one.
 
         Raises:
-            Trouble: if it can't be opened.
+            Trouble: if it can't be opened, or isn't sealed where it should be.
         """
         octets = self._folder.read(name)
-        if octets is None or not octets.startswith(_SEALED):
+        if octets is None:
+            return None
+        if not _is_sealed(octets):
+            self._check_may_be_plain(name)
             return octets
         key = self.unlock()
         if key is None:
-            raise Trouble(
-                f"{self._folder.root / name}: sealed, but {paths.passphrase_file()} is gone",
-                "Bring that file back, or import an export of the profile into another home",
-            )
-        with about(str(self._folder.root / name)):
-            return key.open(read_json(octets, limit=_SEALED_OCTETS), name=_bound(name))
+            raise self._gone(name)
+        return self._read_sealed(key, name, octets)
 
     def write(self, name: str, octets: bytes) -> None:
         """Write a secret file, sealed if there is a passphrase."""
         key = self.unlock()
-        if key is not None:
-            octets = write_json({"recrypt-sealed": 1, **key.seal(octets, name=_bound(name))})
-        self._folder.write(name, octets)
+        self._folder.write(name, octets if key is None else _sealed(key, name, octets))
 
     def tidy(self) -> None:
-        """Seal what isn't, where it should be: a command that seals or unseals was cut off."""
-        if self.unlock() is None:
-            return
-        for pattern in paths.UNFINISHED:
-            for name in self._folder.names(pattern):
-                self._folder.drop(name)
+        """Finish what a command that seals or unseals was cut off in.
+
+        Raises:
+            Trouble: if there is something that isn't sealed though nobody was about to, or that
+                is sealed though there is no passphrase.
+        """
+        is_sealed = self.unlock() is not None
         for name, octets in self._secrets():
-            if not octets.startswith(_SEALED):
+            if is_sealed and not _is_sealed(octets):
+                self._check_may_be_plain(name)
                 self.write(name, octets)
+            elif not is_sealed and _is_sealed(octets):
+                raise self._gone(name)
+        if is_sealed:
+            unfinished = [each for one in paths.UNFINISHED for each in self._folder.names(one)]
+            for name in (*unfinished, paths.unfinished_file()):
+                self._folder.drop(name)
 
     def seal(self, passphrase: str, cost: Cost) -> None:
         """Set a passphrase, or another one; who holds the home alone may.
 
         Killed at any moment, the home opens with the old passphrase or with the new one.
         """
-        key = self.unlock() or SealingKey.draw()
+        known = self.unlock()
+        key = known or SealingKey.draw()
         name = paths.passphrase_file()
         with about("the passphrase"):
             sealed = seal_under(passphrase, key.to_secret_bytes(), name=_bound(name), cost=cost)
         stored = write_json({_FORM: 1, **sealed})
+        if known is None:
+            self._begin(key)
         self._folder.write(name, stored)
         self._opened = stored, key
         self.tidy()
@@ -118,12 +128,49 @@ class Keyring:
 
         Killed before its end, the home opens with the passphrase as before.
         """
+        key = self.unlock()
+        if key is None:
+            return
+        self._begin(key)
         for name, _ in self._secrets():
             plain = self.read(name)
             if plain is not None:
                 self._folder.write(name, plain)
         self._folder.drop(paths.passphrase_file())
+        self._folder.drop(paths.unfinished_file())
         self._opened = None
+
+    def _begin(self, key: SealingKey) -> None:
+        """Say that secret files may be plain until `tidy`, so that nobody else can."""
+        name = paths.unfinished_file()
+        self._folder.write(name, _sealed(key, name, b""))
+
+    def _check_may_be_plain(self, name: str) -> None:
+        """Refuse what isn't sealed, unless a command was cut off that seals or unseals."""
+        key = self.unlock()
+        if key is None:
+            return
+        sign = paths.unfinished_file()
+        octets = self._folder.read(sign)
+        if octets is not None:
+            self._read_sealed(key, sign, octets)
+            return
+        raise Trouble(
+            f"{self._folder.root / name}: NOT SEALED, though this home has a passphrase: somebody "
+            "else may have put it there",
+            "Nothing was done with it. Move it out of the home; bring what is yours back with "
+            "recrypt profile import",
+        )
+
+    def _read_sealed(self, key: SealingKey, name: str, octets: bytes) -> bytes:
+        with about(str(self._folder.root / name)):
+            return key.open(read_json(octets, limit=_SEALED_OCTETS), name=_bound(name))
+
+    def _gone(self, name: str) -> Trouble:
+        return Trouble(
+            f"{self._folder.root / name}: sealed, but {paths.passphrase_file()} is gone",
+            "Bring that file back, or import an export of the profile into another home",
+        )
 
     def _open(self, stored: bytes) -> SealingKey:
         name = paths.passphrase_file()
@@ -146,6 +193,14 @@ class Keyring:
 def wrong_passphrase(what: str) -> Trouble:
     """Say that a passphrase doesn't open what it was asked for."""
     return Trouble(f"{what}: the passphrase is wrong, or the file was changed", "Try again")
+
+
+def _is_sealed(octets: bytes) -> bool:
+    return octets.startswith(_SEALED)
+
+
+def _sealed(key: SealingKey, name: str, octets: bytes) -> bytes:
+    return write_json({"recrypt-sealed": 1, **key.seal(octets, name=_bound(name))})
 
 
 def _bound(name: str) -> str:

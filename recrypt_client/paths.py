@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +16,9 @@ from recrypt_core.udf import Udf, read_udf
 _GROUP = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?@[a-z0-9.-]{1,180}[a-z0-9]", re.ASCII)
 
 
-SECRETS: Final = ("keys/*.jwk", "groups/*.pending")
-"""Which files of a home are secret: private keys, and halves that no service has taken yet."""
+SECRETS: Final = ("keys/*.jwk", "groups/*.pending", "groups/*.rekey", "groups/*.trail")
+"""Which files of a home are sealed: private keys, halves that no service has taken yet, and which
+of the keys is to be a group's next, and what was last done to a group, to whom."""
 
 UNFINISHED: Final = ("keys/.*.new", "groups/.*.new")
 """What a writer that was killed leaves beside them."""
@@ -46,6 +48,11 @@ def profile_file() -> str:
     return "profile.json"
 
 
+def device_file() -> str:
+    """Name the file of the public keys of a device that hasn't been added to a profile yet."""
+    return "device.json"
+
+
 def lock_file() -> str:
     """Name the file that who works in the home has locked."""
     return "lock"
@@ -54,6 +61,16 @@ def lock_file() -> str:
 def passphrase_file() -> str:
     """Name the file of the key that secret files are sealed under, itself under a passphrase."""
     return "passphrase.json"
+
+
+def unfinished_file() -> str:
+    """Name the file that says, sealed, that some secret files may not be sealed yet."""
+    return "unfinished.json"
+
+
+def is_secret(name: str) -> bool:
+    """Tell whether a file of a home is one of the SECRETS."""
+    return any(fnmatchcase(name, pattern) for pattern in SECRETS)
 
 
 def half_file(member_key: Udf) -> str:
@@ -79,6 +96,11 @@ def pending_file(name: str) -> str:
 def rekey_file(name: str) -> str:
     """Name the file of a rekey that is under way."""
     return f"groups/{group_name(name)}.rekey"
+
+
+def trail_file(name: str) -> str:
+    """Name the file of the last changes that were seen of a group."""
+    return f"groups/{group_name(name)}.trail"
 
 
 def contact_file(address: str) -> str:

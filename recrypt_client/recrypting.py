@@ -116,8 +116,28 @@ def _known(envelope: Envelope, home: Home) -> Iterator[tuple[Recipient, Udf, Pin
 
 
 def _opened(desk: _Desk, envelope: Envelope, recipient: Recipient, kid: Udf, *, what: str) -> bytes:
-    entry = _entry(desk, kid)
-    own = desk.home.device_keys()
+    """Open by the entry that is one's own; what another one came to is told if none does.
+
+    The service answers for a signature key, and anybody may list another's in a profile.
+    """
+    first: Trouble | None = None
+    for entry in _entries(desk, kid):
+        try:
+            return _opened_by(desk, entry, envelope, recipient, what=what)
+        except Trouble as trouble:
+            first = first or trouble
+    raise first or ServiceRefused(
+        404,
+        f"{desk.service.url} has no entry of yours for its key {kid}, "
+        + ("the group's current one" if kid == desk.pin.key_udf else "a past one"),
+        "Ask the group's administrator",
+    )
+
+
+def _opened_by(
+    desk: _Desk, entry: UserDecryptionEntry, envelope: Envelope, recipient: Recipient, *, what: str
+) -> bytes:
+    own, kid = desk.home.device_keys(), entry.encryption_key_udf
     recryption = Recryption(
         kid, entry.member_key_udf, entry.split, b"", entry.decryption_key.envelope
     )
@@ -127,7 +147,7 @@ def _opened(desk: _Desk, envelope: Envelope, recipient: Recipient, kid: Udf, *, 
         # R and X make up A either way round: so the entry is this key's, whoever made it.
         if not halves_match(entry.split, decryption, entry.recryption_public, kid):
             raise NotAuthentic("its halves don't make up the group's key")
-    part = _partial(desk, entry, recipient, kid)
+    part = _partial(desk, entry, recipient)
     recryption = Recryption(
         kid, entry.member_key_udf, entry.split, part, entry.decryption_key.envelope
     )
@@ -144,31 +164,26 @@ def _opened(desk: _Desk, envelope: Envelope, recipient: Recipient, kid: Udf, *, 
     return content
 
 
-def _entry(desk: _Desk, kid: Udf) -> UserDecryptionEntry:
-    """Ask for one's own entry for a group key."""
-    answer = desk.ask(GetEntry(group_id=desk.pin.identifier), GetEntryResponse)
-    for entry in answer.entries:
-        if entry.encryption_key_udf == kid:
-            return entry
-    raise ServiceRefused(
-        404,
-        f"{desk.service.url} has no entry of yours for its key {kid}, "
-        + ("the group's current one" if kid == desk.pin.key_udf else "a past one"),
-        "Ask the group's administrator",
-    )
+def _entries(desk: _Desk, kid: Udf) -> list[UserDecryptionEntry]:
+    """Ask for the entries for a group key; those for one's own addresses come first."""
+    own = GetEntry(group_id=desk.pin.identifier, member_udf=desk.home.profile().identifier)
+    answer = desk.ask(own, GetEntryResponse)
+    found = [entry for entry in answer.entries if entry.encryption_key_udf == kid]
+    accounts = desk.home.profile().profile.accounts
+    return sorted(found, key=lambda each: each.account_name not in accounts)
 
 
-def _partial(desk: _Desk, entry: UserDecryptionEntry, recipient: Recipient, kid: Udf) -> bytes:
+def _partial(desk: _Desk, entry: UserDecryptionEntry, recipient: Recipient) -> bytes:
     """Ask for the partial of an envelope; what comes with it must be what the entry has."""
     epk = recipient.epk
     request = RecryptData(
         member_udf=desk.home.profile().identifier,
         member_key_udf=entry.member_key_udf,
-        group_key_id=kid,
+        group_key_id=entry.encryption_key_udf,
         recipient=MergedRecipient(
             header=RecipientHeader(
                 alg=recipient.wrap.alg,
-                kid=kid,
+                kid=entry.encryption_key_udf,
                 epk=EphemeralKey(epk.curve, epk.x, epk.y),
                 apu=write_b64url(recipient.apu) or None,
                 apv=write_b64url(recipient.apv) or None,

@@ -5,8 +5,15 @@ from collections.abc import Sequence
 import click
 
 from recrypt_client import posts, reading, writing
-from recrypt_client.commands.frame import Command, GroupName, Tools, read_input, tools, write_output
-from recrypt_client.commands.profile import PUBLIC_MODE
+from recrypt_client.commands.frame import (
+    PUBLIC_MODE,
+    Command,
+    GroupName,
+    Tools,
+    read_input,
+    tools,
+    write_output,
+)
 from recrypt_client.errors import about
 from recrypt_client.pins import Seen
 from recrypt_client.reading import Authorship, Bad, Opened, Signed, Unsigned

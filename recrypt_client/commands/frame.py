@@ -15,7 +15,7 @@ from recrypt_client import clock, contacts, discovery, home, paths, renewing
 from recrypt_client.chains import Desk, open_desk
 from recrypt_client.changing import Pace
 from recrypt_client.commands import passphrases
-from recrypt_client.commands.passphrases import Prompt, Source
+from recrypt_client.commands.passphrases import Confirm, Prompt, Source
 from recrypt_client.discovery import Lookup
 from recrypt_client.errors import Trouble, about
 from recrypt_client.files import replace_file
@@ -40,6 +40,7 @@ _UNITS: Final[Mapping[str, timedelta]] = {
     "d": timedelta(days=1),
     "w": timedelta(weeks=1),
 }
+PUBLIC_MODE: Final = 0o666  # less what umask takes: anyone may read what is public
 _HOME = "home"
 _JSON = "json"
 
@@ -53,6 +54,7 @@ class Outside:
     look_up: Lookup = discovery.look_up
     pause: Callable[[], None] = home.pause
     prompt: Prompt = passphrases.prompt
+    confirm: Confirm = passphrases.confirm
     cost: Cost = COST
 
 
@@ -81,6 +83,12 @@ class Tools:
             if needs_keys:
                 self.home.secrets.tidy()
             yield
+
+    def passphrase_of_new_home(self, *, no_passphrase: bool) -> str | None:
+        """Get the passphrase of a home that has no profile and none of its own yet."""
+        if no_passphrase or self.home.has_profile() or self.home.secrets.is_sealed:
+            return None
+        return self.passphrases.new_for_home()
 
     def service(self, url: str) -> Service:
         """Call a service."""
@@ -206,6 +214,12 @@ def common_options() -> list[click.Parameter]:
             "asked.",
         ),
     ]
+
+
+def may_have_none(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that may make a home the option to make one without a passphrase."""
+    words = "Don't ask for a passphrase; keys are stored as they are."
+    return click.option("--no-passphrase", is_flag=True, help=words)(command)
 
 
 def tools(context: click.Context) -> Tools:

@@ -4,15 +4,20 @@ from collections.abc import Sequence
 
 import click
 
-from recrypt_client import chains, founding, recovering, writing
-from recrypt_client.commands.frame import Command, GroupName, read_profile, tools, write_output
-from recrypt_client.commands.profile import PUBLIC_MODE
+from recrypt_client import chains, founding, recovering, trails, writing
+from recrypt_client.commands.frame import (
+    PUBLIC_MODE,
+    Command,
+    GroupName,
+    read_profile,
+    tools,
+    write_output,
+)
 from recrypt_client.founding import Wanted
 from recrypt_client.pins import Seen
 from recrypt_core.chain import Change, GroupState
 from recrypt_core.encoding import JsonObject, JsonValue, write_json, write_time
 from recrypt_core.keys import Curve
-from recrypt_core.messages import AddMember, CreateGroup, UpdateGroup, UpdateMember
 
 
 @click.command(
@@ -136,10 +141,10 @@ def _row(state: GroupState, change: Change) -> tuple[str, str, str, str]:
     issued = f"{change.request.issued:%Y-%m-%d %H:%M}"
     what = [
         change.message.transaction,
-        *(f"{who} {status}" for who, status in _members(state, change)),
-        *_parts(change),
+        *(f"{who} {status}" for who, status in trails.members(state, change)),
+        *trails.parts(change),
     ]
-    return str(change.link.seq), issued, _signer(state, change), " ".join(what)
+    return str(change.link.seq), issued, trails.signer(state, change), " ".join(what)
 
 
 def _stated(state: GroupState, change: Change) -> JsonObject:
@@ -148,42 +153,10 @@ def _stated(state: GroupState, change: Change) -> JsonObject:
         "Hash": change.hash,
         "Issued": write_time(change.request.issued),
         "Signer": change.request.signer,
-        "SignedBy": _signer(state, change),
+        "SignedBy": trails.signer(state, change),
         "Transaction": change.message.transaction,
         "Members": [
-            {"AccountName": who, "Status": status} for who, status in _members(state, change)
+            {"AccountName": who, "Status": status} for who, status in trails.members(state, change)
         ],
-        "Parts": [*_parts(change)],
+        "Parts": [*trails.parts(change)],
     }
-
-
-def _members(state: GroupState, change: Change) -> list[tuple[str, str]]:
-    message = change.message
-    match message:
-        case CreateGroup():
-            entries = message.recryption_group.members
-        case AddMember() | UpdateMember():
-            entries = message.member_entry
-        case _:
-            entries = ()
-    return [(state.members[each.recrypt_udf].account, each.status.value) for each in entries]
-
-
-def _parts(change: Change) -> list[str]:
-    """Name what an UpdateGroup changed."""
-    if not isinstance(change.message, UpdateGroup):
-        return []
-    group = change.message.recryption_group
-    parts = {
-        "Master": group.master,
-        "CurrentEncryptionKey": group.current_encryption_key,
-        "AdministratorKeys": group.administrator_keys,
-        "Policy": group.policy,
-    }
-    return [name for name, part in parts.items() if part is not None]
-
-
-def _signer(state: GroupState, change: Change) -> str:
-    """Name who signed: a member by address, else the group itself."""
-    member = state.member_of(change.request.signer)
-    return state.name if member is None else member.account

@@ -1,7 +1,6 @@
 """`recrypt join`, `requests`, `approve`, `deny`: asking in, and deciding."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import click
 
@@ -95,8 +94,9 @@ def approve(context: click.Context, group: str, who: Sequence[str]) -> None:
     adding = using.terminal.progress("Adding", len(who))
     with using.alone(), using.desk(group) as desk, adding as progress:
         done = joining.approve(desk, who, Pace(using.now, progress))
-        state = using.tend(desk, refreshed(using, desk, done.outcome.state))
-    outcome = replace(done.outcome, state=state)
+        people = [each.profile for each in done.chosen]
+        state = using.tend(desk, refreshed(using, desk, done.outcome.state, given=people))
+    outcome = done.outcome.then(state, people)
     prints = {each.account: each.profile.identifier for each in done.chosen}
     value: JsonObject = {
         "GroupName": group,

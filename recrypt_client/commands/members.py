@@ -40,7 +40,10 @@ def add(
     privileges: Sequence[str],
     status: str,
 ) -> None:
-    """Add the people of these profiles to GROUP; who is in it already is passed over."""
+    """Add the people of these profiles to GROUP; who is in it already is passed over.
+
+    But a newer profile of a member is taken in, with entries for the devices that it names.
+    """
     using = tools(context)
     people = [read_profile(using, name) for name in profiles]
     chosen = tuple(Privilege(each) for each in dict.fromkeys(privileges)) or (Privilege.RECRYPT,)
@@ -48,8 +51,8 @@ def add(
     with using.alone(), using.desk(group) as desk, adding as progress:
         pace = Pace(using.now, progress)
         outcome = administering.add(desk, people, Terms(chosen, Status(status)), pace)
-        state = using.tend(desk, refreshed(using, desk, outcome.state))
-        outcome = replace(outcome, state=state)
+        state = using.tend(desk, refreshed(using, desk, outcome.state, given=people))
+        outcome = outcome.then(state, people)
     _tell(using, outcome, "added to")
 
 

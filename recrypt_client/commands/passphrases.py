@@ -20,6 +20,9 @@ from recrypt_core.errors import Malformed
 Prompt: TypeAlias = Callable[..., str | None]
 """Asks a person something in hiding, twice if told so; gives None where there is no terminal."""
 
+Confirm: TypeAlias = Callable[[str], bool | None]
+"""Asks a person for a yes; gives None where there is no terminal."""
+
 VARIABLE: Final = "RECRYPT_PASSPHRASE_FILE"
 OPTION: Final = "passphrase_file"
 
@@ -37,6 +40,11 @@ def prompt(words: str, *, twice: bool = False) -> str | None:
         err=True,
     )
     return answer
+
+
+def confirm(words: str) -> bool | None:
+    """Ask for a plain yes on the terminal; None if there is none."""
+    return click.confirm(words, err=True) if _has_terminal() else None
 
 
 @dataclass(frozen=True, slots=True)

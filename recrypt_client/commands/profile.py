@@ -5,12 +5,15 @@ from typing import TypeAlias
 
 import click
 
-from recrypt_client import exporting, founding, importing, refreshing
+from recrypt_client import devices, exporting, founding, importing, refreshing
+from recrypt_client.commands import devices as device_commands
 from recrypt_client.commands import passphrases
 from recrypt_client.commands.frame import (
+    PUBLIC_MODE,
     Group,
     GroupName,
     Tools,
+    may_have_none,
     read_input,
     tools,
     write_output,
@@ -18,20 +21,13 @@ from recrypt_client.commands.frame import (
 from recrypt_client.errors import Trouble, about
 from recrypt_client.files import new_file
 from recrypt_client.importing import Imported
+from recrypt_core.documents import VerifiedProfile
 from recrypt_core.encoding import JsonObject, write_json
 from recrypt_core.errors import Malformed
 from recrypt_core.keys import Curve
 from recrypt_core.mailboxes import parse_address
 
-PUBLIC_MODE = 0o666  # less what umask takes: anyone may read what is public
-
 Body: TypeAlias = Callable[..., None]
-
-
-def _may_have_none(command: Body) -> Body:
-    """Give a command that may make a home the option to make one without a passphrase."""
-    words = "Don't ask for a passphrase; keys are stored as they are."
-    return click.option("--no-passphrase", is_flag=True, help=words)(command)
 
 
 def _with_export_passphrase(command: Body) -> Body:
@@ -42,9 +38,13 @@ def _with_export_passphrase(command: Body) -> Body:
     )
 
 
-@click.group(cls=Group, epilog="Example: recrypt profile create alice@example.org")
+@click.group(
+    cls=Group,
+    commands=[device_commands.devices],
+    epilog="Example: recrypt profile create alice@example.org",
+)
 def profile() -> None:
-    """Make and show your profile, seal its private keys, and move it to another machine."""
+    """Make and show your profile, seal its private keys, and have it on several machines."""
 
 
 @profile.command(epilog="Example: recrypt profile create alice@example.org")
@@ -56,7 +56,7 @@ def profile() -> None:
     show_default=True,
     help="Of the key that others encrypt to.",
 )
-@_may_have_none
+@may_have_none
 @click.pass_context
 def create(context: click.Context, address: str, algorithm: str, no_passphrase: bool) -> None:
     """Make a profile for ADDRESS, with new keys; nothing is overwritten.
@@ -68,7 +68,7 @@ def create(context: click.Context, address: str, algorithm: str, no_passphrase: 
     except Malformed as problem:
         raise click.BadParameter(str(problem), param_hint="ADDRESS") from problem
     using = tools(context)
-    passphrase = _of_new_home(using, no_passphrase=no_passphrase)
+    passphrase = using.passphrase_of_new_home(no_passphrase=no_passphrase)
     with using.alone():
         if passphrase is not None and not using.home.has_profile():
             using.home.secrets.seal(passphrase, using.outside.cost)
@@ -175,7 +175,7 @@ def export_(context: click.Context, file: str, export_file: str | None) -> None:
 @profile.command(name="import", epilog="Example: recrypt profile import alice.recrypt")
 @click.argument("file")
 @_with_export_passphrase
-@_may_have_none
+@may_have_none
 @click.pass_context
 def import_(
     context: click.Context, file: str, export_file: str | None, no_passphrase: bool
@@ -183,15 +183,21 @@ def import_(
     """Take the profile in FILE, which `recrypt profile export` has written; - is standard input.
 
     Where the same profile is already, what either knows is put together, and nothing becomes
-    older. Another profile is never overwritten.
+    older. Another profile is never overwritten. On one of its other devices FILE is what
+    `recrypt profile show` has written.
     """
     using = tools(context)
     octets = read_input(file)
     with about(file):
-        exporting.read_sealed(octets)
+        own = devices.read_own(octets)
+        if own is None:
+            exporting.read_sealed(octets)
+    if own is not None:
+        _take_own(using, own)
+        return
     secret = _of_export(using, file, export_file)
     export = exporting.read_export(octets, secret, what=file)
-    passphrase = _of_new_home(using, no_passphrase=no_passphrase)
+    passphrase = using.passphrase_of_new_home(no_passphrase=no_passphrase)
     with using.alone():
         if passphrase is not None and not using.home.has_profile():
             using.home.secrets.seal(passphrase, using.outside.cost)
@@ -202,13 +208,6 @@ def import_(
             "Ask the author by another way."
         )
     _tell(using, imported, export.profile.identifier)
-
-
-def _of_new_home(using: Tools, *, no_passphrase: bool) -> str | None:
-    """Get the passphrase of a home that has no profile and none of its own yet."""
-    if no_passphrase or using.home.has_profile() or using.home.secrets.is_sealed:
-        return None
-    return using.passphrases.new_for_home()
 
 
 def _of_export(using: Tools, file: str, export_file: str | None) -> str:
@@ -223,6 +222,35 @@ def _of_export(using: Tools, file: str, export_file: str | None) -> str:
     return typed
 
 
+def _take_own(using: Tools, own: VerifiedProfile) -> None:
+    """Take one's own newer profile, on a device of it; tell what its owner has to compare."""
+    with using.alone():
+        is_new = not using.home.has_profile()
+        is_newer = devices.take(using.home, own)
+        found = devices.of(using.home.profile().profile)
+        is_device = any(each.is_at(using.home) for each in found)
+    if not is_device:
+        using.terminal.alarm("This device is none of the profile's any more: it was revoked")
+    elif is_new:
+        using.terminal.note(
+            "Compare the fingerprint with the other machine's. Then meet your groups: "
+            "recrypt key GROUP --fingerprint UDF"
+        )
+    using.terminal.answer(
+        {
+            "Identifier": own.identifier,
+            "ProfileIsNewer": is_newer,
+            "IsDevice": is_device,
+            "Home": str(using.home.root),
+        },
+        f"Profile {own.identifier}: {_news(is_newer=is_newer)}",
+    )
+
+
+def _news(*, is_newer: bool) -> str:
+    return "new here" if is_newer else "as it was, or older: not changed"
+
+
 def _tell(using: Tools, imported: Imported, identifier: str) -> None:
     value: JsonObject = {
         "Identifier": identifier,
@@ -234,10 +262,9 @@ def _tell(using: Tools, imported: Imported, identifier: str) -> None:
         "Home": str(using.home.root),
         "Sealed": using.home.secrets.is_sealed,
     }
-    is_known = "new here" if imported.is_newer else "as it was, or older: not changed"
     using.terminal.answer(
         value,
-        f"Profile {identifier}: {is_known}",
+        f"Profile {identifier}: {_news(is_newer=imported.is_newer)}",
         f"Added: {imported.keys} private keys, {imported.contacts} contacts; "
         f"groups new or known better: {', '.join(imported.groups) or 'none'}.",
     )

@@ -33,6 +33,7 @@ class Stage:
     pause: Callable[[], None] = lambda: None
     types: Callable[[str], str | None] = lambda _words: None
     asked: list[str] = field(default_factory=list)
+    says_yes: bool | None = None
 
     def run(self, who: str, *arguments: str, stdin: bytes | BytesIO = b"") -> Result:
         """Run a command in somebody's home."""
@@ -49,6 +50,7 @@ class Stage:
             look_up=lambda _domain: self.announced,
             pause=self.pause,
             prompt=self._prompt,
+            confirm=self._confirm,
             cost=CHEAP,
         )
         return CliRunner().invoke(
@@ -59,6 +61,11 @@ class Stage:
         """Answer a prompt with what the person types, if there is a terminal."""
         self.asked.append(words + (" twice" if twice else ""))
         return self.types(words)
+
+    def _confirm(self, words: str) -> bool | None:
+        """Answer what asks for a yes, if there is a terminal."""
+        self.asked.append(words)
+        return self.says_yes
 
     def does(self, who: str, *arguments: str, stdin: bytes = b"") -> bytes:
         """Run a command that has to work; give its standard output."""

@@ -13,7 +13,7 @@ from msgspec.structs import replace as but
 from recrypt_client import terminal
 from recrypt_client.terminal import Terminal
 from recrypt_core.agreement import Split, partial
-from recrypt_core.documents import UserDecryptionEntry
+from recrypt_core.documents import UserDecryptionEntry, sign_profile
 from recrypt_core.encoding import write_b64url
 from recrypt_core.envelope import read_envelope
 from recrypt_core.keys import Curve, PrivateKey
@@ -209,6 +209,48 @@ def test_an_entry_that_lies_is_refused_before_anything_is_asked_with_it(
         stage.service.lie = lie
         assert expected in stage.fails("bob", "decrypt", "-", stdin=sealed)
     assert "RecryptData" not in stage.service.asked
+
+
+def shows(stage: Stage, *entries: UserDecryptionEntry) -> None:
+    """Let the service answer GetEntry with these."""
+    stage.service.lie = lambda name, response: (
+        GetEntryResponse(entries=entries) if name == "GetEntry" else response
+    )
+
+
+def test_an_entry_of_who_lists_ones_signature_key_too_is_passed_over(
+    stage: Stage, sealed: bytes
+) -> None:
+    """The service answers for a key: it may be in more profiles than its owner's."""
+    bobs, carols = entry_of(stage, "bob"), entry_of(stage, "carol")
+    for entries in ((bobs, carols), (carols, bobs)):
+        shows(stage, *entries)
+        for name in ("bob", "carol"):
+            assert stage.does(name, "decrypt", "-", stdin=sealed) == PLAN
+
+
+def test_an_entry_of_who_lists_ones_encryption_key_too_is_passed_over(
+    stage: Stage, sealed: bytes
+) -> None:
+    """It opens here, but the service recrypts with it for its own member alone."""
+    stage.person("mallory")
+    home = stage.keys("mallory")
+    stated = home.profile().profile
+    master = home.signature_key(stated.identifier)
+    assert master is not None
+    carol = stage.keys("carol").profile().profile
+    greedy = but(stated, encryption_keys=carol.encryption_keys, accounts=carol.accounts)
+    home.keep_profile(sign_profile(greedy, master), new=False)
+    stage.does("mallory", "profile", "show", "--out", str(stage.folder / "mallory.json"))
+    carols = entry_of(stage, "carol")
+    stage.does("alice", "add", TEAM, str(stage.folder / "mallory.json"))
+    assert stage.service.state is not None
+    mallory = stage.service.state.members[stated.identifier].entry.entries[0]
+    for entries in ((mallory, carols), (carols, mallory)):
+        shows(stage, *entries)
+        assert stage.does("carol", "decrypt", "-", stdin=sealed) == PLAN
+    shows(stage, mallory)
+    assert "Only its members can read it" in stage.fails("carol", "decrypt", "-", stdin=sealed)
 
 
 def test_an_x_that_belongs_to_another_group_is_refused(stage: Stage, sealed: bytes) -> None:

@@ -1,0 +1,183 @@
+"""`recrypt profile devices`: one profile on several machines, each with private keys of its own."""
+
+import click
+
+from recrypt_client import devices as flows
+from recrypt_client.commands.frame import (
+    PUBLIC_MODE,
+    Group,
+    Tools,
+    may_have_none,
+    read_input,
+    tools,
+    write_output,
+)
+from recrypt_client.devices import Device
+from recrypt_client.errors import Trouble, about
+from recrypt_core.encoding import JsonObject, JsonValue, write_json
+from recrypt_core.keys import PublicKey
+from recrypt_core.signature_keys import SignaturePublicKey
+from recrypt_core.wire import to_json
+
+
+@click.group(
+    cls=Group, invoke_without_command=True, epilog="Example: recrypt profile devices --json"
+)
+@click.pass_context
+def devices(context: click.Context) -> None:
+    """Show the devices of your profile, each by its code; or make, add and revoke one."""
+    if context.invoked_subcommand is not None:
+        return
+    using = tools(context)
+    with using.alone():
+        found = flows.of(using.home.profile().profile)
+        here = [each.is_at(using.home) for each in found]
+    value: JsonObject = {
+        "Devices": [
+            {**_stated(device), "Here": is_here}
+            for device, is_here in zip(found, here, strict=True)
+        ]
+    }
+    rows = [
+        (each.code, "this one" if is_here else "", _udf(each.encryption), _udf(each.signature))
+        for each, is_here in zip(found, here, strict=True)
+    ]
+    using.terminal.rows(value, ("CODE", "HERE", "ENCRYPTION KEY", "SIGNATURE KEY"), rows)
+
+
+@devices.command(epilog="Example: recrypt profile devices new laptop.json")
+@click.argument("file")
+@may_have_none
+@click.pass_context
+def new(context: click.Context, file: str, no_passphrase: bool) -> None:
+    """Make keys for this machine, and FILE, which asks to add it to your profile elsewhere.
+
+    FILE holds public keys alone. Compare the code on the other machine; a repeat gives the same.
+    """
+    using = tools(context)
+    passphrase = using.passphrase_of_new_home(no_passphrase=no_passphrase)
+    with using.alone():
+        if passphrase is not None and not using.home.has_profile():
+            using.home.secrets.seal(passphrase, using.outside.cost)
+        request = flows.ask(using.home)
+    write_output(file, write_json(to_json(request)) + b"\n", using.terminal, mode=PUBLIC_MODE)
+    code = request.device.code
+    if file == "-":
+        using.terminal.note(f"The code of this device is {code}")
+        return
+    using.terminal.answer(
+        {"File": file, **_stated(request.device), "Home": str(using.home.root)},
+        f"The code of this device is {code}",
+        f"Where your profile is: recrypt profile devices add {file}",
+    )
+
+
+@devices.command(epilog="Example: recrypt profile devices add laptop.json")
+@click.argument("file")
+@click.option("--code", metavar="CODE", help="What the new device shows; else you are asked.")
+@click.pass_context
+def add(context: click.Context, file: str, code: str | None) -> None:
+    """Add the device that asks by FILE to your profile, if the new device shows the same code.
+
+    The services of the groups that you are in are told; their administrators take it in. It needs
+    the profile's master key, which is where the profile was made.
+    """
+    using = tools(context)
+    octets = read_input(file)
+    with about(file):
+        device = flows.read_request(octets)
+    using.home.profile()
+    _check_code(using, device, code)
+    with using.alone():
+        made = flows.add(using.home, device, now=using.now())
+        value = _published(using)
+    using.terminal.answer(
+        {"Identifier": made.identifier, **_stated(device), **value},
+        f"{device.code} is a device of {made.identifier} now",
+        "For it, and your other devices: recrypt profile show --out FILE here, recrypt profile "
+        "import FILE there",
+    )
+    using.terminal.note(
+        "It reads a group once an administrator has taken it in: recrypt refresh GROUP"
+    )
+
+
+@devices.command(epilog="Example: recrypt profile devices revoke MBWMZ-A7GMP-GFSEZ-I5RRR")
+@click.argument("code")
+@click.pass_context
+def revoke(context: click.Context, code: str) -> None:
+    """Take the device of this CODE from your profile: one that was lost, or is used no more.
+
+    The services of the groups that you are in are told; it reads on until their administrators
+    take that in. It needs the profile's master key, which is where the profile was made.
+    """
+    using = tools(context)
+    with using.alone():
+        device = flows.revoke(using.home, code, now=using.now())
+        identifier = using.home.profile().identifier
+        value = _published(using)
+    using.terminal.answer(
+        {"Identifier": identifier, **_stated(device), **value},
+        f"{device.code} is no device of {identifier} any more",
+        "For your other devices: recrypt profile show --out FILE here, recrypt profile import "
+        "FILE there",
+    )
+    using.terminal.note(
+        "It reads a group until an administrator has taken that in: recrypt refresh GROUP"
+    )
+
+
+def _check_code(using: Tools, device: Device, code: str | None) -> None:
+    """Let a person compare the code of a request with what the new device shows."""
+    if code is None:
+        is_same = using.outside.confirm(f"Does the new device show {device.code}?")
+        if is_same is None:
+            raise Trouble(
+                f"the code of the device is {device.code}, and there is no terminal to ask whether "
+                "it shows the same",
+                "Give what it shows with --code CODE",
+            )
+    else:
+        is_same = device.is_named(code)
+    if not is_same:
+        raise Trouble(
+            "THE REQUEST IS NOT THE NEW DEVICE'S: it has another code",
+            "Nothing was changed. Bring the file over once more, by another way",
+        )
+
+
+def _published(using: Tools) -> JsonObject:
+    """Send the profile to the services of the groups that are known; tell which have it."""
+    sent: list[JsonValue] = []
+    unsent: list[JsonValue] = []
+    for pin in using.home.pins():
+        if pin.service in sent:
+            continue
+        try:
+            with using.desk(pin.group_name) as desk:
+                is_sent = flows.publish(desk, now=using.now())
+        except Trouble as trouble:
+            using.terminal.alarm(f"{trouble}. Later: recrypt profile publish {pin.group_name}")
+            is_sent = None
+        if is_sent is False:
+            using.terminal.note(
+                f"{pin.service} doesn't know you as a member of {pin.group_name}: if you are one, "
+                f"give recrypt profile publish {pin.group_name}"
+            )
+        if is_sent:
+            sent.append(pin.service)
+        else:
+            unsent.append(pin.group_name)
+    return {"Sent": sent, "NotSent": unsent}
+
+
+def _stated(device: Device) -> JsonObject:
+    return {
+        "Code": device.code,
+        "EncryptionKeyUDF": _udf(device.encryption) or None,
+        "SignatureKeyUDF": _udf(device.signature) or None,
+    }
+
+
+def _udf(key: PublicKey | SignaturePublicKey | None) -> str:
+    return "" if key is None else key.udf

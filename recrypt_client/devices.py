@@ -1,0 +1,254 @@
+"""Flows of a profile's devices: one asks, the one with the master key adds or revokes (spec §8).
+
+No private key leaves the device that drew it. A code, shown on both, tells whose request it is.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import zip_longest
+from typing import Final
+
+from recrypt_client import chains, founding, paths, refreshing
+from recrypt_client.chains import Desk
+from recrypt_client.errors import ServiceRefused, Trouble
+from recrypt_client.home import Home
+from recrypt_core import limits
+from recrypt_core.documents import Profile, VerifiedProfile, sign_profile, verified_profile
+from recrypt_core.encoding import read_json
+from recrypt_core.errors import Malformed
+from recrypt_core.keys import Curve, PrivateKey, PublicKey
+from recrypt_core.messages import GetEntry, GetEntryResponse
+from recrypt_core.signature_keys import SignaturePublicKey
+from recrypt_core.signing import Jws
+from recrypt_core.udf import fingerprint
+from recrypt_core.wire import Document, from_json
+
+VERSION: Final = 1  # of a device's request
+CONTENT: Final = "application/vnd.recrypt.device"
+_CODE_LETTERS: Final = 23  # four groups of five, 92 bits: who swaps a request meets none by trying
+_UNKNOWN: Final = 401  # what a service says to a key that none of its members has
+_FORBIDDEN: Final = 403
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device of a profile: what is sealed to it, and what it signs with.
+
+    Where a profile has more keys of one kind than of the other, some have only one.
+    """
+
+    encryption: PublicKey | None
+    signature: SignaturePublicKey | None
+
+    @property
+    def code(self) -> str:
+        """What its owner compares, and names it by: MBWMZ-A7GMP-GFSEZ-I5RRR."""
+        names = ("" if key is None else key.udf for key in (self.encryption, self.signature))
+        return fingerprint(CONTENT, ":".join(names).encode("ascii"))[:_CODE_LETTERS]
+
+    def is_named(self, typed: str) -> bool:
+        """Tell whether a person typed its code, grouped in any way, in either case."""
+        return "".join(typed.split()).replace("-", "").upper() == self.code.replace("-", "")
+
+    def is_at(self, home: Home) -> bool:
+        """Tell whether it is the one of this home."""
+        keys = (key for key in (self.encryption, self.signature) if key is not None)
+        return any(home.secret_jwk(key.udf) is not None for key in keys)
+
+    def is_whole_at(self, home: Home) -> bool:
+        """Tell whether both its keys are in this home."""
+        keys = (self.encryption, self.signature)
+        return all(key is not None and home.secret_jwk(key.udf) is not None for key in keys)
+
+
+class DeviceRequest(Document, frozen=True, kw_only=True):
+    """The public keys of a device that is to be added to a profile (spec §8)."""
+
+    device_version: int
+    encryption_key: PublicKey
+    signature_key: SignaturePublicKey
+
+    @property
+    def device(self) -> Device:
+        """The device that asks."""
+        return Device(self.encryption_key, self.signature_key)
+
+
+def of(profile: Profile) -> list[Device]:
+    """Give the devices of a profile: keys that stand in the same place (spec §4)."""
+    return [
+        Device(encryption, signature)
+        for encryption, signature in zip_longest(
+            profile.encryption_keys, profile.online_signature_keys
+        )
+    ]
+
+
+def ask(home: Home) -> DeviceRequest:
+    """Draw the keys of a device whose profile is elsewhere; once, however often it is asked.
+
+    Raises:
+        Trouble: if there is a profile here.
+    """
+    if home.has_profile():
+        raise Trouble(
+            f"{home.root}: a profile is there already",
+            "Its devices: recrypt profile devices. Or choose another --home",
+        )
+    known = home.document(paths.device_file(), DeviceRequest)
+    if known is not None and known.device.is_whole_at(home):
+        return known
+    encryption, signature = PrivateKey.generate(Curve.X25519), founding.signature_key()
+    request = DeviceRequest(
+        device_version=VERSION,
+        encryption_key=encryption.public,
+        signature_key=signature.public,
+    )
+    home.keep_key(encryption)
+    home.keep_key(signature)
+    home.keep_document(paths.device_file(), request)
+    return request
+
+
+def read_request(octets: bytes) -> Device:
+    """Read the request of a device; whose it is, only its code tells.
+
+    Raises:
+        Malformed: if it is none.
+    """
+    request = from_json(DeviceRequest, read_json(octets, limit=limits.DOCUMENT_OCTETS))
+    if request.device_version != VERSION:
+        raise Malformed(f"a device's request of another version than {VERSION}")
+    return request.device
+
+
+def add(home: Home, device: Device, *, now: datetime) -> VerifiedProfile:
+    """Sign a newer profile with one device more.
+
+    Raises:
+        Trouble: if the master key isn't here, or the profile has it already, or too many.
+    """
+    found = of(home.profile().profile)
+    if device in found:
+        raise Trouble(
+            f"{device.code} is one of the devices already",
+            "Nothing was changed. A service that wasn't told yet: recrypt profile publish GROUP",
+        )
+    if len(found) >= limits.PROFILE_DEVICES:
+        raise Trouble(f"a profile has at most {limits.PROFILE_DEVICES} devices", "Revoke one first")
+    if any(each.encryption is None or each.signature is None for each in found):
+        raise Trouble(
+            "the profile has not as many signature keys as EncryptionKeys, so that which belong "
+            "together isn't told",
+            "Revoke what is no whole device first: recrypt profile devices",
+        )
+    return _signed(home, [*found, device], now=now)
+
+
+def revoke(home: Home, typed: str, *, now: datetime) -> Device:
+    """Sign a newer profile without the device of this code.
+
+    Raises:
+        Trouble: if there is none, or it is this one, or the master key isn't here.
+    """
+    found = of(home.profile().profile)
+    chosen = next((each for each in found if each.is_named(typed)), None)
+    if chosen is None:
+        raise Trouble(
+            f"{typed} is the code of no device of this profile",
+            "See them with recrypt profile devices",
+        )
+    if chosen.is_at(home):
+        raise Trouble(
+            f"{chosen.code} is this device",
+            "Revoke it on another that has the profile's master key: one that it was imported on",
+        )
+    _signed(home, [each for each in found if each != chosen], now=now)
+    return chosen
+
+
+def take(home: Home, profile: VerifiedProfile) -> bool:
+    """Take one's own newer profile in; tell whether it was newer.
+
+    A device without a profile takes the one that names its keys. That it is its owner's, the
+    owner tells by the fingerprint.
+
+    Raises:
+        Trouble: if it is another profile, or names no key of a device that has none yet.
+    """
+    if not home.has_profile():
+        if not any(each.is_whole_at(home) for each in of(profile.profile)):
+            raise Trouble(
+                f"the profile {profile.identifier} names no keys of this device",
+                "Let it be added first: recrypt profile devices new FILE here, recrypt profile "
+                "devices add FILE where the profile is",
+            )
+        home.keep_profile(profile)
+        home.drop(paths.device_file())
+        return True
+    here = home.profile()
+    if here.identifier != profile.identifier:
+        raise Trouble(
+            f"{home.root} has the profile {here.identifier}, and the file {profile.identifier}",
+            "Nothing was imported. Choose another home with --home",
+        )
+    is_newer = here.profile.updated < profile.profile.updated
+    if is_newer:
+        home.keep_profile(profile, new=False)
+    return is_newer
+
+
+def read_own(octets: bytes) -> VerifiedProfile | None:
+    """Read a profile as `recrypt profile show` gives it; None if it is something else.
+
+    Raises:
+        Malformed: if it breaks the format.
+        NotAuthentic: if its own master key didn't sign it.
+    """
+    value = read_json(octets, limit=limits.EXPORT_OCTETS)
+    return verified_profile(from_json(Jws, value)) if "payload" in value else None
+
+
+def publish(desk: Desk, *, now: datetime) -> bool:
+    """Send the profile to a group's service, unless nobody there knows who signs.
+
+    Who only writes to a group needn't tell its service any address.
+
+    Raises:
+        ServiceRefused: if the service says no.
+        Trouble: if it can't be reached.
+    """
+    try:
+        own = GetEntry(group_id=desk.pin.identifier, member_udf=desk.home.profile().identifier)
+        chains.ask(desk, own, GetEntryResponse, now=now)
+    except ServiceRefused as refusal:
+        if refusal.status == _UNKNOWN:
+            return False
+        if refusal.status != _FORBIDDEN:
+            raise
+    refreshing.publish(desk, now=now)
+    return True
+
+
+def _signed(home: Home, devices: list[Device], *, now: datetime) -> VerifiedProfile:
+    """Sign the profile with these devices, later than any before it, and keep it."""
+    old = home.profile()
+    master = home.signature_key(old.identifier)
+    if master is None:
+        raise Trouble(
+            f"{home.root} has not the master key of {old.identifier}, which signs the profile",
+            "Use the home that made the profile, or one with an export of it, with --home",
+        )
+    later = old.profile.updated + timedelta(seconds=1)
+    stated = Profile(
+        identifier=old.identifier,
+        master_signature_key=old.profile.master_signature_key,
+        online_signature_keys=tuple(each.signature for each in devices if each.signature),
+        master_escrow_keys=old.profile.master_escrow_keys,
+        encryption_keys=tuple(each.encryption for each in devices if each.encryption),
+        accounts=old.profile.accounts,
+        updated=max(now.replace(microsecond=0), later),
+    )
+    made = sign_profile(stated, master)
+    home.keep_profile(made, new=False)
+    return made

@@ -1,0 +1,353 @@
+"""One profile on several machines: each has keys of its own, and none of them travels."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace as but
+
+from recrypt_client.devices import read_request
+from recrypt_core.documents import VerifiedProfile, sign_profile
+from recrypt_core.keys import Curve, PrivateKey
+from recrypt_core.messages import Response
+from tests.client.stage import TEAM, URL, Stage
+
+BOB = "bob@example.org"
+
+
+VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "device-request.json").read_bytes())
+
+
+def asked(stage: Stage, who: str = "phone") -> tuple[str, str]:
+    """Let a new device ask; give the file and the code that it shows."""
+    file = str(stage.folder / f"{who}.json")
+    value = json.loads(stage.does(who, "profile", "devices", "new", file, "--json"))
+    return file, value["Code"]
+
+
+def brought(stage: Stage, *to: str, by: str = "bob") -> None:
+    """Bring somebody's newer profile to other devices."""
+    file = str(stage.folder / "newer-profile.json")
+    stage.does(by, "profile", "show", "--out", file)
+    for each in to:
+        stage.does(each, "profile", "import", file)
+
+
+def with_phone(stage: Stage) -> str:
+    """Let Bob, a member of the team, have a phone that is his device too; give its code."""
+    stage.team("bob", "carol")
+    stage.does("bob", "key", TEAM, "--service", URL)
+    file, code = asked(stage)
+    stage.does("bob", "profile", "devices", "add", file, "--code", code)
+    brought(stage, "phone")
+    stage.does("phone", "key", TEAM, "--service", URL)
+    return code
+
+
+def profile_at_service(stage: Stage, who: str = "bob") -> VerifiedProfile | None:
+    """Give the newer profile that the service has from somebody."""
+    identifier = stage.keys(who).profile().identifier
+    signed = stage.service.newer.get(identifier)
+    home = stage.keys(who).profile()
+    return home if signed == home.signed else None
+
+
+def private_keys(home: Path) -> set[str]:
+    return {path.stem for path in home.glob("keys/*.jwk")}
+
+
+def test_a_new_device_reads_and_writes_with_keys_that_never_travelled(stage: Stage) -> None:
+    with_phone(stage)
+    stage.does("alice", "refresh", TEAM)
+    for who in ("bob", "phone"):
+        assert b"At one?" in stage.does(who, "read", stdin=stage.copy(stage.sealed(), "bob"))
+    post = stage.sealed(b"From: Bob <bob@example.org>\r\nSubject: x\r\n\r\nYes\r\n", by="phone")
+    read = stage.run("carol", "read", stdin=stage.copy(post, "carol"))
+    assert "signed by Bob" in read.stderr
+    assert not private_keys(stage.home("bob")) & private_keys(stage.home("phone"))
+    assert len(private_keys(stage.home("phone"))) == 2
+
+
+def test_the_service_has_the_newer_profile_at_once(stage: Stage) -> None:
+    with_phone(stage)
+    assert profile_at_service(stage) is not None
+    assert stage.service.state is not None
+    before = len(stage.service.changes)
+    told = stage.does("alice", "refresh", TEAM).decode()
+    assert told == f"{BOB} has a newer profile, and entries for it\n"
+    assert len(stage.service.changes) == before + 1
+
+
+def test_the_devices_are_listed_with_the_code_that_was_compared(stage: Stage) -> None:
+    code = with_phone(stage)
+    for who, place in (("bob", 0), ("phone", 1)):
+        value = json.loads(stage.does(who, "profile", "devices", "--json"))["Devices"]
+        assert [each["Here"] for each in value] == [place == 0, place == 1]
+        assert value[1]["Code"] == code
+        assert stage.does(who, "profile", "devices").decode().count("this one") == 1
+    assert len(code) == len("MBWMZ-A7GMP-GFSEZ-I5RRR")
+
+
+def test_another_request_than_the_new_devices_is_refused(stage: Stage) -> None:
+    """Somebody may have swapped the file on its way."""
+    stage.person("bob")
+    _, code = asked(stage)
+    other, _ = asked(stage, "mallory")
+    before = stage.keys("bob").profile()
+    words = stage.fails("bob", "profile", "devices", "add", other, "--code", code)
+    assert "THE REQUEST IS NOT THE NEW DEVICE'S" in words
+    assert stage.keys("bob").profile() == before
+
+
+def test_a_person_is_asked_to_compare_the_codes(stage: Stage) -> None:
+    stage.person("bob")
+    file, code = asked(stage)
+    before = stage.keys("bob").profile()
+    add = ("profile", "devices", "add", file)
+    words = stage.fails("bob", *add)
+    assert "--code CODE" in words
+    assert code in words
+    stage.says_yes = False
+    stage.asked.clear()
+    assert "another code" in stage.fails("bob", *add)
+    assert stage.asked == [f"Does the new device show {code}?"]
+    assert stage.keys("bob").profile() == before
+    stage.says_yes = True
+    stage.does("bob", *add)
+    assert stage.keys("bob").profile().profile.updated > before.profile.updated
+
+
+def test_a_code_may_be_typed_in_any_form(stage: Stage) -> None:
+    stage.person("bob")
+    file, code = asked(stage)
+    typed = code.replace("-", "").lower()
+    stage.does("bob", "profile", "devices", "add", file, "--code", f"{typed[:7]} {typed[7:]}")
+    for wrong in ("", typed[:-1], typed + "a"):
+        assert "is the code of no" in stage.fails("bob", "profile", "devices", "revoke", wrong)
+
+
+def test_asking_twice_gives_the_same_request_and_nothing_secret(stage: Stage) -> None:
+    file, code = asked(stage)
+    first = Path(file).read_bytes()
+    assert asked(stage) == (file, code)
+    assert Path(file).read_bytes() == first
+    assert b'"d"' not in first
+    result = stage.run("phone", "profile", "devices", "new", "-")
+    assert result.stdout_bytes == first
+    assert code in result.stderr
+
+
+def test_a_new_devices_keys_are_sealed_if_a_passphrase_is_typed(stage: Stage) -> None:
+    stage.types = lambda _words: "four words nobody guesses"
+    asked(stage)
+    assert stage.asked == ["Passphrase for your private keys (empty: none) twice"]
+    files = [file.read_bytes() for file in stage.home("phone").glob("keys/*.jwk")]
+    assert len(files) == 2
+    assert not [octets for octets in files if b'"d"' in octets]
+
+
+def test_a_revoked_device_reads_nothing_new_once_an_administrator_has_taken_it_in(
+    stage: Stage,
+) -> None:
+    code = with_phone(stage)
+    stage.does("alice", "refresh", TEAM)
+    result = stage.run("bob", "profile", "devices", "revoke", code)
+    assert result.exit_code == 0
+    assert "until an administrator has taken that in" in result.stderr
+    assert profile_at_service(stage) is not None
+    stage.does("alice", "refresh", TEAM)
+    copy = stage.copy(stage.sealed(), "bob")
+    assert b"At one?" in stage.does("bob", "read", stdin=copy)
+    assert stage.run("phone", "read", stdin=copy).exit_code == 1
+    stated = stage.keys("bob").profile().profile
+    assert (len(stated.encryption_keys), len(stated.online_signature_keys)) == (1, 1)
+    assert "is the code of no device" in stage.fails("bob", "profile", "devices", "revoke", code)
+
+
+def test_a_revoked_device_is_told_so_when_it_sees_the_profile(stage: Stage) -> None:
+    code = with_phone(stage)
+    stage.does("bob", "profile", "devices", "revoke", code)
+    file = str(stage.folder / "after.json")
+    stage.does("bob", "profile", "show", "--out", file)
+    result = stage.run("phone", "profile", "import", file)
+    assert result.exit_code == 0
+    assert "it was revoked" in result.stderr
+
+
+def test_the_last_word_is_with_the_master_key(stage: Stage) -> None:
+    code = with_phone(stage)
+    own = json.loads(stage.does("bob", "profile", "devices", "--json"))["Devices"][0]["Code"]
+    file, tablet = asked(stage, "tablet")
+    for command in (("revoke", own), ("add", file, "--code", tablet)):
+        assert "has not the master key" in stage.fails("phone", "profile", "devices", *command)
+    for who, each in (("bob", own), ("phone", code)):
+        assert "is this device" in stage.fails(who, "profile", "devices", "revoke", each)
+
+
+def test_only_a_profile_that_names_its_keys_comes_to_a_new_device(stage: Stage) -> None:
+    stage.person("bob")
+    file, code = asked(stage)
+    words = stage.fails("phone", "profile", "import", str(stage.folder / "bob.json"))
+    assert "names no keys of this device" in words
+    assert not stage.keys("phone").has_profile()
+    stage.does("bob", "profile", "devices", "add", file, "--code", code)
+    brought(stage, "phone")
+    asking = stage.fails("phone", "profile", "devices", "new", file)
+    assert "a profile is there already" in asking
+    other = str(stage.person("carol"))
+    assert "Nothing was imported" in stage.fails("phone", "profile", "import", other)
+
+
+def test_the_fingerprint_is_shown_to_be_compared(stage: Stage) -> None:
+    """Whoever saw the request could have named its keys in another profile."""
+    stage.person("bob")
+    file, code = asked(stage)
+    stage.does("bob", "profile", "devices", "add", file, "--code", code)
+    out = str(stage.folder / "newer.json")
+    stage.does("bob", "profile", "show", "--out", out)
+    result = stage.run("phone", "profile", "import", out)
+    assert stage.keys("bob").profile().identifier in result.stdout
+    assert "Compare the fingerprint" in result.stderr
+    again = stage.run("phone", "profile", "import", out)
+    assert "as it was, or older" in again.stdout
+
+
+def test_an_older_profile_changes_nothing(stage: Stage) -> None:
+    code = with_phone(stage)
+    old = str(stage.folder / "old.json")
+    stage.does("bob", "profile", "show", "--out", old)
+    stage.does("bob", "profile", "devices", "revoke", code)
+    newer = stage.keys("bob").profile()
+    stage.does("bob", "profile", "import", old)
+    assert stage.keys("bob").profile() == newer
+
+
+def test_a_forged_profile_is_refused(stage: Stage) -> None:
+    stage.person("bob")
+    file = stage.folder / "bob.json"
+    value = json.loads(file.read_bytes())
+    value["signature"] = "A" * len(value["signature"])
+    file.write_text(json.dumps(value), "utf-8")
+    assert "changed or forged" in stage.fails("bob", "profile", "import", str(file))
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"", b"[]", b"{}", b'{"DeviceVersion":2}', b'{"DeviceVersion":1,"EncryptionKey":{}}'],
+)
+def test_what_is_no_request_is_told_in_one_line(stage: Stage, octets: bytes) -> None:
+    stage.person("bob")
+    file = stage.folder / "odd"
+    file.write_bytes(octets)
+    assert str(file) in stage.fails("bob", "profile", "devices", "add", str(file))
+    assert stage.asked[1:] == []
+
+
+def test_the_codes_are_those_that_another_program_computes() -> None:
+    assert len(VECTORS) == 3
+    for vector in VECTORS:
+        device = read_request(json.dumps(vector["request"]).encode())
+        assert device.code == vector["code"]
+        assert replace(device, signature=None).code == vector["code_without_signature_key"]
+        assert device.is_named(vector["code"].lower().replace("-", " "))
+
+
+def test_a_service_that_does_not_know_the_member_is_not_told_the_addresses(stage: Stage) -> None:
+    """Who only writes to a group has it pinned too."""
+    stage.team("carol")
+    stage.person("bob")
+    stage.does("bob", "key", TEAM, "--service", URL)
+    file, code = asked(stage)
+    result = stage.run("bob", "profile", "devices", "add", file, "--code", code, "--json")
+    assert result.exit_code == 0
+    value = json.loads(result.stdout)
+    assert (value["Sent"], value["NotSent"]) == ([], [TEAM])
+    assert "UpdateProfile" not in stage.service.asked
+
+
+def test_who_is_suspended_tells_the_service_too(stage: Stage) -> None:
+    stage.team("bob")
+    stage.does("bob", "key", TEAM, "--service", URL)
+    stage.does("alice", "suspend", TEAM, BOB)
+    file, code = asked(stage)
+    stage.does("bob", "profile", "devices", "add", file, "--code", code)
+    assert profile_at_service(stage) is not None
+
+
+def test_a_service_that_fails_is_told_and_what_to_do_later(stage: Stage) -> None:
+    stage.team("bob")
+    stage.does("bob", "key", TEAM, "--service", URL)
+    file, code = asked(stage)
+    for failing in ("GetEntry", "UpdateProfile"):
+
+        def lie(name: str, response: Response, what: str = failing) -> Response:
+            return Response(status=503, status_description="Not now") if name == what else response
+
+        stage.service.lie = lie
+        result = stage.run("bob", "profile", "devices", "add", file, "--code", code)
+        assert result.exit_code == 0
+        assert f"Later: recrypt profile publish {TEAM}" in result.stderr
+        file, code = asked(stage, "tablet")
+    assert len(stage.keys("bob").profile().profile.encryption_keys) == 3
+
+
+def test_keys_that_do_not_stand_in_pairs_are_devices_too_but_none_is_added_to_them(
+    stage: Stage,
+) -> None:
+    stage.person("bob")
+    home, extra = stage.keys("bob"), PrivateKey.generate(Curve.X448)
+    stated = home.profile().profile
+    master = home.signature_key(stated.identifier)
+    assert master is not None
+    both = (*stated.encryption_keys, extra.public)
+    home.keep_profile(sign_profile(but(stated, encryption_keys=both), master), new=False)
+    file, code = asked(stage)
+    words = stage.fails("bob", "profile", "devices", "add", file, "--code", code)
+    assert "which belong together isn't told" in words
+    listed = json.loads(stage.does("bob", "profile", "devices", "--json"))["Devices"]
+    assert [each["SignatureKeyUDF"] is None for each in listed] == [False, True]
+    stage.does("bob", "profile", "devices", "revoke", listed[1]["Code"])
+    stage.does("bob", "profile", "devices", "add", file, "--code", code)
+
+
+def test_a_profile_has_at_most_as_many_devices_as_the_format_allows(stage: Stage) -> None:
+    stage.person("bob")
+    file, code = asked(stage)
+    add = ("profile", "devices", "add", file, "--code", code)
+    stage.does("bob", *add)
+    assert "one of the devices already" in stage.fails("bob", *add)
+    file, code = asked(stage, "tablet")
+    home = stage.keys("bob")
+    stated = home.profile().profile
+    master = home.signature_key(stated.identifier)
+    assert master is not None
+    full = but(
+        stated,
+        encryption_keys=stated.encryption_keys * 16,
+        online_signature_keys=stated.online_signature_keys * 16,
+    )
+    home.keep_profile(sign_profile(full, master), new=False)
+    words = stage.fails("bob", "profile", "devices", "add", file, "--code", code)
+    assert "at most 32 devices" in words
+
+
+def test_an_administrators_new_device_administers(stage: Stage) -> None:
+    stage.team("bob")
+    file, code = asked(stage)
+    stage.does("alice", "profile", "devices", "add", file, "--code", code)
+    stage.does("alice", "refresh", TEAM)
+    brought(stage, "phone", by="alice")
+    stage.does("phone", "key", TEAM, "--service", URL)
+    stage.does("phone", "add", TEAM, str(stage.person("carol")))
+
+
+def test_an_export_of_a_device_is_taken_by_a_home_of_the_same_profile(stage: Stage) -> None:
+    with_phone(stage)
+    words = stage.folder / "words"
+    words.write_text("password of the file")
+    option = f"--export-passphrase-file={words}"
+    file = str(stage.folder / "phone.recrypt")
+    stage.does("phone", "profile", "export", file, option)
+    stage.does("bob", "profile", "import", file, option)
+    assert private_keys(stage.home("phone")) < private_keys(stage.home("bob"))
