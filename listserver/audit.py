@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from listserver.erasing import ErasingTime
 from listserver.ports import Clock
 from listserver.signers import Signers
 from listserver.store import Store
@@ -31,12 +32,14 @@ class Audit:
 class AuditKeeping:
     """Erases what was kept long enough: a chore of the house."""
 
-    def __init__(self, store: Store, clock: Clock, keep: timedelta) -> None:
+    def __init__(self, store: Store, clock: Clock, time: ErasingTime, keep: timedelta) -> None:
         self._store = store
         self._clock = clock
+        self._time = time
         self._keep = keep
 
     async def erase_old(self) -> None:
         """Erase rows of the log that are too old, and counts of days that are over."""
+        until, now = await self._time.now(), self._clock.now()
         async with self._store.begin() as work:
-            await work.erase_audit(self._clock.now(), self._keep)
+            await work.erase_audit(now, self._keep + (now - until))

@@ -78,7 +78,7 @@ class Delivering:
             answer,
             self._schedule,
             attempts=claim.attempts,
-            first=frame.post.accepted,
+            first=claim.since,
             now=self._clock.now(),
         )
         words, reached = _last_words(outcome), has_reached(answer)
@@ -119,11 +119,6 @@ class Delivering:
         if due is None:
             return QUEUE_PATIENCE
         return min(QUEUE_PATIENCE, max(timedelta(0), due - self._clock.now()))
-
-    async def erase_old(self) -> None:
-        """Erase what was kept long enough."""
-        async with self._store.begin() as work:
-            await work.erase_old(self._clock.now())
 
     async def _next_frame(self) -> Frame | None:
         """Find the next post with something to do, and make what its copies have in common.

@@ -1,7 +1,7 @@
 """What the flows ask of the world outside, and the edges of the flows: each a manual page."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from listserver.addresses import ListAddress
@@ -14,6 +14,13 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Return this moment, aware and in UTC. It may jump, in either direction."""
+        ...
+
+    def steady(self) -> timedelta:
+        """Return how long it is since some beginning, another one in each process.
+
+        It goes forward only, whatever becomes of the clock, and may stand while the machine sleeps.
+        """
         ...
 
 

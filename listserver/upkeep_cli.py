@@ -12,6 +12,7 @@ from typing import Final
 
 import click
 
+from listserver import letters_cli
 from listserver.app import StartError, open_vault
 from listserver.config import Config
 from listserver.edges.clock import SystemClock
@@ -39,6 +40,8 @@ _SHOW: Final = "`listserver queue` shows what there is"
 def queue(context: click.Context, config_file: Path | None, *, is_json: bool) -> None:
     """Show the posts with copies to deliver, given up or held; never whose.
 
+    Below them stands mail for the operator that was given up.
+
     Example: listserver queue --config /var/lib/listserver/listserver.toml
     """
     if context.invoked_subcommand is not None:
@@ -46,12 +49,16 @@ def queue(context: click.Context, config_file: Path | None, *, is_json: bool) ->
         context.default_map = dict.fromkeys(("show", "retry", "drop"), given)
         return
     with _store(config_file) as store:
-        posts = store.queue(SystemClock().now())
+        posts, letters = store.queue(SystemClock().now()), store.letters.all()
     if is_json:
-        click.echo(write_json({"posts": [_as_json(post) for post in posts]}))
-    elif posts:
+        shown = [letters_cli.as_json(letter) for letter in letters]
+        click.echo(write_json({"posts": [_as_json(post) for post in posts], "letters": [*shown]}))
+        return
+    if posts:
         table([_HEADS, *(_row(post) for post in posts)])
-    else:
+    if letters:
+        table([letters_cli.HEADS, *(letters_cli.row(letter) for letter in letters)])
+    if not posts and not letters:
         click.echo("The queue is empty.")
 
 
@@ -74,20 +81,24 @@ def show(post: int, config_file: Path | None) -> None:
 
 
 @queue.command()
-@click.argument("post", metavar="POST|all")
+@click.argument("post", metavar="POST|all|LETTER|letters")
 @with_config
 def retry(post: str, config_file: Path | None) -> None:
-    """Try given-up and held copies again now, of one post or of all.
+    """Try given-up and held copies again now, of one post or of all; or letters that are held.
 
     A server that runs does so within half a minute.
 
     Example: listserver queue retry all
     """
+    if letters_cli.means_letters(post):
+        with _store(config_file) as store:
+            click.echo(letters_cli.retry(store.letters, post, SystemClock().now()))
+        return
     which = None if post == "all" else _post_id(post)
     with _store(config_file) as store:
         now = SystemClock().now()
-        if which is not None and not store.queue(now, which):
-            raise failed(f"there is no post {which} in the queue: {_SHOW}")
+        if which is not None:
+            _check_retriable(which, store.queue(now, which))
         done = store.retry(which, now)
     click.echo(f"In the queue again: copies {done.deliveries}, whole posts {done.posts}.")
     if done.erased:
@@ -95,28 +106,34 @@ def retry(post: str, config_file: Path | None) -> None:
 
 
 @queue.command()
-@click.argument("post", type=_POST)
+@click.argument("post", metavar="POST|LETTER|letters")
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @with_config
-def drop(post: int, config_file: Path | None, *, yes: bool) -> None:
-    """End all copies of a post that are still in the queue, and erase it.
+def drop(post: str, config_file: Path | None, *, yes: bool) -> None:
+    """End all copies of a post that are still in the queue, and erase it; or letters that are held.
 
     Example: listserver queue drop 3 --yes
     """
+    if letters_cli.means_letters(post):
+        with _store(config_file) as store:
+            _confirm(f"Drop {post}", given=yes)
+            click.echo(letters_cli.drop(store.letters, post))
+        return
+    which = _post_id(post)
     with _store(config_file) as store:
         now = SystemClock().now()
-        found = store.queue(now, PostId(post))
+        found = store.queue(now, which)
         if not found:
             raise failed(f"there is no post {post} in the queue: {_SHOW}")
         _confirm(f"Drop {', '.join(_counts(found[0]))} of post {post}", given=yes)
-        dropped = store.drop(PostId(post), now)
+        dropped = store.drop(which, now)
     if dropped is None:
         raise failed(f"post {post} has just left the queue: nothing is changed")
     click.echo(f"Dropped: copies {dropped.deliveries} of post {post}.")
     if dropped.under_way:
         click.echo(
             f"Under way: copies {dropped.under_way}, which may still arrive."
-            " Drop it again when they have ended, to erase the post."
+            " The server erases the post when they have ended."
         )
 
 
@@ -166,9 +183,16 @@ def rotate_vault_key(config_file: Path | None) -> None:
         click.echo(f"Rows that are damaged, and stayed as they are: {unread}.")
 
 
+def _check_retriable(post: PostId, found: tuple[QueuedPost, ...]) -> None:
+    if not found:
+        raise failed(f"there is no post {post} in the queue: {_SHOW}")
+    if found[0].dropped:
+        raise failed(f"post {post} was dropped: it is erased when what is under way has ended")
+
+
 def _post_id(text: str) -> PostId:
     if not re.fullmatch(r"[1-9]\d{0,14}", text, re.ASCII):
-        raise click.BadParameter(f"{text!r} is neither a post's number nor `all`")
+        raise click.BadParameter(f"{text!r} is no number of a post, nor a word that fits")
     return PostId(int(text))
 
 

@@ -1,6 +1,7 @@
 """The only clock: everything else is given the time."""
 
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 
 
 class SystemClock:
@@ -9,3 +10,7 @@ class SystemClock:
     def now(self) -> datetime:
         """Return this moment in UTC."""
         return datetime.now(UTC)
+
+    def steady(self) -> timedelta:
+        """Return the time since some beginning; it doesn't jump."""
+        return timedelta(seconds=time.monotonic())

@@ -8,11 +8,11 @@ from typing import TypeAlias
 from listserver.limits import ROUND, ROUND_LEAST
 from listserver.ports import Log
 
-Chore: TypeAlias = Callable[[], Awaitable[None]]
+Chore: TypeAlias = Callable[[], Awaitable[bool | None]]  # True: it is to go on at once
 
 
 class Housekeeping:
-    """Does its chores again and again, until it is stopped between two of them."""
+    """Does its chores again and again, until it is stopped between two pieces."""
 
     def __init__(self, chores: Sequence[Chore], log: Log) -> None:
         self._chores = chores
@@ -29,12 +29,11 @@ class Housekeeping:
             await _wait(self._stopping, ROUND_LEAST)  # what happens together is told together
 
     async def round(self) -> None:
-        """Do each chore once."""
+        """Do each chore, until there is no more of it."""
         for chore in self._chores:
-            if self._stopping.is_set():
-                return
             try:
-                await chore()
+                while not self._stopping.is_set() and await chore():
+                    pass
             except Exception as problem:  # noqa: BLE001 - the house is kept whatever goes wrong
                 self._log.event("housekeeping-trouble", error=type(problem).__name__)
 

@@ -48,9 +48,10 @@ WITH unbegun AS (
 )
 SELECT
     (SELECT count(*) FROM posts WHERE open AND NOT held),
-    (SELECT count(*) FROM posts WHERE held),
+    (SELECT count(*) FROM posts WHERE held AND NOT dropped),
     (SELECT count(*) FROM ciphertexts),
-    (SELECT count(*) FROM letters),
+    (SELECT count(*) FROM letters WHERE state != 2),
+    (SELECT count(*) FROM letters WHERE state = 2),
     (SELECT coalesce(sum(members), 0) FROM unbegun WHERE NOT held)
         + count(*) FILTER (WHERE state = 0 AND NOT put_off),
     count(*) FILTER (WHERE state = 1),
@@ -104,7 +105,8 @@ class QueueFigures:
     Attributes:
         oldest: How long the delivery has waited that has been due for longest; zero if none is.
         posts_kept: Those of which the text is on the disk, for deliveries now or late.
-        letters: Mail of the server's own making.
+        letters: Mail of the server's own making, and the operator's, that waits.
+        letters_held: The operator's that was given up.
     """
 
     oldest: timedelta
@@ -112,6 +114,7 @@ class QueueFigures:
     posts_held: int
     posts_kept: int
     letters: int
+    letters_held: int
     waiting: int
     under_way: int
     put_off: int

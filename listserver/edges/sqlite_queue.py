@@ -54,17 +54,18 @@ _BUSY: Final = (
 
 
 # Of one post, what is due; and what is due too far off, each by its index.
+_ROWS: Final = (
+    "SELECT id, member_id, attempts + 1,"
+    " coalesce(since, (SELECT accepted FROM posts WHERE id = post_id)) FROM deliveries"
+)
 _LATE: Final = (
-    "SELECT id, member_id, attempts + 1 FROM deliveries"
-    " WHERE post_id = ? AND state = 0 AND due <= ? ORDER BY due, id LIMIT ?",
-    "SELECT id, member_id, attempts + 1 FROM deliveries"
-    " WHERE post_id = ? AND state = 0 AND due > ? ORDER BY due, id LIMIT ?",
+    f"{_ROWS} WHERE post_id = ? AND state = 0 AND due <= ? ORDER BY due, id LIMIT ?",
+    f"{_ROWS} WHERE post_id = ? AND state = 0 AND due > ? ORDER BY due, id LIMIT ?",
 )
 
 # Of a list, what is kept of late, that a member has an entry for and that isn't open for it.
 _MISSED: Final = (
-    "SELECT id FROM posts WHERE list_id = ? AND accepted >= ? AND NOT held"
-    " AND EXISTS (SELECT 1 FROM ciphertexts WHERE post_id = id)"
+    "SELECT id FROM posts WHERE list_id = ? AND accepted >= ? AND NOT held AND NOT erased"
     " AND EXISTS (SELECT 1 FROM entries WHERE member_id = ? AND key_name = posts.key_name)"
     " AND NOT EXISTS (SELECT 1 FROM deliveries"
     " WHERE post_id = posts.id AND member_id = ? AND state != 2) ORDER BY id LIMIT ?"
@@ -112,8 +113,14 @@ class QueueTables:
             [(_State.CLAIMED, seconds(now), row[0]) for row in late],
         )
         return tuple(
-            Claim(DeliveryId(number(id_)), post, MemberId(number(member)), number(attempts))
-            for id_, member, attempts in (*fresh, *late)
+            Claim(
+                DeliveryId(number(id_)),
+                post,
+                MemberId(number(member)),
+                number(attempts),
+                datetime.fromtimestamp(number(since), UTC),
+            )
+            for id_, member, attempts, since in (*fresh, *late)
         )
 
     async def half_of(self, claim: Claim) -> Half | None:
@@ -160,10 +167,11 @@ class QueueTables:
         missed = await self._rows.all(_MISSED, (list_id, seconds(since), *of, *of, _LATE_POSTS))
         posts = [row[0] for row in missed if not await self._stands_in_shard(number(row[0]), *of)]
         await self._rows.many(
-            "INSERT INTO deliveries (post_id, member_id, state, attempts, faults, due)"
-            " VALUES (?, ?, 0, 0, 0, ?) ON CONFLICT (post_id, member_id) DO UPDATE"
-            " SET state = 0, attempts = 0, faults = 0, due = excluded.due, sealed = NULL, told = 0",
-            [(post, *of, seconds(now)) for post in posts],
+            "INSERT INTO deliveries (post_id, member_id, state, attempts, faults, due, since)"
+            " VALUES (?, ?, 0, 0, 0, ?, ?) ON CONFLICT (post_id, member_id) DO UPDATE"
+            " SET state = 0, attempts = 0, faults = 0, due = excluded.due, since = excluded.since,"
+            " sealed = NULL, told = 0",
+            [(post, *of, seconds(now), seconds(now)) for post in posts],
         )
         await self._rows.many("UPDATE posts SET open = 1 WHERE id = ?", [(post,) for post in posts])
         return len(posts)
@@ -211,14 +219,14 @@ class QueueTables:
             (await self._rows.all("SELECT coalesce(max(id), 0) + 1 FROM deliveries"))[0][0]
         )
         await self._rows.many(
-            "INSERT INTO deliveries (id, post_id, member_id, state, attempts, faults, due)"
-            " VALUES (?, ?, ?, ?, 1, 0, ?)",
+            "INSERT INTO deliveries (id, post_id, member_id, state, attempts, faults, due, since)"
+            " VALUES (?, ?, ?, ?, 1, 0, ?, ?)",
             [
-                (id_, post, member, _State.CLAIMED, seconds(now))
+                (id_, post, member, _State.CLAIMED, seconds(now), seconds(now))
                 for id_, member in enumerate(taken, start=first)
             ],
         )
-        return [(id_, member, 1) for id_, member in enumerate(taken, start=first)]
+        return [(id_, member, 1, seconds(now)) for id_, member in enumerate(taken, start=first)]
 
     def _record_row(self, record: Record) -> tuple[Value, ...]:
         """Give state, due, faults more, attempts less, words and id; no state is its end."""

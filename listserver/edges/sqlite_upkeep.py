@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Final
 
+from listserver.edges.sqlite_held import HeldLetters
 from listserver.edges.sqlite_posts import post_row
 from listserver.edges.sqlite_queue import delivery_row, seconds
 from listserver.edges.sqlite_signers import ROW_OCTETS
@@ -44,8 +45,7 @@ WITH left_over AS (
         min(due) FILTER (WHERE state = 0) AS due
     FROM deliveries GROUP BY post_id
 )
-SELECT id, sealed, accepted, posts.held,
-    NOT EXISTS (SELECT 1 FROM ciphertexts WHERE ciphertexts.post_id = id),
+SELECT id, sealed, accepted, posts.held, dropped, erased,
     coalesce(members, 0) + coalesce(waiting, 0), coalesce(under_way, 0), coalesce(put_off, 0),
     coalesce(given_up, 0), coalesce(begun.held, 0), coalesce(attempts, 0),
     CASE WHEN members THEN :now ELSE due END
@@ -54,22 +54,22 @@ WHERE (left_over.post_id NOT NULL OR begun.post_id NOT NULL) AND id = coalesce(:
 ORDER BY id
 """
 _RETRY: Final = (
-    "UPDATE posts SET open = 1 WHERE id = coalesce(:post, id)"
-    " AND EXISTS (SELECT 1 FROM deliveries WHERE post_id = posts.id AND state IN (2, 3))"
-    " AND id IN (SELECT post_id FROM ciphertexts)",
-    "UPDATE deliveries SET state = 0, attempts = 0, faults = 0, due = :now, sealed = NULL, told = 0"
-    " WHERE state IN (2, 3) AND post_id = coalesce(:post, post_id)"
-    " AND post_id IN (SELECT post_id FROM ciphertexts)",
-    "UPDATE posts SET held = 0 WHERE held AND id = coalesce(:post, id)"
-    " AND id IN (SELECT post_id FROM ciphertexts)",
+    "UPDATE posts SET open = 1 WHERE id = coalesce(:post, id) AND NOT erased AND NOT dropped"
+    " AND EXISTS (SELECT 1 FROM deliveries WHERE post_id = posts.id AND state IN (2, 3))",
+    "UPDATE deliveries SET state = 0, attempts = 0, faults = 0, due = :now, since = :now,"
+    " sealed = NULL, told = 0 WHERE state IN (2, 3) AND post_id = coalesce(:post, post_id)"
+    " AND (SELECT NOT erased AND NOT dropped FROM posts WHERE id = post_id)",
+    "UPDATE posts SET held = 0, held_told = 0"
+    " WHERE held AND id = coalesce(:post, id) AND NOT erased AND NOT dropped",
 )
-_KEEP_OUT: Final = ("UPDATE posts SET held = 1 WHERE id = ?",)
+_KEEP_OUT: Final = ("UPDATE posts SET held = 1, dropped = 1, told = 1 WHERE id = ?",)
 _END: Final = (
-    "UPDATE posts SET held = 0, open = 0, told = 1 WHERE id = ?",
+    "UPDATE posts SET held = 0, open = 0, told = 1, erased = 1 WHERE id = ?",
     "DELETE FROM ciphertexts WHERE post_id = ?",
 )
 _ENDED: Final = (
-    "SELECT count(*) FROM deliveries WHERE state IN (2, 3) AND post_id = coalesce(?, post_id)"
+    "SELECT count(*) FROM deliveries JOIN posts ON posts.id = post_id"
+    " WHERE state IN (2, 3) AND post_id = coalesce(?, post_id) AND erased"
 )
 
 # Every sealed row, beside the name that it is bound to.
@@ -82,6 +82,7 @@ _RESEAL: Final = (
     "UPDATE entries SET sealed = reseal('entries', sealed, half_name)",
     "UPDATE profiles SET sealed ="
     " reseal('profiles', sealed, (SELECT name FROM members WHERE id = member_id))",
+    "UPDATE memberships SET sealed = reseal('memberships', sealed, profile_name)",
     "UPDATE audit SET sealed = reseal('audit', sealed, CAST(list_id || ':' || seq AS BLOB))",
     "UPDATE joins SET sealed = reseal('joins', sealed, token_name)",
     "UPDATE posts SET sealed = reseal('posts', sealed, CAST(id AS BLOB))",
@@ -102,8 +103,8 @@ class QueuedPost:
 
     Attributes:
         list_address: None if the post's row can't be read.
-        stopped: The whole post is kept out of the queue: it can't be read, or was dropped while
-            copies of it were under way.
+        stopped: The whole post is kept out of the queue: it can't be read, or is dropped.
+        dropped: While copies of it were under way; when they have ended a server erases it.
         erased: The ciphertext is gone, as no delivery of it was open any more.
         waiting: To be tried now.
         attempts: The most that one delivery has had.
@@ -114,6 +115,7 @@ class QueuedPost:
     list_address: str | None
     accepted: datetime
     stopped: bool
+    dropped: bool
     erased: bool
     waiting: int
     under_way: int
@@ -147,6 +149,8 @@ class Upkeep:
     def __init__(self, connection: sqlite3.Connection, vault: Vault) -> None:
         self._connection = connection
         self._vault = vault
+        self.letters = HeldLetters(connection)
+        """The operator's mail that was given up."""
 
     def queue(self, now: datetime, post: PostId | None = None) -> tuple[QueuedPost, ...]:
         """Read the posts with open, given-up or held deliveries, or this one of them."""
@@ -163,7 +167,8 @@ class Upkeep:
     def retry(self, post: PostId | None, now: datetime) -> Retried:
         """Make given-up and held deliveries due now, as if untried; of all posts if it is None.
 
-        A post that could not be read is tried again too. What has no ciphertext stays as it is.
+        A post that could not be read is tried again too. What has no ciphertext stays as it is, and
+        so does what was dropped.
         """
         values = {"now": seconds(now), "post": post}
         with _transaction(self._connection):
@@ -176,7 +181,8 @@ class Upkeep:
         """End a post's open, given-up and held deliveries; None if the queue has none of it.
 
         The ciphertext is erased, unless copies are under way. A running server writes to the rows
-        of those, so they stay; the post is kept out of the queue, and can be dropped again later.
+        of those, so they stay; the post is kept out of the queue for good, and what is left of it
+        is erased by a server when they have ended, or by dropping it again.
         """
         with _transaction(self._connection):
             found = self.queue(now, post)
@@ -221,13 +227,14 @@ class Upkeep:
         self._connection.execute("COMMIT")
 
     def _read(self, row: tuple[bytes | int, ...]) -> QueuedPost:
-        id_, sealed, accepted, stopped, erased, *counts, due = row
+        id_, sealed, accepted, stopped, dropped, erased, *counts, due = row
         waiting, under_way, put_off, given_up, held, attempts = map(int, counts)
         return QueuedPost(
             id=PostId(int(id_)),
             list_address=self._list_address(int(id_), bytes(sealed)),
             accepted=_time(accepted),
             stopped=bool(stopped),
+            dropped=bool(dropped),
             erased=bool(erased),
             waiting=waiting,
             under_way=under_way,

@@ -38,6 +38,24 @@ async def test_a_chores_fault_is_no_other_chores() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_chore_of_which_there_is_more_goes_on_until_a_stop() -> None:
+    left, done = [3], list[int]()
+
+    async def erase() -> bool:
+        done.append(left[0])
+        left[0] -= 1
+        if left[0] < 0:
+            house.stop()
+        return left[0] != 0
+
+    house = Housekeeping((erase,), ListLog())
+    await house.round()
+    assert done == [3, 2, 1]
+    await house.round()
+    assert done == [3, 2, 1, 0]
+
+
+@pytest.mark.asyncio
 async def test_a_stop_begins_nothing_more() -> None:
     it = Rounds()
     it.house.stop()

@@ -1,6 +1,7 @@
 """Stores of earlier schemas, opened by this program: nothing is lost, and delivery goes on."""
 
 import fcntl
+import os
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from listserver.edges.sqlite import open_store
+from listserver.edges.sqlite_upgrades import needed, upgrade
 from listserver.edges.sqlite_upkeep import Retried, open_upkeep
 from listserver.model import PostId
 from listserver.vault import Vault
@@ -170,6 +172,23 @@ async def test_delivery_goes_on_and_nobody_has_a_copy_twice(bench: Bench) -> Non
 
 
 @pytest.mark.asyncio
+async def test_what_is_kept_stays_as_long_as_before_and_no_longer(bench: Bench) -> None:
+    await bench.delivering.recover()
+    with open_upkeep(bench.file, bench.vault) as upkeep:
+        upkeep.retry(None, bench.clock.now())
+    await bench.relay_all()
+    kept = await bench.count("ciphertexts")
+    assert kept
+    bench.clock.advance(timedelta(days=13))
+    assert not await bench.erasing.erase()
+    assert await bench.count("ciphertexts") == kept
+    bench.clock.advance(timedelta(days=1))
+    assert not await bench.erasing.erase()
+    assert await bench.count("ciphertexts") == 0
+    assert await bench.rows("SELECT DISTINCT erased FROM posts") == [(1,)]
+
+
+@pytest.mark.asyncio
 async def test_a_post_of_before_is_known_and_a_new_one_is_taken(bench: Bench) -> None:
     async with bench.store.begin() as work:
         stored, ciphertext = await work.read_post(PostId(6))
@@ -231,6 +250,40 @@ async def test_a_command_does_not_upgrade_the_store_of_a_server_that_runs(tmp_pa
     store = await open_store(file, Vault(b"v" * 32))
     await store.close()
     assert all_of(file)[0] == str((STEPS,))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: schema.stem)
+@pytest.mark.parametrize("alone", [False, True])
+async def test_an_upgrade_that_the_disk_has_no_room_for_is_refused_and_changes_nothing(
+    tmp_path: Path, schema: Path, *, alone: bool
+) -> None:
+    file = make(tmp_path, schema)
+    before = all_of(file)
+    found = os.statvfs(tmp_path)
+    with file.open("r+b") as store:  # of holes
+        store.truncate(found.f_bavail * found.f_frsize)
+    with pytest.raises(OSError, match=r"must have \d+ MiB free; \d+ are: make room"):
+        await open_store(file, Vault(b"v" * 32), alone=alone)
+    assert all_of(file) == before
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: schema.stem)
+def test_an_upgrade_takes_no_more_room_than_it_asks_for(tmp_path: Path, schema: Path) -> None:
+    file, log = make(tmp_path, schema), tmp_path / "store.db-wal"
+    large = "posts SET ciphertext" if schema.stem == "schema1" else "ciphertexts SET octets"
+    with closing(sqlite3.connect(file)) as store:
+        store.execute(f"UPDATE {large} = randomblob(4000000)")
+        store.commit()
+        before, logs = file.stat().st_size, [0]
+        for setting in ("journal_mode = WAL", "secure_delete = ON"):
+            store.execute(f"PRAGMA {setting}")
+        store.set_trace_callback(lambda _statement: logs.append(log.stat().st_size))
+        upgrade(store, file)
+        after, emptied = file.stat().st_size, log.stat().st_size
+    taken = max(logs) + after - before
+    assert taken <= needed(before, int(schema.stem[-1]))
+    assert emptied == 0
 
 
 @pytest.mark.asyncio

@@ -32,6 +32,7 @@ FRESH = QueuedPost(
     list_address=TEAM,
     accepted=NOW,
     stopped=False,
+    dropped=False,
     erased=False,
     waiting=3,
     under_way=0,
@@ -179,7 +180,7 @@ async def test_what_was_given_up_cannot_be_tried_again_without_the_ciphertext(
     answer(bench, {BOB: [NEVER]})
     await bench.relay_all()
     bench.clock.advance(timedelta(days=14))
-    await bench.delivering.erase_old()
+    await bench.erasing.erase()
     assert upkeep.queue(NOW) == (
         replace(FRESH, waiting=0, given_up=1, erased=True, attempts=1, due=None),
     )
@@ -244,10 +245,76 @@ async def test_what_is_under_way_while_its_post_is_dropped_ends_no_other_deliver
     await bench.delivering.record(tried)
     assert await bench.delivering.claim(3) is None
     (dropped, shown) = upkeep.queue(NOW)
-    assert (dropped.stopped, dropped.put_off, dropped.due) == (True, 2, None)
+    assert (dropped.stopped, dropped.dropped, dropped.put_off, dropped.due) == (True, True, 2, None)
     assert shown.under_way == 3
     assert upkeep.drop(POST, NOW) == Dropped(2, 0)
     assert await bench.rows("SELECT open, held FROM posts") == [(0, 0), (1, 0)]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("which", [None, POST])
+async def test_what_was_dropped_stays_dropped_and_is_erased_when_its_copies_have_ended(
+    bench: Bench, upkeep: Upkeep, which: PostId | None
+) -> None:
+    await posted(bench)
+    answer(bench, {BOB: [LATER], CAROL: [NEVER], ALICE: [LATER]})
+    batch = await bench.delivering.claim(3)
+    assert batch is not None
+    assert upkeep.drop(POST, NOW) == Dropped(0, 3)
+    assert not await bench.erasing.erase()
+    assert await bench.rows("SELECT post_id FROM ciphertexts") == [(1,)]
+    tried = [await bench.delivering.attempt(batch.frame, each) for each in batch.claims]
+    await bench.delivering.record(tried)
+    assert upkeep.retry(which, NOW) == Retried(0, 0, 0)
+    bench.clock.advance(limits.FIRST_DELAY)
+    await bench.relay_all()
+    assert len(bench.courier.sent) == 3
+    await bench.erasing.erase()
+    assert (await bench.count("ciphertexts"), await bench.count("deliveries")) == (0, 0)
+    assert await bench.rows("SELECT open, held, told FROM posts") == [(0, 0, 1)]
+    assert upkeep.queue(NOW) == ()
+
+
+@pytest.mark.asyncio
+async def test_what_was_dropped_under_way_of_a_server_that_died_is_erased_after_its_next_start(
+    bench: Bench, upkeep: Upkeep
+) -> None:
+    await posted(bench)
+    await bench.delivering.claim(3)
+    assert upkeep.drop(POST, NOW) == Dropped(0, 3)
+    await bench.delivering.recover()
+    assert await bench.delivering.claim(3) is None
+    await bench.erasing.erase()
+    assert await bench.count("ciphertexts") == 0
+
+
+@pytest.mark.asyncio
+async def test_a_post_that_is_tried_again_after_it_was_held_is_told_of_again(
+    bench: Bench, upkeep: Upkeep
+) -> None:
+    await posted(bench)
+    await write(bench, "UPDATE posts SET held = 1, held_told = 1")
+    assert upkeep.retry(POST, NOW) == Retried(0, 1, 0)
+    assert await bench.rows("SELECT held, held_told FROM posts") == [(0, 0)]
+
+
+@pytest.mark.asyncio
+async def test_what_is_tried_again_years_later_has_its_five_days(
+    bench: Bench, upkeep: Upkeep
+) -> None:
+    await posted(bench)
+    answer(bench, {BOB: [NEVER, *[LATER] * 99]})
+    await bench.relay_all()
+    bench.clock.advance(timedelta(days=999))
+    begun = bench.clock.now()
+    assert upkeep.retry(None, begun) == Retried(1, 0, 0)
+    await bench.relay_all()
+    while upkeep.queue(bench.clock.now())[0].put_off:
+        (shown,) = upkeep.queue(bench.clock.now())
+        assert shown.due is not None
+        bench.clock.advance(shown.due - bench.clock.now())
+        await bench.relay_all()
+    assert bench.clock.now() - begun == limits.LIFETIME
 
 
 @pytest.mark.asyncio

@@ -137,7 +137,7 @@ async def test_after_a_rotation_every_row_is_another_and_all_goes_on(tmp_path: P
     file = Path(lived.config.store.file)
     for _ in range(2):
         before = sealed_columns(file)
-        assert len(before) == 12
+        assert len(before) == 13
         assert all(before.values()), "a table is empty"
         assert rotate_key(lived.config, open_vault(lived.config), passed_over) == 0
         after = sealed_columns(file)

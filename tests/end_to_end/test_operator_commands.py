@@ -108,6 +108,16 @@ def test_what_is_dropped_is_never_sent_and_needs_a_yes(team: Team, mail_host: Ma
     assert len(mail_host.mails) == 3
 
 
+def test_what_is_dropped_under_way_stays_dropped(team: Team) -> None:
+    put_off(team)
+    with closing(sqlite3.connect(team.server.folder / "store.db")) as store, store:
+        store.execute("UPDATE deliveries SET state = 1 WHERE id = 1")  # as if it were killed
+    assert "Under way: copies 1, which may" in said(team.server, "queue", "drop", "1", "--yes")
+    assert "post 1 was dropped" in failing(team.server, "queue", "retry", "1")
+    assert said(team.server, "queue", "retry", "all").startswith("In the queue again: copies 0,")
+    assert len(queue(team.server)) == 1
+
+
 @pytest.mark.parametrize(("word", "status", "left"), [("y", 0, 0), ("n", 1, 1)])
 def test_on_a_terminal_drop_asks(team: Team, word: str, status: int, left: int) -> None:
     put_off(team)

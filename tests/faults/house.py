@@ -136,12 +136,12 @@ class Server(ListServer):
             self._program.ended()
 
 
-def hand_in(port: int, post: bytes) -> int | None:
+def hand_in(port: int, post: bytes, to: str = TEAM) -> int | None:
     """Hand in a post; give the code of the reply to it, or None if none was seen."""
     smtp = smtplib.SMTP(timeout=PATIENCE)
     try:
         smtp.connect(LOCALHOST, port)
-        smtp.sendmail("sender@example.org", [TEAM], post)
+        smtp.sendmail("sender@example.org", [to], post)
     except smtplib.SMTPRecipientsRefused as refused:
         ((code, _),) = refused.recipients.values()
         return code

@@ -38,6 +38,11 @@ def kept_posts(store: Path) -> int:
     return int(_ask(store, "SELECT count(*) FROM posts WHERE open"))
 
 
+def ciphertexts(store: Path) -> int:
+    """Count ciphertexts that are kept."""
+    return int(_ask(store, "SELECT count(*) FROM ciphertexts"))
+
+
 def let_pass(store: Path, seconds: int) -> None:
     """Let so much time pass for what is put off; the processes have no other clock."""
     with closing(sqlite3.connect(store)) as database, database:

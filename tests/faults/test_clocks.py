@@ -8,7 +8,7 @@ from tests.end_to_end.network import MailHost
 from tests.faults.house import MEMBERS, until
 from tests.faults.ledger import Ledger
 from tests.faults.machine import CLOCK, FAKETIME
-from tests.faults.states import deliveries
+from tests.faults.states import ciphertexts, deliveries
 
 pytestmark = CLOCK
 
@@ -86,6 +86,21 @@ def test_nothing_is_given_up_before_its_true_age(ledger: Ledger, wall: Clock) ->
     ledger.report(f"F13 ten days ahead, a host that refuses connections: {dict(states)}")
     assert states.keys() <= {"due", "unclaimed"}  # a host that is lost is tried now and then
     assert states.total() == 2 * len(MEMBERS)
+
+
+def test_forty_days_ahead_nothing_that_is_kept_is_erased(
+    ledger: Ledger, host: MailHost, wall: Clock
+) -> None:
+    host.start()
+    ledger.take(2)
+    assert ledger.settle(), ledger.server.child.output
+    ledger.server.stop()
+    wall.jump("+40d")
+    ledger.server.start()
+    ledger.server.child.wait_for("event='clock-ahead'")
+    ledger.server.stop()
+    assert ciphertexts(ledger.server.store) == 2
+    ledger.report("F13 forty days ahead, restarted: 2 posts kept of 2")
 
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["running", "restarted"])

@@ -115,8 +115,8 @@ class Load:
         self.changes += 2
 
     def settled(self) -> bool:
-        """Wait until every copy is there."""
-        return until(lambda: not self.host.owed)
+        """Wait until every copy is there; a machine under other load takes its time."""
+        return until(lambda: not self.host.owed, 60)
 
     def run(self, seconds: float, samples: Samples) -> None:
         """Go on for so long."""

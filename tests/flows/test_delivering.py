@@ -13,7 +13,7 @@ from listserver.addresses import ListAddress, Role, parse_address, read_list_add
 from listserver.model import Claim, Record
 from listserver.outcomes import Answer, Broken, Delivered, GaveUp, Phase, Refused, TryLater
 from listserver.store import StoreTrouble
-from listserver.tokens import read_token
+from listserver.tokens import DeliveryToken, read_token
 from recrypt_core.documents import Status
 from recrypt_core.messages import UpdateMember
 from recrypt_core.opening import open_recrypted
@@ -99,7 +99,9 @@ async def test_every_return_path_is_another_and_the_servers_own(bench: Bench) ->
         assert path is not None
         assert path.token is not None
         assert path == ListAddress("team", Role.BOUNCES, path.token)
-        tokens.append(read_token(bench.vault, path.token))
+        token = read_token(bench.vault, path.token)
+        assert isinstance(token, DeliveryToken)
+        tokens.append(token)
     assert len(set(tokens)) == 6
     assert len({each.post for each in tokens}) == 2
     assert len({each.member for each in tokens}) == 3
@@ -203,14 +205,14 @@ async def test_the_ciphertext_is_erased_when_its_time_is_over_and_every_delivery
     done = [record for _, record in await attempts(bench)]
     await bench.delivering.record(done[:2])
     bench.clock.advance(timedelta(days=14))
-    await bench.delivering.erase_old()
+    await bench.erasing.erase()
     assert await bench.count("ciphertexts") == 1
     await bench.delivering.record(done[2:])
     bench.clock.advance(timedelta(seconds=-1))
-    await bench.delivering.erase_old()
+    await bench.erasing.erase()
     assert await bench.count("ciphertexts") == 1
     bench.clock.advance(timedelta(seconds=1))
-    await bench.delivering.erase_old()
+    await bench.erasing.erase()
     assert await bench.count("ciphertexts") == 0
 
 
@@ -222,7 +224,7 @@ async def test_what_was_dropped_while_it_was_under_way_is_erased_in_its_time(ben
         await bench.store._rows.run("UPDATE posts SET held = 1")  # as `listserver queue drop` does
     await bench.delivering.record(done)
     bench.clock.advance(timedelta(days=14))
-    await bench.delivering.erase_old()
+    await bench.erasing.erase()
     assert await bench.count("ciphertexts") == 0
 
 
@@ -234,10 +236,10 @@ async def test_a_post_is_forgotten_when_no_return_path_counts_for_it_but_the_las
     await bench.post(mail(sealed(history.group.key.public).mmx(), message_id="<2@x>"))
     await bench.relay_all()
     bench.clock.advance(limits.TOKEN_LIFE - timedelta(seconds=1))
-    await bench.delivering.erase_old()
+    await bench.erasing.erase()
     assert await bench.rows("SELECT id FROM posts") == [(1,), (2,)]
     bench.clock.advance(timedelta(seconds=1))
-    await bench.delivering.erase_old()
+    await bench.erasing.erase()
     assert await bench.rows("SELECT id FROM posts") == [(2,)]
 
 

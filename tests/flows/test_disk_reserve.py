@@ -3,7 +3,7 @@
 import pytest
 
 from recrypt_core.documents import Status
-from recrypt_core.messages import GetGroup, GetKey, Request, UpdateMember, write_message
+from recrypt_core.messages import GetGroup, GetKey, Redeliver, Request, UpdateMember, write_message
 from recrypt_core.signing import Jws, sign_request
 from tests.builders import (
     NOW,
@@ -60,6 +60,15 @@ async def test_members_are_not_added_or_given_entries_and_the_same_request_works
     await bench.change(change, bob, history=history)
     message = UpdateMember(recryption_group=history.group.master.udf, member_entry=(bob.entry,))
     assert await ask(bench, history.sign(message, alice.online)) == (503, WORDS)
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_sent_late(bench: Bench) -> None:
+    alice, eve = new_person("alice@example.org"), new_person("eve@example.org")
+    await founded(bench, alice)
+    late = write_message(Redeliver(group_id=TEAM, recrypt_udf=alice.udf, since=NOW))
+    assert await ask(bench, sign_request(late, alice.online, url=URL, now=NOW)) == (503, WORDS)
+    assert (await ask(bench, sign_request(late, eve.online, url=URL, now=NOW)))[0] == 401
 
 
 @pytest.mark.asyncio

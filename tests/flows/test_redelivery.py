@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 import pytest_asyncio
 
+from listserver.limits import LIFETIME, QUEUE_PATIENCE
 from listserver.model import ListId, MemberId
 from listserver.outcomes import Phase, Refused
 from recrypt_core.documents import Policy, Status
@@ -101,8 +102,9 @@ class Team:
         ids = {row[1]: row[0] for row in await self.bench.rows("SELECT id, name FROM members")}
         member = MemberId(int(str(ids[name])))
         async with self.bench.store.begin() as work:
-            await work.probe_sent(member, self.bench.clock.now())
-            assert await work.probe_bounced(list_id, member, self.bench.clock.now())
+            now = self.bench.clock.now()
+            await work.probe_sent(member, now)
+            assert await work.probe_bounced(list_id, member, now, now)
 
 
 @pytest_asyncio.fixture
@@ -244,7 +246,7 @@ async def test_posts_are_kept_for_as_long_as_policy_says(team: Team) -> None:
     assert await team.redelivered("carol") == 1
     team.bench.clock.advance(timedelta(seconds=2))
     async with team.bench.store.begin() as work:
-        await work.erase_old(team.bench.clock.now())
+        assert not await work.erase_old(team.bench.clock.now())
     assert await team.redelivered("carol") == 0
     assert team.got("carol") == [CONTENT, CONTENT]
 
@@ -292,6 +294,19 @@ async def test_a_peer_that_puts_off_an_old_post_is_tried_again(team: Team) -> No
     team.bench.clock.advance(timedelta(minutes=5))
     await team.bench.relay_all()
     assert (len(team.got("carol")), await team.bench.waiting()) == (3, 0)
+
+
+@pytest.mark.asyncio
+async def test_an_old_post_that_is_sent_late_has_its_five_days(team: Team) -> None:
+    await team.post()
+    team.bench.clock.advance(timedelta(days=10))
+    begun, later = team.bench.clock.now(), Refused(Phase.RCPT, 450, "4.7.1 greylisted")
+    team.bench.courier.script(team.people["carol"].address, *[later] * 99)
+    assert await team.redelivered("carol") == 1
+    while await team.bench.waiting():
+        team.bench.clock.advance(await team.bench.delivering.pause())
+        await team.bench.relay_all()
+    assert LIFETIME <= team.bench.clock.now() - begun < LIFETIME + QUEUE_PATIENCE
 
 
 @pytest.mark.asyncio

@@ -58,7 +58,7 @@ class Copy:
 
 @dataclass
 class Model:
-    """All copies; posts that are kept out of the queue, and those that are erased."""
+    """All copies; posts that were dropped while they were under way, and those that are erased."""
 
     now: datetime
     copies: dict[Key, Copy] = field(default_factory=dict)
@@ -158,18 +158,17 @@ class Model:
                 if copy.place is Place.DUE:
                     copy.due += (copy.faults - 1) * int(FAULT_DELAY.total_seconds())
 
-    def retry(self, post: int | None) -> tuple[int, int]:
-        """Have given-up and held copies due; count them, and the posts that were kept out."""
+    def retry(self, post: int | None) -> int:
+        """Have given-up and held copies due, but of what was dropped; count them."""
+        gone = self.stopped | self.erased
         found = [
             copy
             for key, copy in self.of(post).items()
-            if copy.place in (Place.GIVEN_UP, Place.HELD) and key[0] not in self.erased
+            if copy.place in (Place.GIVEN_UP, Place.HELD) and key[0] not in gone
         ]
         for copy in found:
             self._again(copy)
-        posts = {each for each in self.stopped - self.erased if post in (None, each)}
-        self.stopped -= posts
-        return len(found), len(posts)
+        return len(found)
 
     def drop(self, post: int) -> tuple[int, int]:
         """End what isn't under way; count it, and what is."""
@@ -184,6 +183,12 @@ class Model:
             self.stopped.discard(post)
             self.erased.add(post)
         return len(ended), under_way
+
+    def keep_house(self) -> None:
+        """End what was dropped, when none of it is under way any more."""
+        for post in [*self.stopped]:
+            if all(copy.place is not Place.CLAIMED for copy in self.of(post).values()):
+                self.drop(post)
 
     def redeliver(self, member: int) -> int:
         """Have a member's copies due once more, but for what is in the queue or erased."""

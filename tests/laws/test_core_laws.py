@@ -44,7 +44,7 @@ SIGNED = sign_document(Kind.PROFILE, DOCUMENT, SIGNER)
 
 SOME = settings(max_examples=25)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-LEAVES = st.none() | st.booleans() | st.integers(-(2**64), 2**64) | TEXT
+LEAVES = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | TEXT
 TREES = st.recursive(
     LEAVES,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),

@@ -23,8 +23,8 @@ from listserver.edges.sqlite import open_store
 from listserver.edges.sqlite_rows import number, octets
 from listserver.edges.sqlite_upkeep import Dropped, Retried, open_upkeep
 from listserver.model import Claim, EntryRow, PostId, Record, Withdrawn
-from recrypt_core.chain import Member
 from recrypt_core.documents import Status
+from recrypt_core.members import Member
 from tests.builders import NOW, Group, new_membership
 from tests.fakes import Bench, FixedClock
 from tests.laws.queue_house import ANSWERS, FAULT, NOTHING, SIZES, VAULT, Peer, Reader, start
@@ -280,7 +280,7 @@ class QueueMachine(RuleBasedStateMachine):
         post = None if all_ else self.some_post(some)
         with open_upkeep(self.bench.file, VAULT) as upkeep:
             done = upkeep.retry(None if post is None else PostId(post), self.model.now)
-        assert done == Retried(*self.model.retry(post), 0)
+        assert done == Retried(self.model.retry(post), 0, 0)
 
     @precondition(lambda self: self.model.copies)
     @rule(some=SOME, busy=st.booleans())
@@ -294,6 +294,12 @@ class QueueMachine(RuleBasedStateMachine):
         with open_upkeep(self.bench.file, VAULT) as upkeep:
             done = upkeep.drop(PostId(post), self.model.now)
         assert done == (Dropped(*self.model.drop(post)) if is_there else None)
+
+    @rule()
+    def keep_house(self) -> None:
+        """Erase what was dropped and is under way no more; nothing else is old enough."""
+        assert not self.run(self.bench.erasing.erase())
+        self.model.keep_house()
 
     @precondition(lambda self: self.model.copies)
     @rule(some=SOME)
@@ -379,6 +385,7 @@ class QueueMachine(RuleBasedStateMachine):
         try:
             self.crash(hows=[], in_midst=False)
             self.mend_entries()
+            self.keep_house()
             self.retry(some=0, all_=True)
             self.pass_time(seconds=5 * 24 * 3600)
             self.relay(set(), "taken")
