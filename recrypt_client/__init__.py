@@ -5,10 +5,12 @@ A module uses its own floor and those below, never one above:
 * entry: `cli`, `commands`
 * flows of years: `recovering` (escrow), `verifying` (everything checked anew), over `rekeying` (a
   new group key), `refreshing` (members' newer profiles), `removing` (an administrator who left),
-  `joining` (ask in; let in)
+  `restoring` (a service's back-up), `joining` (ask in; let in), `devices` (one profile on several
+  machines)
 * flows: `founding` (a profile, a group), `administering` (members), `writing` (believe a key,
   seal), `reading` (open, check who wrote it)
-* changes: `changing` (sent, and made anew if another came first), `custody` (a group's keys)
+* changes: `changing` (sent, and made anew if another came first), `custody` (a group's keys),
+  `debts` (who has keys and isn't to)
 * the chain: `chains` (fetched, replayed, held against the pin; one change more)
 * a profile elsewhere and later: `exporting`, `importing` (one sealed file), `renewing` (the time of
   a group key)

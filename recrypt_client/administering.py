@@ -11,10 +11,11 @@ from recrypt_client.changing import Pace, change_members
 from recrypt_client.entries import Made
 from recrypt_client.errors import Trouble
 from recrypt_client.home import Home
-from recrypt_core.chain import GroupState, Member
+from recrypt_core.chain import GroupState
 from recrypt_core.documents import History, Privilege, Status, VerifiedProfile
 from recrypt_core.errors import Malformed
 from recrypt_core.keys import PrivateKey
+from recrypt_core.members import Member
 from recrypt_core.messages import AddMember, Redeliver, RedeliverResponse, UpdateMember
 from recrypt_core.udf import Udf, typed_matches
 
@@ -45,6 +46,16 @@ class Outcome:
     changed: tuple[str, ...]
     skipped: tuple[str, ...]
 
+    def then(self, state: GroupState, people: Iterable[VerifiedProfile]) -> "Outcome":
+        """Tell what came of it and of what followed, in which newer profiles were taken in."""
+        taken = [
+            state.members[each.identifier].account
+            for each in people
+            if state.members[each.identifier].profile != self.state.members[each.identifier].profile
+        ]
+        left = tuple(each for each in self.skipped if each not in taken)
+        return Outcome(state, tuple(dict.fromkeys((*self.changed, *taken))), left)
+
 
 @dataclass(frozen=True, slots=True)
 class Redelivery:
@@ -57,6 +68,8 @@ class Redelivery:
 
 def add(desk: Desk, profiles: Sequence[VerifiedProfile], terms: Terms, pace: Pace) -> Outcome:
     """Add members, in as many changes as they take; who is a member already is skipped.
+
+    A newer profile of such a member is `refreshing`'s to take in.
 
     But one who is to administer the group, and doesn't yet, is given what that takes: the
     privileges, and the group's private keys in AdministratorKeys (spec §4).
@@ -102,7 +115,7 @@ def set_status(
     """Revoke, suspend or resume members, named by address or fingerprint (D§4.5, spec §4).
 
     Resuming makes the entries that are missing, and turns mail on again that the service has
-    turned off after bounces: any UpdateMember of a member does (spec §6). Who is revoked comes
+    turned off after bounces: to restate an entry as it is does so (spec §6). Who is revoked comes
     back with RECRYPT alone.
 
     Raises:

@@ -1,17 +1,20 @@
 """A group's chain, fetched, replayed and held against the pin; and one change more (spec §5)."""
 
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
-from recrypt_client import contacts, pins
+from recrypt_client import contacts, paths, pins, trails
 from recrypt_client.errors import ServiceRefused, Trouble, about
 from recrypt_client.home import Home
 from recrypt_client.pins import Pin
 from recrypt_client.service import Service
+from recrypt_client.trails import Step, Trail
 from recrypt_core import chain, messages
 from recrypt_core.chain import Change, GroupState
+from recrypt_core.documents import Privilege
 from recrypt_core.errors import NotAuthentic, RecryptError, Refused, Why
 from recrypt_core.keys import PrivateKey
 from recrypt_core.messages import (
@@ -23,15 +26,27 @@ from recrypt_core.messages import (
     Response,
 )
 from recrypt_core.signature_keys import SignaturePrivateKey
-from recrypt_core.signing import Jws, Link, request_body, sign_request
+from recrypt_core.signing import Jws, Link, read_signed, request_body, sign_request
 from recrypt_core.udf import Udf, read_udf
+from recrypt_core.wire import UdfText
 
 R = TypeVar("R", bound=Response)
 
-PAGE_CHANGES: Final = 8  # each may be a whole request large
-PAGE_MEMBERS: Final = 1000  # the service bounds their octets
+PAGE_CHANGES: Final = 100  # the service bounds their octets, and those of members
+PAGE_MEMBERS: Final = 1000
 
 _CONFLICT: Final = 409
+
+
+class Aside(Response, frozen=True, kw_only=True):
+    """What GetGroup tells beside the group itself, which takes far longer to read."""
+
+    next: str | None = None
+    undeliverable: tuple[UdfText, ...] = ()
+    newer_profiles: tuple[Jws, ...] = ()
+
+
+P = TypeVar("P", GetGroupResponse, Aside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +78,53 @@ def walk(desk: Desk, *, now: datetime) -> Iterator[tuple[GroupState, Change]]:
     """
     state: GroupState | None = None
     hashes: dict[int, str] = {}
-    with about(where := f"the history of {desk.pin.group_name} at {desk.service.url}"):
+    seen, steps = _pin(desk).head.seq, deque[Step](maxlen=trails.STEPS)
+    for state, change in shown(desk, now=now):
+        hashes[state.head.seq] = change.hash
+        if state.head.seq > seen:
+            steps.append(trails.step(state, change))
+        yield state, change
+    if state is None:
+        raise _cut_off(desk)
+    with about(_where(desk)):
+        _check(desk, state, hashes)
+        _remember(desk, state, steps, now=now)
+
+
+def shown(desk: Desk, *, now: datetime) -> Iterator[tuple[GroupState, Change]]:
+    """Fetch the chain and verify it by itself: whether it is the one that was seen, ask `walk`.
+
+    Raises:
+        Trouble: if the chain isn't in order.
+    """
+    state: GroupState | None = None
+    with about(where := _where(desk)):
         for signed in _fetch(desk, now=now):
             change = chain.read_change(signed)
             try:
                 state = chain.begin(change) if state is None else chain.advance(state, change)
             except (NotAuthentic, Refused) as problem:
                 raise _broken(where, state, problem) from problem
-            hashes[state.head.seq] = change.hash
             yield state, change
-        if state is None:
-            raise _cut_off(desk)
-        _check(desk, state, hashes)
-        _remember(desk, state, now=now)
+
+
+def confirm(desk: Desk, state: GroupState, *, now: datetime) -> None:
+    """See that the service has the change that it said it took; who left can't ask any more.
+
+    Raises:
+        Trouble: if it hasn't.
+    """
+    if not state.may(desk.key.public.udf, Privilege.ADMIN, Privilege.SUPER):
+        return
+    request = GetChanges(group_id=state.identifier, after=state.head.seq - 1, limit=1)
+    answer = ask(desk, request, GetChangesResponse, now=now)
+    if [each.hash for each in answer.changes[:1]] != [state.head.hash]:
+        raise Trouble(
+            f"{desk.service.url} SAID THAT IT TOOK change {state.head.seq} of {state.name}, AND "
+            "SHOWS ANOTHER HISTORY without it",
+            "Don't take it for done. Ask the service's operator, and look with recrypt verify "
+            f"{state.name}",
+        )
 
 
 def current(desk: Desk, *, now: datetime) -> GroupState:
@@ -111,14 +160,15 @@ def append(
         messages.write_message(message), desk.key, url=desk.service.url, now=now, link=link
     )
     with about(state.name):
-        moved = chain.advance(state, chain.read_change(signed))
+        change = chain.change_of(read_signed(signed), message)
+        moved = chain.advance(state, change)
     answer = desk.service.send(request_body(signed, halves), message.transaction, ChangeResponse)
     if answer.head != moved.head:
         raise Trouble(
             f"{desk.service.url} took the change to {state.name}, but SHOWS ANOTHER HISTORY",
             "Compare recrypt history with the group's other administrators",
         )
-    _remember(desk, moved, now=now)
+    _remember(desk, moved, [trails.step(moved, change)], now=now)
     return moved
 
 
@@ -140,7 +190,7 @@ def undeliverable(desk: Desk, state: GroupState, *, now: datetime) -> frozenset[
         ServiceRefused: if the service says no.
         Trouble: if it can't be reached, or its pages don't end.
     """
-    found = [udf for page in pages(desk, state, now=now) for udf in page.undeliverable]
+    found = [udf for page in asides(desk, state, now=now) for udf in page.undeliverable]
     return frozenset(state.members.keys() & found)
 
 
@@ -151,10 +201,24 @@ def pages(desk: Desk, state: GroupState, *, now: datetime) -> Iterator[GetGroupR
         ServiceRefused: if the service says no.
         Trouble: if it can't be reached, or its pages don't end.
     """
+    return _pages(desk, state, GetGroupResponse, now=now)
+
+
+def asides(desk: Desk, state: GroupState, *, now: datetime) -> Iterator[Aside]:
+    """Ask what the service tells of a group's members beside it; believe none of it.
+
+    Raises:
+        ServiceRefused: if the service says no.
+        Trouble: if it can't be reached, or its pages don't end.
+    """
+    return _pages(desk, state, Aside, now=now)
+
+
+def _pages(desk: Desk, state: GroupState, kind: type[P], *, now: datetime) -> Iterator[P]:
     after: Udf | None = None
     for _ in range(len(state.members) + 1):  # a page that has a next one holds a member
         request = GetGroup(group_id=desk.pin.identifier, after=after, limit=PAGE_MEMBERS)
-        answer = ask(desk, request, GetGroupResponse, now=now)
+        answer = ask(desk, request, kind, now=now)
         yield answer
         if answer.next is None:
             return
@@ -169,6 +233,10 @@ def pages(desk: Desk, state: GroupState, *, now: datetime) -> Iterator[GetGroupR
 def is_conflict(refusal: ServiceRefused) -> bool:
     """Tell whether a change came too late: it may be made anew on the state of now."""
     return refusal.status == _CONFLICT
+
+
+def _where(desk: Desk) -> str:
+    return f"the history of {desk.pin.group_name} at {desk.service.url}"
 
 
 def _fetch(desk: Desk, *, now: datetime) -> Iterator[Jws]:
@@ -211,9 +279,13 @@ def _check(desk: Desk, state: GroupState, hashes: Mapping[int, str]) -> None:
     pins.compare(pin, state.key)
 
 
-def _remember(desk: Desk, state: GroupState, *, now: datetime) -> None:
+def _remember(desk: Desk, state: GroupState, steps: Collection[Step], *, now: datetime) -> None:
     """Pin what was seen; its Master too, so that none that it replaced signs a key again."""
     contacts.see(desk.home, state.master)
+    if steps:
+        name = paths.trail_file(desk.pin.group_name)
+        trail = trails.longer(desk.home.document(name, Trail), steps)
+        desk.home.keep_document(name, trail)
     known = _pin(desk)
     pin = pins.renew(known, state.key, service=desk.service.url, now=now, head=state.head)
     if pin != known:

@@ -74,6 +74,8 @@ def change_members(
                 raise
             state = None
         else:
+            if changed:
+                chains.confirm(desk, state, now=pace.clock())
             return state, changed
 
 
@@ -95,11 +97,14 @@ def update_group(
             return state
         try:
             message = UpdateGroup(recryption_group=group)
-            return chains.append(desk, state, message, halves={}, now=pace.clock())
+            state = chains.append(desk, state, message, halves={}, now=pace.clock())
         except ServiceRefused as refusal:
             if late == TRIES or not chains.is_conflict(refusal):
                 raise
-        state = chains.current(desk, now=pace.clock())
+            state = chains.current(desk, now=pace.clock())
+        else:
+            chains.confirm(desk, state, now=pace.clock())
+            return state
     return state
 
 

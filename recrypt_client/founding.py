@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from recrypt_client import entries, pins, sharing
+from recrypt_client import chains, entries, pins, sharing
 from recrypt_client.errors import ServiceRefused, Trouble, about
 from recrypt_client.home import Home
 from recrypt_client.pins import Pin
@@ -133,6 +133,7 @@ def _register(home: Home, service: Service, body: bytes, *, now: datetime) -> Pi
             "Don't use the group; ask the service's operator",
         )
     pin = pins.renew(None, state.key, service=service.url, now=now, head=state.head)
+    chains.confirm(chains.open_desk(home, service, pin), state, now=now)
     home.keep_pin(pin)
     home.drop_pending(state.name)
     return pin

@@ -136,16 +136,22 @@ def check_hash(pin: Pin, head: Head, found: str | None) -> None:
     Raises:
         Trouble: if the service went back, or shows another history.
     """
+    problem = None
     if found is None:
+        problem = f"it goes back before change {head.seq}"
+    elif found != head.hash:
+        problem = f"change {head.seq} is not the same"
+    if problem is not None:
         raise _alarm(
-            pin, f"THE SERVICE SHOWS ANOTHER HISTORY: it goes back before change {head.seq}"
+            pin,
+            f"THE SERVICE SHOWS ANOTHER HISTORY: {problem}",
+            ". If you know that a back-up was restored: "
+            f"recrypt verify {pin.group_name} --accept-restored",
         )
-    if found != head.hash:
-        raise _alarm(pin, f"THE SERVICE SHOWS ANOTHER HISTORY: change {head.seq} is not the same")
 
 
-def _alarm(pin: Pin, what: str) -> Trouble:
+def _alarm(pin: Pin, what: str, more: str = "") -> Trouble:
     return Trouble(
         f"{pin.group_name} at {pin.service}: {what}",
-        "Nothing was done or pinned. Ask the group's administrator by another way",
+        f"Nothing was done or pinned. Ask the group's administrator by another way{more}",
     )

@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from recrypt_client import chains, changing, custody, entries, group_keys, pins, removing, sharing
+from recrypt_client import (
+    chains,
+    changing,
+    custody,
+    debts,
+    entries,
+    group_keys,
+    pins,
+    removing,
+    sharing,
+)
 from recrypt_client.chains import Desk
 from recrypt_client.changing import Pace, change_members
 from recrypt_client.entries import Made
@@ -161,7 +171,7 @@ def recover(
         state = removing.replace_master(desk, state, pace)
     state = custody.share(desk, _seated(desk, state, home.profile(), pace), pace)
     own = state.members[home.profile().identifier]
-    others = [each for each in state.members.values() if each is not own and removing.rules(each)]
+    others = [each for each in state.members.values() if each is not own and debts.rules(each)]
     return Recovered(
         state,
         own.account,

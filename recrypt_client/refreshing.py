@@ -4,20 +4,21 @@ The service only hands the profiles on (spec §6, GetGroup). Each is signed by t
 the member's fingerprint names, is later than the chain's, and not older than one seen here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from recrypt_client import chains, contacts, custody, entries
-from recrypt_client.administering import Outcome
+from recrypt_client.administering import Outcome, has_powers
 from recrypt_client.chains import Desk
 from recrypt_client.changing import Pace, change_members
 from recrypt_client.entries import Made
 from recrypt_client.errors import about
-from recrypt_core.chain import GroupState, Member
+from recrypt_core.chain import GroupState
 from recrypt_core.documents import Status, VerifiedProfile, verified_profile
 from recrypt_core.errors import NotAuthentic
 from recrypt_core.keys import PrivateKey
+from recrypt_core.members import Member
 from recrypt_core.messages import GetGroupResponse, Response, UpdateMember, UpdateProfile
 from recrypt_core.udf import Udf
 
@@ -29,10 +30,12 @@ class Refresh:
     Attributes:
         outcome: Who was changed.
         waiting: Whose newer profile can't be taken in, and why.
+        lost: Who administers the group and has a device no more that had the group's keys.
     """
 
     outcome: Outcome
     waiting: tuple[str, ...]
+    lost: tuple[str, ...] = ()
 
 
 def publish(desk: Desk, *, now: datetime) -> None:
@@ -54,23 +57,27 @@ def newer(state: GroupState, pages: list[GetGroupResponse]) -> dict[Udf, Verifie
     Raises:
         Trouble: if one breaks the format, or its own master key didn't sign it.
     """
-    found: dict[Udf, VerifiedProfile] = {}
-    for signed in (each for page in pages for each in page.newer_profiles):
-        with about(f"a newer profile of a member of {state.name}"):
-            profile = verified_profile(signed)
-        member = state.members.get(profile.identifier)
-        if member is not None and member.profile.profile.updated < profile.profile.updated:
-            found[profile.identifier] = profile
-    return found
+    with about(f"a newer profile of a member of {state.name}"):
+        shown = [verified_profile(each) for page in pages for each in page.newer_profiles]
+    return _latest(state, shown)
 
 
-def refresh(desk: Desk, state: GroupState, pace: Pace) -> Refresh:
+def refresh(
+    desk: Desk, state: GroupState, pace: Pace, *, given: Iterable[VerifiedProfile] = ()
+) -> Refresh:
     """Take the newer profiles into the chain, with fresh splits where devices changed (D§3.6).
+
+    Args:
+        desk: The administrator.
+        state: The group, verified just now.
+        pace: The time.
+        given: Profiles that came by another way than the service; newer ones are taken too.
 
     Raises:
         Trouble: if a profile isn't what it has to be, or the service doesn't take the change.
     """
-    found = newer(state, [*chains.pages(desk, state, now=pace.clock())])
+    shown = newer(state, [*chains.pages(desk, state, now=pace.clock())])
+    found = _latest(state, (*shown.values(), *given))
     waiting = {udf: why for udf in found if (why := _obstacle(desk, state, found[udf]))}
     named = [udf for udf in found if udf not in waiting]
     if not named:
@@ -87,7 +94,26 @@ def refresh(desk: Desk, state: GroupState, pace: Pace) -> Refresh:
     after, changed = change_members(desk, UpdateMember, write, pace, state=state)
     accounts = tuple(after.members[udf].account for udf in named if udf in changed)
     outcome = Outcome(custody.share(desk, after, pace), accounts, ())
-    return Refresh(outcome, tuple(waiting.values()))
+    lost = tuple(
+        after.members[udf].account
+        for udf in named
+        if has_powers(after.members[udf])
+        and _devices(state.members[udf].profile) - _devices(found[udf])
+    )
+    return Refresh(outcome, tuple(waiting.values()), lost)
+
+
+def _latest(state: GroupState, profiles: Iterable[VerifiedProfile]) -> dict[Udf, VerifiedProfile]:
+    """Choose the latest profile of each member that is later than the chain's."""
+    found: dict[Udf, VerifiedProfile] = {}
+    for profile in profiles:
+        member = state.members.get(profile.identifier)
+        if member is None:
+            continue
+        known = found.get(profile.identifier, member.profile)
+        if known.profile.updated < profile.profile.updated:
+            found[profile.identifier] = profile
+    return found
 
 
 def _obstacle(desk: Desk, state: GroupState, profile: VerifiedProfile) -> str | None:
@@ -110,8 +136,7 @@ def _renewed(member: Member, profile: VerifiedProfile, keys: dict[Udf, PrivateKe
 
     That of a key that isn't here can't be split, and must not stay: a lost device could read on.
     """
-    old = {key.udf for key in member.profile.profile.encryption_keys}
-    if old == {key.udf for key in profile.profile.encryption_keys}:
+    if _devices(member.profile) == _devices(profile):
         same = entries.revised(member.entry, member.entry.status, profile=profile.signed)
         return Made(same, {})
     had = [each.encryption_key_udf for each in member.entry.entries]
@@ -123,3 +148,7 @@ def _renewed(member: Member, profile: VerifiedProfile, keys: dict[Udf, PrivateKe
         entries=made.entry.entries,
     )
     return Made(revised, made.halves)
+
+
+def _devices(profile: VerifiedProfile) -> set[Udf]:
+    return {key.udf for key in profile.profile.encryption_keys}

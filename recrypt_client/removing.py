@@ -1,107 +1,21 @@
-"""What is owed since an administrator was removed, and its payment (spec §6).
+"""An administrator who leaves: removed, then the group's other keys, as far as that can be here.
 
-Who administered the group has its online keys and its group key, whatever the chain says now: they
-end when the Master names others, and when the group has another key. The chain tells what is left
-to do, so it doesn't matter who begins, where it is cut off, and who goes on.
+What is left to do is in `debts` (spec §6, Removing).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
-from recrypt_client import administering, chains, changing, custody, founding, group_keys, sharing
+from recrypt_client import administering, changing, custody, debts, founding, group_keys, sharing
 from recrypt_client.administering import Outcome
 from recrypt_client.chains import Desk
 from recrypt_client.changing import Pace
-from recrypt_core.chain import Change, GroupState, Member
+from recrypt_client.debts import Owed
+from recrypt_client.errors import Trouble
+from recrypt_core.chain import GroupState
 from recrypt_core.documents import Privilege, RecryptionGroup, Status
-from recrypt_core.messages import UpdateMember
+from recrypt_core.members import Member
 from recrypt_core.udf import Udf
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """An administrator who is none any more, and the group's keys that he or she had.
-
-    Attributes:
-        account: The member's AccountName.
-        online: The Master's online keys of that time.
-        group_key: The group key of that time.
-        had_master: Whether the master key was sealed to the member too, as to every SUPER.
-    """
-
-    account: str
-    online: frozenset[Udf]
-    group_key: Udf
-    had_master: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Owed:
-    """What is left to do in a group.
-
-    Attributes:
-        state: The group as its chain says it is.
-        online: Who still has an online key of the Master.
-        group_key: Who still has the group's current private key.
-        master: Who has the master key for good: only another group ends that.
-    """
-
-    state: GroupState
-    online: tuple[str, ...]
-    group_key: tuple[str, ...]
-    master: tuple[str, ...]
-
-
-class Ledger:
-    """Follows a chain, and remembers who lost the power over the group."""
-
-    def __init__(self) -> None:
-        self._before: GroupState | None = None
-        self._lost: dict[Udf, Lost] = {}
-        self._had_master: set[Udf] = set()
-
-    def enter(self, state: GroupState, change: Change) -> None:
-        """Take one more change, and the state after it."""
-        before, self._before = self._before, state
-        if before is None or not isinstance(change.message, UpdateMember):
-            return
-        for udf in (each.recrypt_udf for each in change.message.member_entry):
-            old, new = before.members[udf], state.members[udf]
-            if old.may(Privilege.SUPER):
-                self._had_master.add(udf)
-            if rules(new):
-                self._lost.pop(udf, None)
-            elif rules(old):
-                self._lost[udf] = Lost(
-                    old.account,
-                    frozenset(key.udf for key in before.master.profile.online_signature_keys),
-                    before.key.udf,
-                    udf in self._had_master,
-                )
-
-    def owed(self, state: GroupState) -> Owed:
-        """Tell what is left to do in the group's last state."""
-        online = {key.udf for key in state.master.profile.online_signature_keys}
-        return Owed(
-            state,
-            tuple(each.account for each in self._lost.values() if each.online & online),
-            tuple(each.account for each in self._lost.values() if each.group_key == state.key.udf),
-            tuple(each.account for each in self._lost.values() if each.had_master),
-        )
-
-
-def owed(desk: Desk, *, now: datetime) -> Owed:
-    """Find in the group's history what is left to do.
-
-    Raises:
-        Trouble: as `chains.walk`.
-    """
-    ledger = Ledger()
-    last: GroupState | None = None
-    for last, change in chains.walk(desk, now=now):
-        ledger.enter(last, change)
-    return ledger.owed(last or chains.current(desk, now=now))
 
 
 def remove(desk: Desk, who: Sequence[str], pace: Pace) -> tuple[Outcome, Owed | None]:
@@ -110,12 +24,44 @@ def remove(desk: Desk, who: Sequence[str], pace: Pace) -> tuple[Outcome, Owed | 
     Raises:
         Trouble: if one of them isn't a member, or the service doesn't take it.
     """
-    before = owed(desk, now=pace.clock())
+    before = debts.owed(desk, now=pace.clock())
     members = [administering.find(before.state, one) for one in who]
-    debtors = {*before.online, *before.group_key}
-    is_more = any(administering.has_powers(each) or each.account in debtors for each in members)
+    own = desk.home.profile().identifier
+    if any(each.profile.identifier == own for each in members):
+        return _leave(desk, before, members, pace)
+    is_more = any(
+        administering.has_powers(each) or before.has_debtor(each.account) for each in members
+    )
     outcome = administering.set_status(desk, who, Status.REVOKED, pace, state=before.state)
-    return outcome, owed(desk, now=pace.clock()) if is_more else None
+    return outcome, debts.owed(desk, now=pace.clock()) if is_more else None
+
+
+def _leave(desk: Desk, before: Owed, members: Sequence[Member], pace: Pace) -> tuple[Outcome, Owed]:
+    """Revoke oneself: all that is owed then is for another administrator to do."""
+    state, name = before.state, before.state.name
+    if len(members) > 1:
+        raise Trouble(
+            f"one of these is you, who would administer {name} no more",
+            "Remove the others first, then yourself alone",
+        )
+    (own,) = members
+    supers = [each for each in state.members.values() if each.may(Privilege.SUPER)]
+    if supers == [own]:
+        raise Trouble(
+            f"you are the last SUPER of {name}, which would be without an ACTIVE SUPER",
+            f"Make another one first: recrypt add {name} PROFILE.json --privilege SUPER",
+        )
+    outcome = administering.set_status(
+        desk, [own.profile.identifier], Status.REVOKED, pace, state=state
+    )
+    has_master = own.may(Privilege.SUPER)
+    return outcome, replace(
+        before,
+        state=outcome.state,
+        online=(*before.online, own.account),
+        group_key=(*before.group_key, own.account),
+        master=(*before.master, own.account) if has_master else before.master,
+    )
 
 
 def can_replace_master(desk: Desk, state: GroupState) -> bool:
@@ -124,8 +70,16 @@ def can_replace_master(desk: Desk, state: GroupState) -> bool:
     return has_key and state.may(desk.key.public.udf, Privilege.SUPER)
 
 
-def replace_master(desk: Desk, state: GroupState, pace: Pace) -> GroupState:
+def replace_master(
+    desk: Desk, state: GroupState, pace: Pace, *, without: Collection[Udf] = ()
+) -> GroupState:
     """Give the Master a fresh online key alone, which signs the group key anew.
+
+    Args:
+        desk: A SUPER, or who signs with the master key.
+        state: The group.
+        pace: The time.
+        without: Which of its escrow keys it has no more.
 
     Raises:
         Trouble: if the service doesn't take it.
@@ -137,8 +91,11 @@ def replace_master(desk: Desk, state: GroupState, pace: Pace) -> GroupState:
         keys = custody.take(desk.home, state)
         if keys.master is None:
             return None
+        escrow = [
+            each for each in state.master.profile.master_escrow_keys if each.udf not in without
+        ]
         master = group_keys.next_master(
-            state, keys.master, online=(online.public,), now=pace.clock()
+            state, keys.master, online=(online.public,), escrow=tuple(escrow), now=pace.clock()
         )
         return RecryptionGroup(
             group_name=state.name,
@@ -150,8 +107,3 @@ def replace_master(desk: Desk, state: GroupState, pace: Pace) -> GroupState:
         )
 
     return changing.update_group(desk, state, write, pace)
-
-
-def rules(member: Member) -> bool:
-    """Tell whether a member administers the group now."""
-    return member.may(Privilege.ADMIN, Privilege.SUPER)

@@ -5,22 +5,19 @@ Pure. The kids of their recipients tell to whom they are sealed; the service see
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias
 
 from recrypt_core import limits
 from recrypt_core.chain import GroupState
-from recrypt_core.documents import Privilege, VerifiedProfile
+from recrypt_core.documents import History, Privilege, VerifiedProfile
 from recrypt_core.encoding import JsonValue, read_json, read_object, write_json
-from recrypt_core.envelope import Envelope
-from recrypt_core.errors import NotAuthentic, NotForThisKey
+from recrypt_core.errors import Malformed, NotAuthentic, NotForThisKey
 from recrypt_core.keys import PrivateKey, PublicKey
 from recrypt_core.opening import open_whole
 from recrypt_core.sealing import seal
 from recrypt_core.signature_keys import SignaturePrivateKey
 from recrypt_core.udf import Udf
 from recrypt_core.wire import SealedKey
-
-K = TypeVar("K", PrivateKey, SignaturePrivateKey)
 
 Devices: TypeAlias = Sequence[PublicKey]
 """EncryptionKeys that something is sealed to."""
@@ -99,59 +96,81 @@ def is_sealed_right(state: GroupState, *, has_master: bool) -> bool:
     """
     wanted = [(KEYS, readers(state, Privilege.ADMIN, Privilege.SUPER))]
     wanted += [(MASTER, readers(state, Privilege.SUPER))] if has_master else []
-    return all(_kids(state, cty) == {key.udf for key in to} for cty, to in wanted)
+    return all(kids(state, cty) == {key.udf for key in to} for cty, to in wanted)
+
+
+def kids(state: GroupState, cty: str) -> frozenset[str | None]:
+    """Give the kids that AdministratorKeys of a kind are sealed to; None stands for none."""
+    sealed = [each.envelope for each in state.administrator_keys if each.envelope.cty == cty]
+    return frozenset(recipient.kid for each in sealed for recipient in each.recipients)
 
 
 def names(state: GroupState) -> Iterator[Udf]:
-    """Give the fingerprints of all keys that a group has and had: its own and its Master's."""
-    yield from (key.udf for key in (state.key, *state.past_keys))
+    """Give the fingerprints of all keys that administrators of a group are to have."""
+    yield from agreement_names(state)
     yield from (key.udf for key in state.master.signature_keys)
+
+
+def agreement_names(state: GroupState) -> list[Udf]:
+    """Give the fingerprints of those that read, the current one first, then the latest past one.
+
+    Where members are to read nothing of the past, its keys are forgotten (spec §4, Policy).
+    """
+    is_past = state.policy.past_keys or state.policy.history is not History.NONE
+    return [state.key.udf, *(key.udf for key in reversed(state.past_keys) if is_past)]
 
 
 def open_keys(state: GroupState, own: Sequence[PrivateKey]) -> GroupKeys:
     """Open what is sealed to these devices, each key checked against its name (spec §4).
 
-    A key that the group doesn't have, or not any more, is passed over.
-
-    Raises:
-        Malformed: if it breaks the format.
-        NotAuthentic: if a key isn't the one that it is named.
+    What isn't such a key, or one that the group doesn't have, or not any more, is passed over.
     """
-    agreement = [state.key.udf, *(key.udf for key in reversed(state.past_keys))]
-    signature = [key.udf for key in state.master.signature_keys]
+    agreement = agreement_names(state)
     found: dict[str, PrivateKey] = {}
     signing: dict[str, SignaturePrivateKey] = {}
-    for udf, value in _opened([each.envelope for each in state.administrator_keys], own):
-        jwk = read_object(value, what="AdministratorKeys")
-        if udf in agreement:
-            found[udf] = _checked(PrivateKey.from_secret_jwk(jwk), udf)
-        elif udf in signature:
-            signing[udf] = _checked(SignaturePrivateKey.from_secret_jwk(jwk), udf)
+    for udf, key in _opened(state, own):
+        if isinstance(key, PrivateKey):
+            found[udf] = key
+        elif key is not None:
+            signing[udf] = key
     master = signing.pop(state.identifier, None)
     older = tuple(found[udf] for udf in agreement if udf in found)
     return GroupKeys(older, tuple(signing.values()), master)
 
 
-def _checked(key: K, udf: str) -> K:
-    if key.public.udf != udf:
-        raise NotAuthentic("AdministratorKeys with another private key than they name")
-    return key
+def faults(state: GroupState, own: Sequence[PrivateKey]) -> list[str]:
+    """Name the keys in whose place AdministratorKeys have something else for these devices."""
+    return [name for name, key in _opened(state, own) if key is None]
 
 
 def _opened(
-    envelopes: Iterable[Envelope], own: Sequence[PrivateKey]
-) -> Iterator[tuple[str, JsonValue]]:
-    for envelope in envelopes:
+    state: GroupState, own: Sequence[PrivateKey]
+) -> Iterator[tuple[str, PrivateKey | SignaturePrivateKey | None]]:
+    """Open what can be opened; give each of the group's keys by its name, None for a wrong one."""
+    for envelope in (each.envelope for each in state.administrator_keys):
         try:
-            text = open_whole(envelope, own)
+            stated = read_json(open_whole(envelope, own), limit=limits.REQUEST_OCTETS)
         except NotForThisKey:
             continue
-        yield from read_json(text, limit=limits.REQUEST_OCTETS).items()
+        except (Malformed, NotAuthentic):
+            yield f"all of {envelope.cty}", None
+            continue
+        agreement = agreement_names(state)
+        for udf in (each for each in names(state) if each in stated):
+            is_agreement = udf in agreement
+            yield udf, _private_key(stated[udf], udf, is_agreement=is_agreement)
 
 
-def _kids(state: GroupState, cty: str) -> set[str | None]:
-    sealed = [each.envelope for each in state.administrator_keys if each.envelope.cty == cty]
-    return {recipient.kid for each in sealed for recipient in each.recipients}
+def _private_key(
+    value: JsonValue, udf: Udf, *, is_agreement: bool
+) -> PrivateKey | SignaturePrivateKey | None:
+    """Read a private key; None if it isn't the one that it is named."""
+    kind = PrivateKey if is_agreement else SignaturePrivateKey
+    try:
+        key = kind.from_secret_jwk(read_object(value, what="AdministratorKeys"))
+    except Malformed:
+        return None
+    return key if key.public.udf == udf else None
 
 
 def _sealed(

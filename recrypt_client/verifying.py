@@ -3,16 +3,14 @@
 The history decides: all else that the service shows is held against it.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
-from recrypt_client import chains, custody, refreshing, removing, sharing
+from recrypt_client import chains, custody, debts, refreshing, sharing
 from recrypt_client.chains import Desk
-from recrypt_client.errors import Trouble, about
-from recrypt_client.removing import Owed
+from recrypt_client.errors import Trouble
 from recrypt_core.chain import GroupState
 from recrypt_core.documents import Head, MemberEntry
 from recrypt_core.messages import GetGroupResponse, GetKey, GetKeyResponse
@@ -54,7 +52,7 @@ class Report:
 def verify(desk: Desk, *, now: datetime) -> Report:
     """Check a group from change 1 on; what is found wrong is told, not raised."""
     try:
-        owed = removing.owed(desk, now=now)
+        owed = debts.owed(desk, now=now)
     except Trouble as trouble:
         return Report((Line("history", Result.WRONG, str(trouble)),), None)
     state = owed.state
@@ -67,7 +65,7 @@ def verify(desk: Desk, *, now: datetime) -> Report:
     else:
         lines += [_shown_members(state, pages), _shown_group(state, pages), _newer(state, pages)]
     lines += [_private_keys(desk, state), _sealed_keys(desk, state), _entries(state)]
-    lines += _debts(owed)
+    lines += [Line("private keys elsewhere", Result.ADVICE, words) for words in owed.words()]
     lines.append(
         Line(
             "head",
@@ -147,10 +145,7 @@ def _shown_group(state: GroupState, pages: list[GetGroupResponse]) -> Line:
 
 def _private_keys(desk: Desk, state: GroupState) -> Line:
     name = "private keys"
-    try:
-        keys = custody.take(desk.home, state)
-    except Trouble as trouble:
-        return Line(name, Result.WRONG, str(trouble))
+    keys = custody.take(desk.home, state)
     has = (keys.has(state.key.udf), bool(keys.online), keys.master is not None)
     if not has[0]:
         words = "the group's private key isn't here: an administrator who has it seals it to you"
@@ -162,15 +157,19 @@ def _private_keys(desk: Desk, state: GroupState) -> Line:
 
 def _sealed_keys(desk: Desk, state: GroupState) -> Line:
     """Open AdministratorKeys as another machine of ours would, and hold them against the group."""
-    name = "AdministratorKeys"
-    try:
-        with about(f"the AdministratorKeys of {state.name}"):
-            keys = sharing.open_keys(state, desk.home.device_keys())
-    except Trouble as trouble:
-        return Line(name, Result.WRONG, str(trouble))
+    name, own = "AdministratorKeys", desk.home.device_keys()
     again = f"recrypt refresh {state.name} seals them anew"
+    if faults := sharing.faults(state, own):
+        words = (
+            f"THEY AREN'T WHAT THEY SAY for {', '.join(faults)}: whoever sealed them last, as "
+            f"recrypt history {state.name} tells, was wrong or lies"
+        )
+        return Line(name, Result.WRONG, f"{words}. {again}, by who has the keys")
+    keys = sharing.open_keys(state, own)
     if not keys.has(state.key.udf):
         return Line(name, Result.ADVICE, f"the group's current key isn't in them for you: {again}")
+    if not custody.are_whole(desk.home, state, custody.take(desk.home, state)):
+        return Line(name, Result.ADVICE, f"keys that you have aren't in them: {again}")
     if not sharing.is_sealed_right(state, has_master=True):
         return Line(name, Result.ADVICE, f"not sealed to all administrators, or to more: {again}")
     return Line(name, Result.OK, "open here, match the group, sealed to its administrators alone")
@@ -200,29 +199,3 @@ def _newer(state: GroupState, pages: list[GetGroupResponse]) -> Line:
     return Line(
         name, Result.ADVICE, f"of {accounts}: take them in with recrypt refresh {state.name}"
     )
-
-
-def _debts(owed: Owed) -> Iterator[Line]:
-    """Tell what those who are no administrators any more still hold."""
-    name, group = "removed administrators", owed.state.name
-    if owed.online:
-        yield Line(
-            name,
-            Result.ADVICE,
-            f"{', '.join(owed.online)} can still sign for the group, with its online key: "
-            f"recrypt delete {group} ADDRESS, by a SUPER with the master key",
-        )
-    if owed.group_key:
-        yield Line(
-            name,
-            Result.ADVICE,
-            f"{', '.join(owed.group_key)} can still read, with the group's private key: "
-            f"recrypt rekey {group}",
-        )
-    if owed.master:
-        yield Line(
-            name,
-            Result.ADVICE,
-            f"{', '.join(owed.master)} had the master key, as every SUPER: only a new group ends "
-            "that. Until then look at recrypt history for changes by the group itself",
-        )

@@ -1,6 +1,7 @@
 """`recrypt rekey`, `set`, `refresh`, `verify`: a group is kept in order."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import click
 
@@ -8,19 +9,21 @@ from recrypt_client import (
     chains,
     changing,
     custody,
+    debts,
     policies,
     refreshing,
     rekeying,
     removing,
+    restoring,
     verifying,
 )
 from recrypt_client.chains import Desk
 from recrypt_client.changing import Pace
 from recrypt_client.commands.frame import Command, GroupName, Tools, tools
+from recrypt_client.debts import Owed
 from recrypt_client.errors import Trouble
-from recrypt_client.removing import Owed
 from recrypt_core.chain import GroupState
-from recrypt_core.documents import Policy, RecryptionGroup
+from recrypt_core.documents import Policy, Privilege, RecryptionGroup, VerifiedProfile
 from recrypt_core.encoding import JsonObject
 
 
@@ -30,23 +33,27 @@ from recrypt_core.encoding import JsonObject
 def rekey(context: click.Context, group: str) -> None:
     """Give GROUP a new key: who was removed can't read what is encrypted to it.
 
+    So it ends what removed administrators and their lost devices still have, as far as you may.
     If it is cut off, give the same command again: it goes on where it was.
     """
     using = tools(context)
     with using.alone(), using.desk(group) as desk:
-        state = chains.current(desk, now=using.now())
-        state = refreshed(using, desk, state)
+        owed = _owed_after(using, desk, debts.owed(desk, now=using.now()))
+        state, owed = _other_master(using, desk, owed)
         state = _rekeyed(using, desk, state)
+    left = [*replace(owed, group_key=()).words()]
     key = state.key.document
     using.terminal.answer(
         {
             "GroupName": group,
             "Generation": key.generation,
             "KeyUDF": state.key.udf,
+            "LeftToDo": [*left],
             "Head": _head(state),
         },
         f"{group} has a new key, generation {key.generation}: {state.key.udf}",
     )
+    tell_left(using, left)
 
 
 @click.command(
@@ -93,28 +100,46 @@ def refresh(context: click.Context, group: str) -> None:
     """
     using = tools(context)
     with using.alone(), using.desk(group) as desk:
-        state = chains.current(desk, now=using.now())
-        done = refreshing.refresh(desk, state, Pace(using.now))
+        before = debts.owed(desk, now=using.now())
+        done = refreshing.refresh(desk, before.state, Pace(using.now))
         state = using.tend(desk, custody.share(desk, done.outcome.state, Pace(using.now)))
+        is_same = state.head == before.state.head
+        left = [*(before if is_same else debts.owed(desk, now=using.now())).words()]
     using.terminal.answer(
         {
             "GroupName": group,
             "Changed": [*done.outcome.changed],
             "Waiting": [*done.waiting],
+            "LeftToDo": [*left],
             "Head": _head(state),
         },
         *(f"{who} has a newer profile, and entries for it" for who in done.outcome.changed),
         *done.waiting,
         *([] if done.outcome.changed or done.waiting else ["No newer profile waits"]),
     )
+    tell_left(using, left)
 
 
 @click.command(cls=Command, epilog="Example: recrypt verify team@lists.example")
 @click.argument("group", type=GroupName())
+@click.option(
+    "--accept-restored",
+    is_flag=True,
+    help="Go on from an older history, after the operator has restored a back-up.",
+)
+@click.option("--yes", is_flag=True, help="Don't ask whether to.")
 @click.pass_context
-def verify(context: click.Context, group: str) -> None:
-    """Check everything about GROUP anew; exit status 1 if anything is wrong."""
+def verify(context: click.Context, group: str, *, accept_restored: bool, yes: bool) -> None:
+    """Check everything about GROUP anew; exit status 1 if anything is wrong.
+
+    With --accept-restored what was seen of its history and isn't shown any more is forgotten, after
+    a yes. Only you can know that the service doesn't lie: ask its operator by another way.
+    """
     using = tools(context)
+    if yes and not accept_restored:
+        raise click.UsageError("--yes goes with --accept-restored", context)
+    if accept_restored:
+        _accept_restored(using, group, is_yes=yes)
     with using.alone(), using.desk(group) as desk:
         report = verifying.verify(desk, now=using.now())
     head = report.head
@@ -132,51 +157,99 @@ def verify(context: click.Context, group: str) -> None:
         context.exit(1)
 
 
-def refreshed(using: Tools, desk: Desk, state: GroupState) -> GroupState:
-    """Take in the newer profiles of members, on the way."""
-    done = refreshing.refresh(desk, state, Pace(using.now))
+def _accept_restored(using: Tools, group: str, *, is_yes: bool) -> None:
+    """Show what is gone, ask, and pin what there is; nobody else waits while a person thinks."""
+    with using.alone(), using.desk(group) as desk:
+        found = restoring.look(desk, now=using.now())
+    if found is None:
+        using.terminal.note(f"The history of {group} is the one that you had seen.")
+        return
+    for words in found.words():
+        using.terminal.note(f"{words}.")
+    if not is_yes and not using.outside.confirm("Take it for the history of the group?"):
+        raise Trouble(
+            "nothing was changed, as nobody said yes",
+            "Without a terminal, --yes says it: if you know that a back-up was restored",
+        )
+    with using.alone(), using.desk(group) as desk:
+        restoring.accept(desk, found, now=using.now())
+
+
+def refreshed(
+    using: Tools, desk: Desk, state: GroupState, given: Iterable[VerifiedProfile] = ()
+) -> GroupState:
+    """Take in the newer profiles of members, on the way, and these too if they are newer."""
+    done = refreshing.refresh(desk, state, Pace(using.now), given=given)
     for who in done.outcome.changed:
         using.terminal.note(f"{who} has a newer profile: the entries were made anew for it.")
     for why in done.waiting:
         using.terminal.note(f"{why}.")
+    for who in done.lost:
+        using.terminal.alarm(
+            f"{who} administers {state.name}, and a device that is gone had its private keys: "
+            f"recrypt rekey {state.name} gives it other ones"
+        )
     return done.outcome.state
 
 
 def settle(using: Tools, desk: Desk, owed: Owed) -> tuple[GroupState, list[str]]:
     """Do what is owed since an administrator was removed; tell in words what is left to do."""
-    state, name, left = owed.state, owed.state.name, list[str]()
-    if owed.online and removing.can_replace_master(desk, state):
-        state = removing.replace_master(desk, state, Pace(using.now))
-        using.terminal.note(f"{name} is signed for by another online key now.")
-    elif owed.online:
-        left.append(
-            f"{', '.join(owed.online)} can still sign as {name}: a SUPER who has its master key "
-            f"gives recrypt delete {name} ADDRESS once more"
+    name = owed.state.name
+    if not owed.state.may(desk.key.public.udf, Privilege.ADMIN, Privilege.SUPER):
+        own = f"you administer {name} no more, and your home has its keys: another one has to go on"
+        return owed.state, [own, *owed.words()]
+    state, owed = _other_master(using, desk, owed)
+    if not owed.group_key:
+        return state, [*owed.words()]
+    try:
+        state = _rekeyed(using, desk, state)
+    except Trouble as trouble:
+        using.terminal.note(f"recrypt rekey {name} failed here: {trouble}")
+        return state, [*owed.words()]
+    using.terminal.note(f"{name} has a new key, generation {state.key.document.generation}.")
+    return state, [*replace(owed, group_key=()).words()]
+
+
+def tell_left(using: Tools, left: Sequence[str]) -> None:
+    """Tell what is left to do, so that it isn't missed."""
+    for words in left:
+        using.terminal.alarm(f"Left to do: {words}")
+
+
+def _owed_after(using: Tools, desk: Desk, owed: Owed) -> Owed:
+    """Take newer profiles in; with them a device may be lost that had the group's keys."""
+    state = refreshed(using, desk, owed.state)
+    return owed if state.head == owed.state.head else debts.owed(desk, now=using.now())
+
+
+def _other_master(using: Tools, desk: Desk, owed: Owed) -> tuple[GroupState, Owed]:
+    """Give the group another online key, and only its own escrow keys, if that is owed and can be.
+
+    The next group key counts only if nobody else could have made it: so this comes first.
+    """
+    state, name = owed.state, owed.state.name
+    is_owed = owed.online or owed.escrow
+    if not is_owed or not removing.can_replace_master(desk, state):
+        return state, owed
+    state = removing.replace_master(desk, state, Pace(using.now), without=owed.escrow)
+    using.terminal.note(f"{name} is signed for by another online key now.")
+    for who in owed.escrow.values():
+        using.terminal.note(f"{name} has the escrow key of {who} no more.")
+    if not state.master.profile.master_escrow_keys and owed.escrow:
+        using.terminal.alarm(
+            f"{name} has no escrow keys now: name others with recrypt escrow {name} PROFILE.json"
         )
-    if owed.group_key:
-        try:
-            state = _rekeyed(using, desk, state)
-        except Trouble as trouble:
-            left.append(
-                f"{', '.join(owed.group_key)} can still read what {name} is sent: "
-                f"recrypt rekey {name} ends that, but failed here: {trouble}"
-            )
-        else:
-            using.terminal.note(
-                f"{name} has a new key, generation {state.key.document.generation}."
-            )
-    if owed.master:
-        left.append(
-            f"{', '.join(owed.master)} had the master key of {name}, as SUPER, for good: "
-            "see recrypt history for changes by the group itself; only a new group ends that"
-        )
-    return state, left
+    return state, replace(owed, state=state, online=(), escrow={})
 
 
 def _rekeyed(using: Tools, desk: Desk, state: GroupState) -> GroupState:
-    plan = rekeying.begin(desk, state)
+    plan = rekeying.begin(desk, state, now=using.now())
     if plan.is_resumed:
         using.terminal.note(f"Going on with a rekey that was cut off; {plan.lacking} to go.")
+    elif plan.given_up:
+        using.terminal.note(
+            "A rekey was cut off, and somebody left since who could find its key: it is drawn anew."
+        )
     with using.terminal.progress("Rekeying", plan.lacking) as progress:
         return rekeying.finish(desk, plan, Pace(using.now, progress))
 

@@ -37,10 +37,16 @@ def escrow(context: click.Context, group: str, profiles: Sequence[str], out: str
     keys = recovering.escrow_keys([read_profile(using, name) for name in profiles])
     with using.alone(), using.desk(group) as desk:
         state = chains.current(desk, now=using.now())
-        if keys and keys != state.master.profile.master_escrow_keys:
+        former = state.master.profile.master_escrow_keys
+        if keys and keys != former:
             state = recovering.put_in_escrow(desk, state, keys, Pace(using.now))
         octets = recovering.escrow_file(desk, state)
     write_output(out, octets, using.terminal, mode=SECRET_MODE)
+    if keys and set(former) - set(keys):
+        using.terminal.alarm(
+            f"Who owned the former escrow keys has the private keys of {group} still: "
+            f"recrypt rekey {group} gives it other ones, but for the master key"
+        )
 
 
 @click.command(cls=Command, epilog="Example: recrypt recover team@lists.example team.escrow")

@@ -15,6 +15,8 @@ from recrypt_core.envelope import read_envelope
 from recrypt_core.keys import PublicKey
 from recrypt_core.messages import (
     ChangeResponse,
+    GetChanges,
+    GetChangesResponse,
     GetEntryResponse,
     RecryptData,
     RecryptDataResponse,
@@ -50,6 +52,20 @@ def not_done(_world: World, call: Call) -> Response:
     return ChangeResponse(head=Head(signed.link.seq, signed.jws.hash))
 
 
+def not_kept(world: World, call: Call) -> Response:
+    """Say that a change was taken, show it to who looks at once, and throw it away."""
+    signed = read_request(call.body)
+    assert signed.link is not None
+    head = Head(signed.link.seq, signed.jws.hash)
+
+    def show(_world: World, asked: Call) -> Response:
+        is_look = isinstance(asked.message, GetChanges) and asked.message.limit == 1
+        return GetChangesResponse(changes=(signed.jws,), head=head) if is_look else asked.pass_on()
+
+    world.lies("GetChanges", show)
+    return not_done(world, call)
+
+
 def says(status: int, *, does: bool = False) -> Tell:
     """Refuse, whether or not it is done."""
 
@@ -72,6 +88,7 @@ def passed_on(world: World, call: Call) -> Response:
         world.real = RealService(world.stage)
 
 
+SAID_SO: Final = "SAID THAT IT TOOK change"
 CHANGED: Final = {
     "AddMember": ADD,
     "UpdateMember": f"alice delete {TEAM} bob@example.org",
@@ -91,10 +108,14 @@ CHANGES: Final = (
         for on, command in CHANGED.items()
     ),
     *(
+        Lie(f"{on}: taken, but it isn't", on, not_done, (command,), SAID_SO, is_pinned=True)
+        for on, command in CHANGED.items()
+    ),
+    *(
         Lie(
-            f"{on}: taken, but it isn't",
+            f"{on}: taken, shown once, then thrown away",
             on,
-            not_done,
+            not_kept,
             (*LOOKS, f"alice rekey {TEAM}"),
             f"{ANOTHER_HISTORY}: it goes back before change 13",
             before=(f"alice refresh {TEAM}",),
@@ -107,7 +128,7 @@ CHANGES: Final = (
         "UpdateMember",
         not_done,
         (f"alice rekey {TEAM}",),
-        "it goes back before change",
+        SAID_SO,
         is_pinned=True,
     ),
     Lie(
@@ -121,9 +142,8 @@ CHANGES: Final = (
         "CreateGroup: taken, but it isn't",
         "CreateGroup",
         not_done,
-        ("alice members new@lists.example", "alice key new@lists.example"),
+        (f"alice create new@lists.example --service {URL}",),
         "refused",
-        first=(f"alice create new@lists.example --service {URL}",),
     ),
     *(
         Lie(

@@ -7,14 +7,16 @@ from datetime import datetime
 
 import httpx2
 
+from listserver.bouncing import turns_mail_on
 from recrypt_core import chain
 from recrypt_core.agreement import halves_match, partial
-from recrypt_core.chain import GroupState, Member
+from recrypt_core.chain import GroupState
 from recrypt_core.documents import Privilege, verified_profile
 from recrypt_core.encoding import read_b64url, write_b64url
 from recrypt_core.envelope import Recryption, read_envelope
 from recrypt_core.errors import Malformed, NotAuthentic, RecryptError, Refused, Why
 from recrypt_core.keys import PrivateKey
+from recrypt_core.members import Member
 from recrypt_core.messages import (
     AddMember,
     Change,
@@ -188,7 +190,7 @@ class HonestService:
     def _member(self, signed: SignedRequest) -> Member:
         self._check_signer(signed)
         assert self.state is not None
-        (member,) = self.state.holders(signed.signer)
+        (member,) = self.state.members.holders(signed.signer)
         if not member.is_active:
             raise Refused(Why.FORBIDDEN, "only an ACTIVE member has entries")
         return member
@@ -230,12 +232,17 @@ class HonestService:
         change = chain.read_change(signed)
         if isinstance(message, CreateGroup) and self.state is not None:
             raise Refused(Why.CONFLICT, "the group exists")
-        state = chain.begin(change) if self.state is None else chain.advance(self.state, change)
+        before = self.state
+        state = chain.begin(change) if before is None else chain.advance(before, change)
         self._check_halves(message, signed)
         self.state = state
         self.changes.append(signed.jws)
-        if isinstance(message, UpdateMember):
-            self.undeliverable.difference_update(each.recrypt_udf for each in message.member_entry)
+        if isinstance(message, UpdateMember) and before is not None:
+            self.undeliverable -= {
+                each.recrypt_udf
+                for each in message.member_entry
+                if turns_mail_on(before.members[each.recrypt_udf].entry, each, before.key.udf)
+            }
             stated = {each.recrypt_udf: each.profile for each in message.member_entry}
             self.newer = {u: each for u, each in self.newer.items() if stated.get(u) != each}
         self.halves |= signed.halves

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Coroutine
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
@@ -23,10 +23,11 @@ from listserver.model import House
 from listserver.transactions import Transactions
 from listserver.vault import Vault
 from recrypt_core import chain
-from recrypt_core.chain import GroupState, Member
+from recrypt_core.chain import GroupState
 from recrypt_core.documents import VerifiedProfile, sign_profile
 from recrypt_core.encoding import read_b64url
 from recrypt_core.keys import PrivateKey
+from recrypt_core.members import Member
 from recrypt_core.messages import (
     GetKeyResponse,
     Request,
@@ -56,6 +57,10 @@ class StageClock:
     def now(self) -> datetime:
         """Give it."""
         return self.stage.now
+
+    def steady(self) -> timedelta:
+        """Stand still."""
+        return timedelta(0)
 
 
 class RealService:

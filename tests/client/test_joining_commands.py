@@ -7,7 +7,6 @@ import pytest
 
 from listserver.letters import asking, write_letter
 from recrypt_client.home import Home
-from recrypt_core.chain import Member
 from recrypt_core.documents import (
     MemberEntry,
     Privilege,
@@ -17,6 +16,7 @@ from recrypt_core.documents import (
     verified_profile,
 )
 from recrypt_core.errors import Refused, Why
+from recrypt_core.members import Member
 from recrypt_core.messages import (
     ConfirmJoin,
     DenyJoin,

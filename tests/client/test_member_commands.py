@@ -10,10 +10,10 @@ from recrypt_client import chains, contacts, entries, terminal
 from recrypt_client.entries import Made
 from recrypt_client.service import Service
 from recrypt_core import limits
-from recrypt_core.chain import Member
 from recrypt_core.documents import MemberEntry, Privilege, Status
 from recrypt_core.encoding import write_json
 from recrypt_core.errors import NotForThisKey
+from recrypt_core.members import Member
 from recrypt_core.messages import AddMember
 from recrypt_core.opening import open_whole
 from tests.builders import new_group, new_membership, new_person

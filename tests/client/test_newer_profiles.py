@@ -5,10 +5,11 @@ import json
 import pytest
 from msgspec.structs import replace as but
 
-from recrypt_core.chain import GroupState, Member
+from recrypt_core.chain import GroupState
 from recrypt_core.documents import Privilege, VerifiedProfile, sign_profile
 from recrypt_core.errors import NotForThisKey
 from recrypt_core.keys import Curve, PrivateKey
+from recrypt_core.members import Member
 from recrypt_core.messages import GetGroupResponse, Response
 from recrypt_core.opening import open_whole
 from recrypt_core.signing import Jws

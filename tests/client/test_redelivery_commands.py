@@ -149,6 +149,15 @@ def test_to_resume_an_active_member_turns_mail_on_again(stage: Stage) -> None:
     assert len(stage.service.changes) == count
 
 
+def test_a_rekey_leaves_mail_off_and_to_resume_turns_it_on_after_it(stage: Stage) -> None:
+    stage.team("bob", "carol")
+    stage.service.undeliverable = {udf(stage, "bob")}
+    stage.does("alice", "rekey", TEAM)
+    assert stage.service.undeliverable == {udf(stage, "bob")}
+    stage.does("alice", "resume", TEAM, BOB)
+    assert stage.service.undeliverable == set()
+
+
 def test_a_service_whose_pages_do_not_end_is_not_followed(stage: Stage) -> None:
     stage.team("bob")
 

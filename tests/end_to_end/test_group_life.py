@@ -106,7 +106,7 @@ def assert_well(person: Person, results: set[str] | None = None) -> None:
 def test_a_new_device_takes_the_place_of_a_lost_one(
     server: ListServer, mail_host: MailHost, tmp_path: Path
 ) -> None:
-    """The newer profile is made by hand: the command that makes it is still to come."""
+    """The newer profile is made by hand: it is of the one device, which has the master key."""
     mail_host.start()
     people = set_up(server, tmp_path)
     alice, bob = people["alice"], people["bob"]
@@ -116,6 +116,8 @@ def test_a_new_device_takes_the_place_of_a_lost_one(
     assert told["Changed"] == [bob.address]
     send(server, TEAM, sealed(alice, "To the new device."))
     assert b"new device" in reads(bob, latest(mail_host, 2, bob.address))
+    assert_well(bob, {"ok", "advice"})  # the lost device holds the keys that administrators have
+    alice.recrypt("rekey", TEAM)
     assert_well(bob)
 
 

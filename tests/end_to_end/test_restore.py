@@ -140,10 +140,9 @@ def check_administrator_sees_it(story: Story) -> None:
 
 def check_administrator_goes_on(story: Story) -> None:
     """Do what the manual says, and make the lost change again."""
-    pin = story.alice.folder / f"home/groups/{TEAM}.json"
-    fingerprint = json.loads(pin.read_text())["Identifier"]
-    pin.rename(story.alice.folder / "pin.before")
-    url = story.server.url
-    story.alice.recrypt("key", TEAM, "--service", url, "--fingerprint", fingerprint)
+    done = story.alice.try_recrypt("verify", TEAM, "--accept-restored")
+    assert done.returncode == 1, "it was taken without a yes"
+    assert b"changes 3 to 3 are gone" in done.stderr
+    story.alice.recrypt("verify", TEAM, "--accept-restored", "--yes")
     story.alice.recrypt("suspend", TEAM, story.carol.address)
     assert b"SUSPENDED" in story.alice.recrypt("members", TEAM).upper()
