@@ -26,10 +26,11 @@ check: $(READY)  ## format, lint, types, architecture and citations
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_citations.py
 
-bench: $(READY)  ## measure: partials, seals, openings, splits; posts accepted, RecryptData a second
+bench: $(READY)  ## measure: partials, seals, openings, splits; posts, RecryptData; many members
 	@$(BIN)/python benchmarks/partials.py
 	@$(BIN)/python -m benchmarks.acceptance --posts 1000 --rounds 3
 	@$(BIN)/python -m benchmarks.recrypting --requests 500 --rounds 3
+	@$(BIN)/python -m benchmarks.groups --members 100,400 --quiet 1
 
 reference: $(READY)  ## make docs/openapi.json and docs/messages.md of the code and the spec
 	@$(BIN)/python -m reference

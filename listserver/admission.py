@@ -8,10 +8,11 @@ from listserver.posts import PostHeaders
 from listserver.replies import Reply
 from recrypt_core import jose
 from recrypt_core.authorship import sender_kid, verify_sender
-from recrypt_core.chain import GroupState, Member
+from recrypt_core.chain import GroupState
 from recrypt_core.envelope import Envelope, Recipient
 from recrypt_core.errors import Malformed, NotAuthentic
 from recrypt_core.keys import PublicKey
+from recrypt_core.members import Member
 from recrypt_core.signing import read_compact
 from recrypt_core.udf import Udf
 

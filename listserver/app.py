@@ -24,6 +24,7 @@ from listserver.edges.metrics import Metrics, Page, Places
 from listserver.edges.relay import Relay
 from listserver.edges.service import Service, open_socket
 from listserver.edges.sqlite import SqliteStore, open_store
+from listserver.erasing import Erasing, ErasingTime
 from listserver.forwarding import Forwarding
 from listserver.joining import JoinKeeping
 from listserver.limits import PROBE_DAYS, PROBE_SLACK
@@ -32,6 +33,7 @@ from listserver.model import House, Scoring
 from listserver.notices import Notices
 from listserver.posting import Posting
 from listserver.probing import Probing
+from listserver.profiles import note_members
 from listserver.receiving import Receiving
 from listserver.sections import Endpoint
 from listserver.transactions import Transactions
@@ -125,9 +127,10 @@ class App:
         probing = Probing(self._store, self._vault, self._clock, self._log, scoring=scoring)
         probing.on_written = self._written.set
         keep = timedelta(days=self._config.service.audit_days)
-        log = AuditKeeping(self._store, self._clock, keep)
+        time = ErasingTime(self._store, self._clock, self._log)
+        log = AuditKeeping(self._store, self._clock, time, keep)
         joins = JoinKeeping(self._store, self._clock)
-        erasing = (self._delivering.erase_old, log.erase_old, joins.erase_old)
+        erasing = (Erasing(self._store, time).erase, log.erase_old, joins.erase_old)
         chores = (notices.tell, probing.probe, *erasing)
         housekeeping = Housekeeping(chores, self._log)
         self._delivering.on_trouble = self._mailing.on_trouble = housekeeping.wake
@@ -220,6 +223,7 @@ async def serve(config: Config, announce: Callable[[str], None]) -> None:
     vault = open_vault(config)
     store = await open_store(config.store.file, vault, alone=True)
     try:
+        await note_members(store)
         app = App(config, store, vault, _password(config))
     except (OSError, StartError):
         await store.close()

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from types import MappingProxyType
 
 from listserver import joining
 from listserver.addresses import check_list_name, parse_address
@@ -14,7 +13,7 @@ from listserver.signers import USED_NONCE, authentic, take_fresh
 from listserver.store import Store, Work
 from recrypt_core import _random, chain, limits
 from recrypt_core.agreement import halves_match
-from recrypt_core.chain import GroupState, Member, change_of
+from recrypt_core.chain import GroupState, change_of
 from recrypt_core.documents import (
     CreateAuthorization,
     FromPolicy,
@@ -32,6 +31,7 @@ from recrypt_core.envelope import Envelope
 from recrypt_core.errors import Malformed, NotAuthentic, Refused, Why
 from recrypt_core.jose import ContentCipher
 from recrypt_core.keys import PrivateKey
+from recrypt_core.members import Member, Members
 from recrypt_core.messages import AddMember, CreateGroup, UpdateGroup, UpdateMember
 from recrypt_core.signing import Kind, SignedRequest, signer_of, verify_document
 from recrypt_core.udf import Udf
@@ -185,7 +185,7 @@ class Groups:
                 for member, halves in await work.named(before.id, udfs):
                     members[member.profile.identifier] = member
                     held[member.profile.identifier] = halves
-        return replace(before.state, members=MappingProxyType(members)), held
+        return replace(before.state, members=Members(members.values())), held
 
     def _check_name(self, name: str) -> None:
         address = parse_address(name)

@@ -1,5 +1,6 @@
 """What the service only tells: itself, keys, groups, chains, a member's own entries (spec §6)."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from listserver.limits import PAGE_OCTETS
@@ -9,7 +10,9 @@ from listserver.store import Store
 from recrypt_core import limits, messages
 from recrypt_core.errors import Refused, Why
 from recrypt_core.keys import Curve
+from recrypt_core.members import Member
 from recrypt_core.signing import SignedRequest
+from recrypt_core.udf import Udf
 
 
 class Lookups:
@@ -88,16 +91,32 @@ class Lookups:
     ) -> messages.GetEntryResponse:
         """Tell a member its own entries: for the keys that it may ask RecryptData about (spec §6).
 
+        Anybody may list anybody's signature key: so the profile counts that the request names.
+
         Raises:
             NotAuthentic: for who isn't known to the group.
-            Refused: FORBIDDEN for who is no ACTIVE member of it.
+            Refused: FORBIDDEN for who is no ACTIVE member of it; CONFLICT where no profile is
+                named, and several have the key.
         """
         async with self._signers.known(request, message.group_id, now) as (_, found):
             state = found.state
-        active = [each for each in state.holders(request.signer) if each.is_active]
-        if not active:
-            raise Refused(Why.FORBIDDEN, "only an ACTIVE member has entries")
-        entries = (entry for member in active for entry in member.entry.entries)
+        member = _asking(state.members.holders(request.signer), request.signer, message.member_udf)
         return messages.GetEntryResponse(
-            entries=tuple(each for each in entries if state.serves(each.encryption_key_udf))
+            entries=tuple(
+                each for each in member.entry.entries if state.serves(each.encryption_key_udf)
+            )
         )
+
+
+def _asking(holders: Iterable[Member], signer: Udf, named: Udf | None) -> Member:
+    """Tell which of the ACTIVE members who have a signature key asks by it."""
+    active = {each.profile.identifier: each for each in holders if each.is_active}
+    if named is None and len(active) == 1:
+        (named,) = active
+    # A master key is its profile's own.
+    found = active.get(signer if named is None else named)
+    if found is not None:
+        return found
+    if named is None and active:
+        raise Refused(Why.CONFLICT, "several profiles have your key: name your own in MemberUDF")
+    raise Refused(Why.FORBIDDEN, "only an ACTIVE member has entries")

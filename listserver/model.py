@@ -1,7 +1,8 @@
 """The server's own values: frozen, and known to every room."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import NewType
 
@@ -12,11 +13,13 @@ from listserver.limits import (
 )
 from listserver.outcomes import Outcome
 from recrypt_core.agreement import Split
-from recrypt_core.chain import GroupState, Member
+from recrypt_core.chain import GroupState
 from recrypt_core.documents import VerifiedProfile
 from recrypt_core.keys import PrivateKey, PublicKey
+from recrypt_core.members import Member
 from recrypt_core.records import AuditResult
 from recrypt_core.udf import Udf
+from recrypt_core.wire import Document
 
 ListId = NewType("ListId", int)
 MemberId = NewType("MemberId", int)
@@ -116,11 +119,12 @@ class JoinState(Enum):
 
 
 class JoinCount(Enum):
-    """Of what it is counted how often it asks to join."""
+    """Of what it is counted how often it comes on a day: requests to join, and profiles."""
 
     ADDRESS = "address"
     LIST = "list"
     SIGNER = "signer"
+    PROFILE = "profile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,29 @@ class Join:
     list: StoredList
     state: JoinState
     applicant: Applicant
+
+
+class KnownProfile(Document, frozen=True):
+    """The newest profile that is known of a member of any list, and the lists.
+
+    Attributes:
+        lists: Where it is a member, of any status.
+        updated: The profile's Updated.
+        signed: The hash of the SignedProfile.
+        keys: The keys that sign for it.
+    """
+
+    lists: tuple[ListId, ...]
+    updated: datetime
+    signed: str
+    keys: tuple[Udf, ...]
+
+    def stands_against(self, profile: VerifiedProfile) -> bool:
+        """Tell whether a profile is older, or another of the same time."""
+        stated = profile.profile.updated
+        return self.updated > stated or (
+            self.updated == stated and self.signed != profile.signed.hash
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +202,43 @@ class StoredPost:
 
 
 @dataclass(frozen=True, slots=True)
+class Readers:
+    """Who is to have a copy of a post to a list, as its transaction sees it.
+
+    Attributes:
+        members: They, in no order.
+        longest_own: The octets of the longest recryption among theirs; 0 if there is nobody.
+    """
+
+    list_id: ListId
+    members: Sequence[MemberId]
+    longest_own: int
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """How far what is kept for some time may be erased.
+
+    until: What was to be kept up to then.
+    doubted: For how long the clock has been too far ahead of it to be believed.
+    """
+
+    until: datetime
+    doubted: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """One delivery that is under way: its attempt is counted already."""
+    """One delivery that is under way: its attempt is counted already.
+
+    since: when it began, or began anew.
+    """
 
     id: DeliveryId
     post: PostId
     member: MemberId
     attempts: int
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +273,17 @@ class Record:
     reached: bool | None = None
 
 
+class LetterKind(Enum):
+    """What a letter is. Each kind has room of its own, and the first ones go out first."""
+
+    OPERATOR = 2
+    """To postmaster or abuse. What is given up of it is held."""
+    NOTICE = 0
+    """To administrators and posters, and probes."""
+    JOIN = 1
+    """With the token of who asks to join: strangers have them sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Letter:
     """Mail of the server's own making, or passed on to the operator.
@@ -230,6 +298,7 @@ class Letter:
     return_path: str
     octets: bytes = field(repr=False)
     probe_of: MemberId | None = None
+    kind: LetterKind = LetterKind.NOTICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +312,7 @@ class LetterClaim:
 
 @dataclass(frozen=True, slots=True)
 class LetterRecord:
-    """What is to be written about a letter; what ended is erased, whatever its end.
+    """What is to be written about a letter; what ended is erased, but for the operator's.
 
     bounced: the peer refused its recipient, so if it is a probe it has come back.
     reached: as a Record's.
@@ -280,6 +349,19 @@ class Suspect:
 
 
 @dataclass(frozen=True, slots=True)
+class InVain:
+    """A post that reached nobody, and who posted, by the newest profile; None if it's no member.
+
+    list, post: None if a row that tells of it can't be read.
+    """
+
+    id: PostId
+    list: StoredList | None
+    post: StoredPost | None
+    poster: Member | None
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """A copy that was given up or is held, for the list's administrators.
 
@@ -305,6 +387,8 @@ class Troubles:
         more: How many there are besides.
         turned_off: Addresses of members whose mail was turned off after bounces; some of them.
         more_off: How many there are besides.
+        stopped: How many posts are held whole, so that nobody has more copies of them.
+        mark: What there was to tell when this was read; for the store alone.
     """
 
     list: StoredList
@@ -312,3 +396,5 @@ class Troubles:
     more: int
     turned_off: tuple[str, ...]
     more_off: int
+    stopped: int = 0
+    mark: tuple[tuple[int, int], ...] = ()

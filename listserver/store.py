@@ -76,7 +76,7 @@ class Work(AuditWork, JoinWork, LetterWork, ProfileWork, Protocol):
     async def with_signer(
         self, stored: StoredList, kid: Udf, *, newest: bool = False
     ) -> StoredList:
-        """Add to its state all members with powers, and those with this signature key.
+        """Add to its state all who are ACTIVE with powers, and those with this signature key.
 
         newest: By their newest profiles, and with them, instead of those that the chain carries.
 

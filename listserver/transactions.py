@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from listserver.audit import Audit
 from listserver.groups import Groups
 from listserver.joining import Joining
+from listserver.limits import SHORT_REQUEST_OCTETS
 from listserver.lookups import Lookups
 from listserver.model import House
 from listserver.ports import Clock, Log
@@ -30,6 +31,8 @@ from recrypt_core.errors import (
 )
 from recrypt_core.messages import Response
 from recrypt_core.signing import SignedRequest, read_request
+
+T = TypeVar("T")
 
 _DISK_FULL: Final = Response(
     status=503, status_description="The server's disk is nearly full; try again later."
@@ -68,7 +71,7 @@ class Transactions:
         """
         name = messages.ANY
         try:
-            request, opened = await asyncio.to_thread(_open, body, signed)
+            request, opened = await _read(len(body), lambda: _open(body, signed))
             name = opened.transaction
             if request is None:
                 response = await self._plain(opened.read(), self._clock.now())
@@ -100,7 +103,7 @@ class Transactions:
         has_room: bool,
     ) -> Response:
         try:
-            message = await asyncio.to_thread(opened.read)
+            message = await _read(len(request.jws.payload), opened.read)
             if not has_room and _adds(message):
                 await self._check_signer(request, opened)
                 return _DISK_FULL
@@ -196,8 +199,8 @@ def _adds(message: messages.Request) -> bool:
     match message:
         case messages.CreateGroup() | messages.AddMember() | messages.JoinGroup():
             return True
-        case messages.RecryptData():
-            return True  # to its log; what can't be logged isn't done
+        case messages.UpdateProfile() | messages.Redeliver() | messages.RecryptData():
+            return True  # to all its lists; to the queue; to its log, as it isn't done unlogged
         case messages.UpdateGroup():
             return message.recryption_group.administrator_keys is not None
         case messages.UpdateMember():
@@ -221,8 +224,13 @@ def refusal(problem: RecryptError | StoreTrouble) -> Response:
             return Response(status=503, status_description="Trouble here: try again later.")
 
 
+async def _read(octets: int, read: Callable[[], T]) -> T:
+    """Read so many octets: to have it done by a thread takes longer than to read what is short."""
+    return read() if octets <= SHORT_REQUEST_OCTETS else await asyncio.to_thread(read)
+
+
 def _open(body: bytes, signed: bool) -> tuple[SignedRequest | None, messages.UnreadRequest]:
-    """Read a request and its name; for a thread of its own, as 8 MiB take a while."""
+    """Read a request and its name; 8 MiB take a while."""
     request = read_request(body) if signed else None
     return request, messages.open_message(
         body if request is None else read_b64url(request.jws.payload)

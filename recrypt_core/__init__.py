@@ -9,7 +9,7 @@
 * `jose`, `signing`: the strict door to JOSE; signatures and signed requests
 * `wire`, `documents`, `messages` and their `records`: profiles, groups, entries; requests and
   responses
-* `chain`: a group's history as a machine
+* `chain` and its `members`: a group's history as a machine
 * `authorship`: who wrote a post
 
 `splitting` and `opening` are for clients: a server that imports them could read mail.

@@ -4,9 +4,8 @@ The service runs it before it takes a change, and an administrator's client runs
 service says it took. It never sees a half, a socket or a clock.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Final
 
 from recrypt_core import limits, messages
@@ -29,6 +28,7 @@ from recrypt_core.documents import (
 from recrypt_core.encoding import read_b64url
 from recrypt_core.errors import Malformed, NotAuthentic, Refused, TooLarge, Why
 from recrypt_core.keys import PublicKey
+from recrypt_core.members import Member, Members
 from recrypt_core.messages import AddMember, CreateGroup, UpdateGroup, UpdateMember
 from recrypt_core.signature_keys import SignaturePublicKey
 from recrypt_core.signing import Jws, Link, SignedRequest, read_signed
@@ -36,32 +36,6 @@ from recrypt_core.udf import Udf
 from recrypt_core.wire import SealedKey
 
 _POWERS: Final = frozenset({Privilege.ADMIN, Privilege.SUPER})
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A member as the chain states it: the entry, and its profile, verified."""
-
-    entry: MemberEntry
-    profile: VerifiedProfile
-
-    @property
-    def account(self) -> str:
-        """The address that it is a member with: the first of its profile, unless said (spec §4)."""
-        return self.entry.account_name or self.profile.profile.accounts[0]
-
-    @property
-    def is_active(self) -> bool:
-        """Whether it is served."""
-        return self.entry.status is Status.ACTIVE
-
-    def may(self, *privileges: Privilege) -> bool:
-        """Whether it is ACTIVE with one of these privileges."""
-        return self.is_active and not set(privileges).isdisjoint(self.entry.privileges)
-
-    def entry_for(self, key: Udf) -> UserDecryptionEntry | None:
-        """Find its entry for a group key."""
-        return next((each for each in self.entry.entries if each.encryption_key_udf == key), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +57,8 @@ class GroupState:
     """A group after some change of its chain.
 
     A service may give `advance` a state with only those members that the change names, its
-    signer's, and all with ADMIN or SUPER: no rule but that of a new key looks at others.
+    signer's, and all who are ACTIVE with ADMIN or SUPER: no rule but that of a new key looks at
+    others.
     """
 
     name: str
@@ -92,7 +67,7 @@ class GroupState:
     past_keys: tuple[VerifiedGroupKey, ...]
     administrator_keys: tuple[SealedKey, ...]
     policy: Policy
-    members: Mapping[Udf, Member]
+    members: Members
     head: Head
 
     @property
@@ -120,7 +95,7 @@ class GroupState:
 
     def member_of(self, kid: Udf) -> Member | None:
         """Find the member whose signature key this is."""
-        return next(iter(self.holders(kid)), None)
+        return next(iter(self.members.holders(kid)), None)
 
     def may(self, kid: Udf, *privileges: Privilege) -> bool:
         """Tell whether a signer has one of these; the Master's key has all, its online keys ADMIN.
@@ -131,11 +106,7 @@ class GroupState:
             return True
         if self.master.signature_key(kid) is not None:
             return Privilege.ADMIN in privileges
-        return any(holder.may(*privileges) for holder in self.holders(kid))
-
-    def holders(self, kid: Udf) -> tuple[Member, ...]:
-        """Find all members whose profiles list this signature key, whoever's it is."""
-        return tuple(each for each in self.members.values() if each.profile.signature_key(kid))
+        return any(holder.may(*privileges) for holder in self.members.holders(kid))
 
     def document(self, members: tuple[MemberEntry, ...] = ()) -> RecryptionGroup:
         """Give the group as a document, with these of its members."""
@@ -209,9 +180,9 @@ def begin(change: Change) -> GroupState:
         master=master,
         key=key,
         past_keys=(),
-        administrator_keys=group.administrator_keys or (),
+        administrator_keys=_administrator_keys(group.administrator_keys or ()),
         policy=group.policy or Policy(),
-        members=MappingProxyType({}),
+        members=Members(),
         head=NO_HEAD,
     )
     return _moved(replace(bare, members=_with_members(bare, group.members)), change)
@@ -270,9 +241,13 @@ def _verify(change: Change, key: SignaturePublicKey | None) -> None:
 
 
 def _moved(state: GroupState, change: Change) -> GroupState:
-    """Set the new head; a state that nobody could administer is refused."""
-    if not any(each.may(Privilege.SUPER) for each in state.members.values()):
+    """Set the new head; a state that nobody could administer, or too many, is refused."""
+    if not state.members.supers:
         raise Refused(Why.CONFLICT, "the group would be without an ACTIVE SUPER")
+    if state.members.administrators > limits.ADMINISTRATORS:
+        raise Refused(
+            Why.CONFLICT, f"over {limits.ADMINISTRATORS} ACTIVE members with ADMIN or SUPER"
+        )
     return replace(state, head=Head(change.link.seq, change.hash))
 
 
@@ -321,9 +296,8 @@ def _grant(entry: MemberEntry) -> tuple[object, ...]:
     return (entry.account_name, entry.privileges, entry.quotas, entry.status)
 
 
-def _with_members(state: GroupState, entries: tuple[MemberEntry, ...]) -> Mapping[Udf, Member]:
-    changed = {entry.recrypt_udf: _member(state, entry) for entry in entries}
-    return MappingProxyType({**state.members, **changed})
+def _with_members(state: GroupState, entries: tuple[MemberEntry, ...]) -> Members:
+    return state.members.with_changed(_member(state, entry) for entry in entries)
 
 
 def _member(state: GroupState, entry: MemberEntry) -> Member:
@@ -366,10 +340,19 @@ def _updated(
         raise Refused(Why.FORBIDDEN, f"only an ACTIVE {needed[0].value} may do that")
     state = replace(state, policy=group.policy or state.policy)
     if group.administrator_keys is not None:
-        state = replace(state, administrator_keys=group.administrator_keys)
+        sealed = _administrator_keys(group.administrator_keys)
+        state = replace(state, administrator_keys=sealed)
     if group.master is not None:
         state = _with_master(state, group.master)
     return _with_key(state, group.current_encryption_key or state.key.signed, lacking=lacking)
+
+
+def _administrator_keys(sealed: tuple[SealedKey, ...]) -> tuple[SealedKey, ...]:
+    """Refuse AdministratorKeys that are too large: the service reads them with the group."""
+    octets = sum(len(each.envelope.ciphertext) for each in sealed)
+    if octets > limits.ADMINISTRATOR_KEYS_OCTETS:
+        raise TooLarge(f"AdministratorKeys of over {limits.ADMINISTRATOR_KEYS_OCTETS} octets")
+    return sealed
 
 
 def _with_master(state: GroupState, signed: Jws) -> GroupState:

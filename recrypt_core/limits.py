@@ -14,6 +14,9 @@ REQUEST_ENTRIES: Final = 1000  # spec §5
 REQUEST_SKEW: Final = timedelta(seconds=300)  # spec §5
 NONCE_OCTETS: Final = 16  # spec §5
 
+ADMINISTRATORS: Final = 100  # spec §4: ACTIVE with ADMIN or SUPER; each request reads them all
+ADMINISTRATOR_KEYS: Final = 128  # spec §4: the JWEs; 64 of a kind reach 4,096 devices
+ADMINISTRATOR_KEYS_OCTETS: Final = 2**20  # spec §4: of ciphertext; 100 past keys take 16 KiB each
 DOCUMENT_OCTETS: Final = 256 * 1024  # one signed document; a profile of 32 devices is 16 KiB
 DECRYPTION_KEY_OCTETS: Final = 16 * 1024  # ours: it goes into a copy's line; 32 devices take 10 KiB
 PROFILE_DEVICES: Final = 32  # spec §4: EncryptionKeys

@@ -114,10 +114,11 @@ class Redeliver(Document, frozen=True, kw_only=True):
 
 
 class GetEntry(Document, frozen=True, kw_only=True):
-    """Ask for one's own entries in a group."""
+    """Ask for one's own entries in a group, as the member with the profile MemberUDF."""
 
     transaction: ClassVar[str] = "GetEntry"
     group_id: GroupId
+    member_udf: UdfText | None = None
 
 
 class RecryptData(Document, frozen=True, kw_only=True):
@@ -385,8 +386,7 @@ def read_response(octets: bytes, transaction: str, kind: type[R], *, limit: int)
         Malformed: if it is neither.
     """
     answer = read_json(octets, limit=limit)
-    members = answer.get(f"{transaction}Response")
-    if isinstance(members, dict):
+    if isinstance(members := answer.get(f"{transaction}Response"), dict):
         stated = from_json(Response, members)
         return from_json(kind, members) if stated.status == _DONE else stated
     return _refusal(answer, transaction)

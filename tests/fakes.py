@@ -11,6 +11,7 @@ from listserver.addresses import ListAddress, Role
 from listserver.bouncing import Bouncing
 from listserver.delivering import Delivering
 from listserver.edges.sqlite import SqliteStore, open_store
+from listserver.erasing import Erasing, ErasingTime
 from listserver.forwarding import Forwarding
 from listserver.mailing import Mailing
 from listserver.model import House, Scoring
@@ -51,13 +52,23 @@ class FixedClock:
 
     def __init__(self, now: datetime = NOW) -> None:
         self._now = now
+        self._steady = timedelta(0)
 
     def now(self) -> datetime:
         """Return the same moment until `advance`."""
         return self._now
 
+    def steady(self) -> timedelta:
+        """Return how much time has passed."""
+        return self._steady
+
     def advance(self, by: timedelta) -> None:
         """Let time pass."""
+        self._now += by
+        self._steady += max(by, timedelta(0))
+
+    def jump(self, by: timedelta) -> None:
+        """Set the clock, in no time."""
         self._now += by
 
 
@@ -142,6 +153,8 @@ class Bench:
         self.transactions = Transactions(
             house, self.store, self.clock, self.log, wake=self.posting.arrived.set
         )
+        self.erasing_time = ErasingTime(self.store, self.clock, self.log)
+        self.erasing = Erasing(self.store, self.erasing_time)
         self.mailing = Mailing(self.store, self.courier, self.clock, Schedule())
         self.bouncing = Bouncing(house, self.store, self.vault, self.clock, self.log)
         self.probing = Probing(self.store, self.vault, self.clock, self.log, scoring=SCORING)

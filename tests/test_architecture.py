@@ -24,13 +24,14 @@ LAYERS = {
     "recrypt_core": (
         "_random errors limits words encoding mailboxes keys signature_keys udf fields agreement "
         "splitting envelope jose wire passphrases sealing opening labels stream documents records "
-        "messages signing chain authorship",
+        "messages signing members chain authorship",
     ),
     "listserver": (
-        "model ports store store_audit store_joins limits config sections addresses outcomes "
-        "replies",
-        "tokens admission mime posts headers threads copies letters reports bounces vault",
-        "posting delivering bouncing probing forwarding mailing receiving signers lookups "
+        "model ports store store_audit store_joins store_letters store_profiles limits "
+        "config sections addresses outcomes replies",
+        "tokens admission mime posts headers threads copies preparing letters refusals reports "
+        "bounces vault",
+        "posting delivering erasing bouncing probing forwarding mailing receiving signers lookups "
         "redelivering profiles joining groups transactions recrypting notices audit",
         "edges.gateway edges.sessions edges.connections edges.content edges.door edges.disk "
         "edges.courier edges.relay edges.housekeeping edges.service edges.heads edges.sqlite "
@@ -38,17 +39,17 @@ LAYERS = {
         "edges.checkup edges.checkup_*",
         "app rotation",
         "options",
-        "cli upkeep_cli checkup_cli",
+        "cli upkeep_cli letters_cli checkup_cli",
     ),
     "recrypt_client": (
         "errors clock",
         "pins mail",
-        "entries posts sharing group_keys policies",
+        "entries posts sharing group_keys policies trails",
         "contacts discovery files home keyring paths service terminal",
         "chains",
-        "changing custody recrypting auditing",
+        "changing custody debts recrypting auditing",
         "administering founding reading writing exporting importing renewing",
-        "rekeying refreshing removing joining",
+        "rekeying refreshing removing restoring joining devices",
         "recovering verifying",
         "commands.*",
         "cli",
@@ -67,7 +68,7 @@ FLOWS = (
 # What touches network, disk, clock or terminal. All else takes values and returns values.
 OUTER = (
     "listserver.edges.* listserver.app listserver.rotation listserver.options listserver.cli "
-    "listserver.upkeep_cli listserver.checkup_cli "
+    "listserver.upkeep_cli listserver.letters_cli listserver.checkup_cli "
     "recrypt_client.contacts recrypt_client.discovery recrypt_client.files recrypt_client.home "
     "recrypt_client.keyring recrypt_client.paths "
     "recrypt_client.service recrypt_client.terminal recrypt_client.commands.* recrypt_client.cli"
@@ -110,11 +111,12 @@ DEPENDENCIES = {
     "httpx2": "recrypt_client.service",
     "jwcrypto": "recrypt_core.jose",
     "msgspec": (
-        "recrypt_core.wire recrypt_core.passphrases recrypt_core.documents recrypt_core.records "
-        "recrypt_core.messages recrypt_core.signing recrypt_core.authorship"
+        "recrypt_core.encoding recrypt_core.wire recrypt_core.passphrases recrypt_core.documents "
+        "recrypt_core.records recrypt_core.messages recrypt_core.signing recrypt_core.authorship"
     ),
     "prometheus_client": "listserver.edges.metrics",
     "platformdirs": "recrypt_client.home recrypt_client.paths listserver.options",
+    "pybase64": "recrypt_core.encoding",
     "rich": "recrypt_client.terminal listserver.cli",
     "sqlite3": STORE,
     "sqlite_utils": STORE,

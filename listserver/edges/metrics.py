@@ -239,9 +239,9 @@ def _queue(queue: QueueFigures) -> Iterator[Metric]:
     posts = {"open": queue.posts_open, "held": queue.posts_held, "kept": queue.posts_kept}
     words = "Posts with copies to deliver, stopped, and on the disk with their text."
     yield _gauge("listserver_posts_stored", words, posts)
-    yield GaugeMetricFamily(
-        "listserver_queue_letters", "Mails of the server's own that wait.", queue.letters
-    )
+    letters = {"waiting": queue.letters, "held": queue.letters_held}
+    words = "Mails of the server's own, and the operator's, that wait; the operator's, given up."
+    yield _gauge("listserver_queue_letters", words, letters)
     deliveries = {
         "waiting": queue.waiting,
         "under_way": queue.under_way,

@@ -42,6 +42,16 @@ _SMALL_OCTETS: Final = 64 * 2**10  # ours: a body's first octets, for which ther
 _LARGE_OCTETS: Final = 8 * limits.REQUEST_OCTETS  # ours: what is held of all the rest at once
 _REQUESTS: Final = 1000  # ours: in hand at once
 
+_LONG: Final = (
+    messages.GetKeyResponse,
+    messages.GetGroupResponse,
+    messages.GetChangesResponse,
+    messages.GetEntryResponse,
+    messages.GetAuditResponse,
+    messages.GetJoinRequestsResponse,
+)
+"""The responses that may take more than a millisecond to write: pages, and what others state."""
+
 _LIMITS: Final = {PLAIN: _PLAIN_OCTETS, SIGNED: limits.REQUEST_OCTETS}
 
 _PROXY_FIELDS: Final = ("forwarded", "via", "x-forwarded-", "x-real-ip")  # how they begin
@@ -135,7 +145,7 @@ def application(
                 name, response = await transactions.answer(
                     body, signed=kind == SIGNED, has_room=has_room()
                 )
-                content = await asyncio.to_thread(messages.write_response, name, response)
+                content = await _written(name, response)
         except _Refused as problem:
             return _refuse(problem.status, str(problem))
         except TimeoutError:
@@ -153,6 +163,13 @@ def application(
     made = Starlette(routes=routes, exception_handlers={404: _elsewhere, 405: _elsewhere})
     made.router.redirect_slashes = False  # it would tell everybody which paths there are
     return made
+
+
+async def _written(name: str, response: messages.Response) -> bytes:
+    """Write a response: here if it is a short one, as a thread would take longer."""
+    if isinstance(response, _LONG):
+        return await asyncio.to_thread(messages.write_response, name, response)
+    return messages.write_response(name, response)
 
 
 def open_socket(endpoint: Endpoint) -> socket.socket:

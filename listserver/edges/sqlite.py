@@ -11,7 +11,6 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from importlib.resources import files
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -21,13 +20,16 @@ from listserver.edges.sqlite_audit import AuditTables
 from listserver.edges.sqlite_bounces import BounceTables
 from listserver.edges.sqlite_connection import BUSY_TIME, Connection
 from listserver.edges.sqlite_joins import JoinTables
+from listserver.edges.sqlite_known import Known
 from listserver.edges.sqlite_letters import LetterTables
 from listserver.edges.sqlite_queue import QueueTables
-from listserver.edges.sqlite_signers import Lists
 from listserver.edges.sqlite_troubles import trouble
+from listserver.edges.sqlite_upgrades import is_old, upgrade, version
+from listserver.model import StoredList
 from listserver.store import StoreTrouble, Work
 from listserver.vault import Vault
 from recrypt_core.errors import NotAuthentic
+from recrypt_core.members import Member
 
 _CANARY: Final = "recrypt-store-1"
 _SETTINGS: Final = (
@@ -81,7 +83,8 @@ class SqliteStore:
         self._rows = Connection(database.conn, thread)
         self._thread = thread
         self._vault = vault
-        self._lists: Lists = {}
+        self._lists = Known[StoredList]()
+        self._members = Known[Member]()
         self._turn = asyncio.Lock()
         self._batch: _Batch | None = None
         self._committing: asyncio.Task[None] | None = None
@@ -101,7 +104,7 @@ class SqliteStore:
         """
         problem: Exception | None = None
         async with self._turn:
-            tables = SqliteTables(self._rows, self._vault, self._lists)
+            tables = SqliteTables(self._rows, self._vault, self._lists, self._members)
             batch = self._batch or self._new_batch()
             try:
                 await self._rows.enter()
@@ -234,32 +237,18 @@ def _opened(file: PurePath, vault: Vault, alone: bool) -> Database:
 
 
 def _upgrade(database: Database, file: PurePath, alone: bool) -> None:
-    """Run the numbered upgrades that the file hasn't seen, each in one transaction.
+    """Run the numbered upgrades that the file hasn't seen.
 
     Not while a server of an earlier version has the store: its statements would fail.
     """
-    folder = files("listserver.edges").joinpath("sql")
-    steps = sorted(step.name for step in folder.iterdir() if step.name.endswith(".sql"))
-    found = _version(database)
-    if found > len(steps):
-        raise OSError(f"the store {file} is of a later version of this program: run that one")
-    if found == len(steps):
+    if not is_old(database.conn, file):
         return
-    lock = _locked(file) if found and not alone else None
+    lock = _locked(file) if version(database.conn) and not alone else None
     try:
-        for number, step in enumerate(steps[_version(database) :], start=_version(database) + 1):
-            script = folder.joinpath(step).read_text("utf-8")
-            database.conn.executescript(
-                f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;"
-            )
+        upgrade(database.conn, file)
     finally:
         if lock is not None:
             os.close(lock)
-
-
-def _version(database: Database) -> int:
-    """Tell how many upgrades the file has seen."""
-    return int(database.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _check_pages(database: Database, file: PurePath) -> None:

@@ -65,9 +65,11 @@ class AuditTables(ProfileTables):
 
     async def audit(self, list_id: ListId, member: MemberId, asked: Asked) -> None:
         is_done = asked.result is AuditResult.DONE
-        for each in (member, _ALL):
-            counted = (_day(asked.time), list_id, each, int(is_done), int(not is_done))
-            await self._rows.run(_COUNT, counted)
+        counted = [
+            (_day(asked.time), list_id, each, int(is_done), int(not is_done))
+            for each in (member, _ALL)
+        ]
+        await self._rows.many(_COUNT, counted)
         await self._rows.run(_NEXT, (list_id,))
         ((seq,),) = await self._rows.all("SELECT last FROM audited WHERE list_id = ?", (list_id,))
         sealed = self._vault.seal("audit", _write(asked), row=_row(list_id, number(seq)))

@@ -12,7 +12,7 @@ from listserver.edges.sqlite_signers import ROW_OCTETS, SignerTables
 from listserver.model import EntryRow, Half, ListId, StoredList
 from listserver.vault import Vault
 from recrypt_core.agreement import Split
-from recrypt_core.chain import GroupState, Member
+from recrypt_core.chain import GroupState
 from recrypt_core.documents import (
     Head,
     MemberEntry,
@@ -20,10 +20,10 @@ from recrypt_core.documents import (
     Privilege,
     RecryptionGroup,
     Status,
+    kept_profile,
     past_group_key,
     verified_group_key,
     verified_master,
-    verified_profile,
 )
 from recrypt_core.encoding import (
     JsonObject,
@@ -36,11 +36,11 @@ from recrypt_core.encoding import (
 )
 from recrypt_core.errors import Malformed
 from recrypt_core.keys import Curve, PrivateKey
+from recrypt_core.members import Member, Members
 from recrypt_core.signing import Jws
 from recrypt_core.udf import Udf, read_udf
 from recrypt_core.wire import from_json, to_json
 
-_LISTS_KEPT: Final = 500  # ours: read and verified, some 20 KiB each
 _MEMBER: Final = "SELECT sealed, name FROM members WHERE list_id = ?"
 _MEMBER_LENGTHS: Final = (
     "SELECT length(m.sealed) + coalesce(length(p.sealed), 0)"
@@ -53,14 +53,11 @@ _LACKING: Final = (
 )
 _UNLEARNT: Final = "SELECT sealed, name FROM members WHERE list_id = ? AND active IS NULL"
 _PUT_MEMBER: Final = (
-    "INSERT INTO members (list_id, name, served, powerful, active, sealed)"
-    " VALUES (?, ?, ?, ?, ?, ?)"
+    "INSERT INTO members (list_id, name, served, powerful, active, sealed, noted)"
+    " VALUES (?, ?, ?, ?, ?, ?, 1)"
     " ON CONFLICT (name) DO UPDATE"
     " SET served = excluded.served, powerful = excluded.powerful, active = excluded.active,"
-    " sealed = excluded.sealed, probed = NULL, off = NULL, off_told = 0"
-)
-_FORGET_BOUNCES: Final = (
-    "DELETE FROM bounces WHERE member_id = (SELECT id FROM members WHERE name = ?)"
+    " sealed = excluded.sealed"
 )
 _END_SIGNERS: Final = (
     "DELETE FROM signers WHERE member_id = (SELECT id FROM members WHERE name = ?)"
@@ -85,30 +82,29 @@ class GroupTables(SignerTables):
             found = await self._rows.all(_BY_NAME, (self._vault.name("list", group.lower()),))
         else:
             found = await self._rows.all(_BY_IDENTIFIER, (self._vault.name("group", group),))
-        return self._read_known(*found[0]) if found else None
+        return await self._read_known(*found[0]) if found else None
 
     async def list_of(self, list_id: ListId) -> StoredList:
         """Read the list of a row."""
         found = await self._rows.all(
             "SELECT id, sealed, group_name FROM lists WHERE id = ?", (list_id,)
         )
-        return self._read_known(*found[0])
+        return await self._read_known(*found[0])
 
-    def _read_known(self, id_: Value, sealed_: Value, name_: Value) -> StoredList:
-        list_id, sealed, name = number(id_), octets(sealed_), octets(name_)
-        row, known = self._lists.get(list_id, (b"", None))
-        if known is None or row != sealed:
-            known = _read_list(ListId(list_id), self._opened("lists", sealed, name))
-            if len(self._lists) >= _LISTS_KEPT:
-                self._lists.clear()
-            self._lists[list_id] = (sealed, known)
+    async def _read_known(self, id_: Value, sealed_: Value, name_: Value) -> StoredList:
+        list_id, sealed, name = ListId(number(id_)), octets(sealed_), octets(name_)
+        known = self._lists.get(name, sealed)
+        if known is None:
+            known = await asyncio.to_thread(
+                lambda: _read_list(list_id, self._opened("lists", sealed, name))
+            )
+            self._lists.put(name, sealed, known)
         return known
 
     async def create_list(
         self, state: GroupState, change: Jws, secret: bytes, *, founder: Udf
     ) -> ListId:
-        name = self._vault.name("group", state.identifier)
-        sealed = self._vault.seal("lists", _write_list(state, secret), row=name)
+        name, sealed = await asyncio.to_thread(self._list_row, state, secret)
         list_id = ListId(
             await self._rows.insert(
                 "INSERT INTO lists (name, group_name, head_seq, sealed) VALUES (?, ?, ?, ?)",
@@ -124,8 +120,7 @@ class GroupTables(SignerTables):
         return list_id
 
     async def append_change(self, stored: StoredList, state: GroupState, change: Jws) -> bool:
-        name = self._vault.name("group", state.identifier)
-        sealed = self._vault.seal("lists", _write_list(state, stored.secret), row=name)
+        _, sealed = await asyncio.to_thread(self._list_row, state, stored.secret)
         moved = await self._rows.run(
             "UPDATE lists SET head_seq = ?, sealed = ? WHERE id = ? AND head_seq = ?",
             (state.head.seq, sealed, stored.id, stored.state.head.seq),
@@ -170,7 +165,6 @@ class GroupTables(SignerTables):
         )
         names = [(each.row[1],) for each in made]
         await self._rows.many(_PUT_MEMBER, [each.row for each in made])
-        await self._rows.many(_FORGET_BOUNCES, names)
         await self._rows.many(_END_SIGNERS, names)
         await self._rows.many(
             "INSERT INTO signers (kid_name, member_id)"
@@ -230,6 +224,11 @@ class GroupTables(SignerTables):
             count += 1
         return count
 
+    def _list_row(self, state: GroupState, secret: bytes) -> tuple[bytes, bytes]:
+        """Name and seal a list's row: its AdministratorKeys may be large."""
+        name = self._vault.name("group", state.identifier)
+        return name, self._vault.seal("lists", _write_list(state, secret), row=name)
+
     async def _put_change(self, list_id: ListId, seq: int, change: Jws) -> None:
         row = self._change_row(list_id, seq)
         sealed = self._vault.seal("changes", write_json(change.json()), row=row)
@@ -262,20 +261,38 @@ class GroupTables(SignerTables):
         return (self._vault.name("key", half.group_key), name, row.own_octets, sealed)
 
     async def _read_members(
-        self, rows: Sequence[tuple[Value, ...]], newer: Mapping[bytes, Jws] = MappingProxyType({})
+        self, rows: Sequence[tuple[Value, ...]], newer: Mapping[bytes, bytes] = MappingProxyType({})
     ) -> tuple[Member, ...]:
-        """Read members, in a thread: a row takes a millisecond.
+        """Read members, in a thread those that aren't known: a row takes a third of a millisecond.
 
-        newer: By names, profiles that take the place of those that the chain carries.
+        newer: By names, rows of profiles that take the place of those that the chain carries.
         """
-
-        def read() -> tuple[Member, ...]:
-            return tuple(
-                _member(self._read_entry(sealed, name), newer.get(octets(name)))
-                for sealed, name in rows
+        whole = {
+            octets(name): octets(sealed) + newer.get(octets(name), b"") for sealed, name in rows
+        }
+        kept = {name: self._members.get(name, row) for name, row in whole.items()}
+        found = {name: member for name, member in kept.items() if member is not None}
+        unknown = [each for each in rows if octets(each[1]) not in found]
+        if unknown:
+            read = await asyncio.to_thread(
+                lambda: [self._member(sealed, name, newer) for sealed, name in unknown]
             )
+            for name, member in read:
+                found[name] = member
+                self._members.put(name, whole[name], member)
+        return tuple(found[octets(name)] for _, name in rows)
 
-        return await asyncio.to_thread(read)
+    def _member(
+        self, sealed: Value, name_: Value, newer: Mapping[bytes, bytes]
+    ) -> tuple[bytes, Member]:
+        """Read a member, beside its name."""
+        entry, name = self._read_entry(sealed, name_), octets(name_)
+        stated = kept_profile(entry.profile)
+        if name not in newer:
+            return name, Member(entry, stated)
+        account = entry.account_name or stated.profile.accounts[0]
+        newest = from_json(Jws, self._opened("profiles", newer[name], name))
+        return name, Member(entry.addressed(account), kept_profile(newest))
 
     def _read_halves(self, rows: Iterable[tuple[Value, ...]]) -> defaultdict[bytes, list[Half]]:
         """Read halves, by the names of their members."""
@@ -295,13 +312,6 @@ class GroupTables(SignerTables):
 
     def _change_row(self, list_id: ListId, seq: int) -> bytes:
         return f"{list_id}:{seq}".encode("ascii")
-
-
-def _member(entry: MemberEntry, newer: Jws | None) -> Member:
-    if newer is None:
-        return Member(entry, verified_profile(entry.profile))
-    account = entry.account_name or verified_profile(entry.profile).profile.accounts[0]
-    return Member(entry.addressed(account), verified_profile(newer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +370,7 @@ def _read_list(list_id: ListId, row: JsonObject) -> StoredList:
         past_keys=tuple(past_group_key(key) for key in group.past_encryption_keys),
         administrator_keys=group.administrator_keys or (),
         policy=group.policy or Policy(),
-        members=MappingProxyType({}),
+        members=Members(),
         head=from_json(Head, read_object(row["head"], what=_ROW)),
     )
     return StoredList(list_id, state, read_b64url(read_text(row, "secret", what=_ROW)))

@@ -122,10 +122,7 @@ class PostTables:
             [(*each, *each) for each in piece],
             large=True,
         )
-        await self._rows.many(
-            "UPDATE posts SET erased = 1, open = 0, held = 0, told = told OR dropped WHERE id = ?",
-            piece,
-        )
+        await self._rows.many("UPDATE posts SET erased = 1, open = 0, held = 0 WHERE id = ?", piece)
         old = await self._rows.all(_OLD, (seconds(until - TOKEN_LIFE), ERASED_POSTS))
         await self._rows.many("DELETE FROM deliveries WHERE post_id = ?", old, large=True)
         await self._rows.many("DELETE FROM posts WHERE id = ?", old)

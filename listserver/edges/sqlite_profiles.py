@@ -2,22 +2,24 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Final
 
-from listserver.edges.sqlite_groups import GroupTables
+from listserver.edges.sqlite_memberships import MembershipTables
 from listserver.edges.sqlite_rows import Value, number, octets
 from listserver.model import EntryRow, ListId, StoredList
-from recrypt_core.chain import Member
-from recrypt_core.documents import VerifiedProfile, verified_profile
+from recrypt_core.documents import VerifiedProfile, kept_profile
 from recrypt_core.encoding import write_json
+from recrypt_core.errors import Malformed, NotAuthentic
+from recrypt_core.members import Member, Members
 from recrypt_core.signing import Jws
 from recrypt_core.udf import Udf
 from recrypt_core.wire import from_json
 
-_AT_ONCE: Final = 500  # names in one query
-_POWERFUL: Final = "SELECT sealed, name FROM members WHERE list_id = ? AND powerful"
+_POWERFUL: Final = (
+    "SELECT sealed, name FROM members WHERE list_id = ? AND powerful AND active IS NOT 0"
+)
 # A served member comes first, and before who sent a profile with somebody else's key in it, whom
 # the chain has with that key.
 _BY_CHAIN: Final = (
@@ -34,6 +36,8 @@ _BY_NEWEST: Final = (
 _NEWER: Final = (
     "SELECT m.name, p.sealed FROM profiles p JOIN members m ON m.id = p.member_id WHERE m.name IN "
 )
+_UNNOTED: Final = "SELECT sealed, name, list_id FROM members WHERE noted IS NULL LIMIT ?"
+_NOTED: Final = "UPDATE members SET noted = 1 WHERE name = ?"
 _KEEP: Final = (
     "INSERT INTO profiles (sealed, member_id) VALUES (?, (SELECT id FROM members WHERE name = ?))"
     " ON CONFLICT (member_id) DO UPDATE SET sealed = excluded.sealed"
@@ -48,7 +52,7 @@ _FORGET: Final = (
 )
 
 
-class ProfileTables(GroupTables):
+class ProfileTables(MembershipTables):
     """The part of `Work` in which a newer profile counts."""
 
     async def with_signer(
@@ -58,8 +62,7 @@ class ProfileTables(GroupTables):
         signing = await self._signing_rows(stored.id, kid, _BY_NEWEST if newest else _BY_CHAIN)
         read = self._newest_members if newest else self._read_members
         members = await read([*powerful, *signing])
-        mapping = MappingProxyType({each.profile.identifier: each for each in members})
-        return replace(stored, state=replace(stored.state, members=mapping))
+        return replace(stored, state=replace(stored.state, members=Members(members)))
 
     async def signing_member(self, stored: StoredList, kid: Udf) -> Member | None:
         rows = await self._signing_rows(stored.id, kid, _BY_NEWEST)
@@ -67,10 +70,9 @@ class ProfileTables(GroupTables):
         return next((each for each in members if each.profile.signature_key(kid)), None)
 
     async def newest_profiles(self, identifier: Udf) -> Mapping[ListId, VerifiedProfile]:
-        lists = [ListId(number(row[0])) for row in await self._rows.all("SELECT id FROM lists")]
-        names = await asyncio.to_thread(
-            lambda: {self._member_name(list_id, identifier): list_id for list_id in lists}
-        )
+        known = await self.known_profile(identifier)
+        lists = () if known is None else known.lists
+        names = {self._member_name(each, identifier): each for each in lists}
         rows = await self._in_parts("SELECT sealed, name FROM members WHERE name IN ", tuple(names))
         members = await self._newest_members(rows)
         return {
@@ -85,13 +87,19 @@ class ProfileTables(GroupTables):
         await self._rows.many(_KEEP, [(sealed, name)])
         kids = {self._signer_name(list_id, key.udf) for key in profile.signature_keys}
         await self._rows.many(_KEEP_SIGNER, [(kid, name) for kid in kids])
+        await self._note([(list_id, profile)])
 
     async def newer_profiles(
         self, list_id: ListId, members: Collection[Udf]
     ) -> Mapping[Udf, VerifiedProfile]:
         names = tuple(self._member_name(list_id, udf) for udf in members)
         newer = await self._newer(names)
-        found = await asyncio.to_thread(lambda: [verified_profile(each) for each in newer.values()])
+        found = await asyncio.to_thread(
+            lambda: [
+                kept_profile(from_json(Jws, self._opened("profiles", sealed, name)))
+                for name, sealed in newer.items()
+            ]
+        )
         return {each.identifier: each for each in found}
 
     async def put_members(
@@ -108,6 +116,17 @@ class ProfileTables(GroupTables):
         for statement in _FORGET:
             await self._rows.many(statement, caught_up)
 
+    async def note_members(self, limit: int) -> int:
+        found = await self._rows.all(_UNNOTED, (limit,))
+        noted: list[tuple[ListId, VerifiedProfile]] = []
+        for sealed, name, list_id in found:
+            with suppress(NotAuthentic, Malformed):  # who can't be read is found nowhere
+                (member,) = await self._newest_members([(sealed, name)])
+                noted.append((ListId(number(list_id)), member.profile))
+        await self._note(noted)
+        await self._rows.many(_NOTED, [(name,) for _, name, _ in found])
+        return len(found)
+
     # --- rows
 
     async def _signing_rows(self, list_id: ListId, kid: Udf, query: str) -> list[tuple[Value, ...]]:
@@ -121,17 +140,6 @@ class ProfileTables(GroupTables):
         newer = await self._newer(tuple(octets(name) for _, name in rows))
         return await self._read_members(rows, newer)
 
-    async def _newer(self, names: tuple[bytes, ...]) -> dict[bytes, Jws]:
+    async def _newer(self, names: tuple[bytes, ...]) -> dict[bytes, bytes]:
         found = await self._in_parts(_NEWER, names)
-        return {
-            octets(name): from_json(Jws, self._opened("profiles", sealed, octets(name)))
-            for name, sealed in found
-        }
-
-    async def _in_parts(self, query: str, names: tuple[bytes, ...]) -> list[tuple[Value, ...]]:
-        """Ask about names, so many at a time."""
-        found: list[tuple[Value, ...]] = []
-        for at in range(0, len(names), _AT_ONCE):
-            part = names[at : at + _AT_ONCE]
-            found += await self._rows.all(f"{query}({', '.join('?' * len(part))})", part)
-        return found
+        return {octets(name): octets(sealed) for name, sealed in found}

@@ -1,30 +1,32 @@
 """Who may create groups, how many they created, and nonces: the rows and their SQL."""
 
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Final
 
+from listserver.edges.sqlite_known import Known
 from listserver.edges.sqlite_rows import Rows, Value, number, octets
 from listserver.model import StoredList
 from listserver.vault import Vault
-from recrypt_core.documents import VerifiedProfile, verified_profile
+from recrypt_core.documents import VerifiedProfile, kept_profile
 from recrypt_core.encoding import JsonObject, read_json, write_b64url, write_json
+from recrypt_core.members import Member
 from recrypt_core.signing import Jws
 from recrypt_core.udf import Udf
 from recrypt_core.wire import from_json
 
 ROW_OCTETS: Final = 64 * 2**20  # of a sealed row opened: our own writing, bounded all the same
 
-Lists: TypeAlias = dict[int, tuple[bytes, StoredList]]
-"""Lists that were read and verified, each beside its sealed row: good while the row is the same."""
-
 
 class SignerTables:
     """The part of `Work` that looks at who signs, whatever the list."""
 
-    def __init__(self, rows: Rows, vault: Vault, lists: Lists) -> None:
+    def __init__(
+        self, rows: Rows, vault: Vault, lists: Known[StoredList], members: Known[Member]
+    ) -> None:
         self._rows = rows
         self._vault = vault
         self._lists = lists
+        self._members = members
         self.erased = False
         """Whether an r was erased."""
 
@@ -45,7 +47,7 @@ class SignerTables:
         found = await self._rows.all("SELECT sealed FROM authorized WHERE kid_name = ?", (name,))
         if not found:
             return None
-        return verified_profile(from_json(Jws, self._opened("authorized", found[0][0], name)))
+        return kept_profile(from_json(Jws, self._opened("authorized", found[0][0], name)))
 
     async def founded(self, founder: Udf) -> int:
         name = self._vault.name("profile", founder)

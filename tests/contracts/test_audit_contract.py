@@ -12,7 +12,7 @@ from listserver.edges.sqlite import SqliteStore, open_store
 from listserver.model import Asked, EntryRow, ListId, MemberId, Recryptions
 from listserver.store import Work
 from listserver.vault import Vault
-from recrypt_core.chain import Member
+from recrypt_core.members import Member
 from recrypt_core.records import AuditEntry, AuditResult
 from tests.builders import (
     EVERY_POWER,

@@ -11,9 +11,9 @@ from listserver.edges.sqlite import SqliteStore, open_store
 from listserver.model import EntryRow, StoredList
 from listserver.store import Work
 from listserver.vault import Vault
-from recrypt_core.chain import Member
 from recrypt_core.documents import Privilege, Status
 from recrypt_core.keys import Curve, PrivateKey
+from recrypt_core.members import Member
 from recrypt_core.signature_keys import SignatureCurve, SignaturePrivateKey
 from tests.builders import (
     EVERY_POWER,

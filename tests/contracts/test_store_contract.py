@@ -10,7 +10,16 @@ import pytest
 import pytest_asyncio
 
 from listserver.edges.sqlite import SqliteStore, open_store
-from listserver.model import EntryRow, PostId, Record, StoredList, StoredPost, Withdrawn
+from listserver.model import (
+    EntryRow,
+    Erased,
+    PostId,
+    Readers,
+    Record,
+    StoredList,
+    StoredPost,
+    Withdrawn,
+)
 from listserver.outcomes import Delivered, GaveUp, Outcome, Phase, TryLater
 from listserver.store import Work
 from listserver.vault import Vault
@@ -140,7 +149,7 @@ async def test_a_past_key_stays_though_the_online_key_that_signed_it_is_gone(
 
 
 @pytest.mark.asyncio
-async def test_a_state_comes_with_the_signer_and_all_with_powers(
+async def test_a_state_comes_with_the_signer_and_all_who_are_active_with_powers(
     work: Work, group: Group, alice: Person
 ) -> None:
     people = [new_person(f"m{at}@example.org") for at in range(4)]
@@ -149,11 +158,11 @@ async def test_a_state_comes_with_the_signer_and_all_with_powers(
     stored, history = await listed(work, *others, idle, group=group, alice=alice)
     signer = people[0].online.public.udf
     found = await work.with_signer(stored, signer)
-    assert set(found.state.members) == {alice.udf, people[0].udf, people[3].udf}
+    assert set(found.state.members) == {alice.udf, people[0].udf}
     for udf, member in found.state.members.items():
         assert member == history.state.members[udf]
     bare = await work.with_signer(stored, Udf("nobody"))
-    assert set(bare.state.members) == {alice.udf, people[3].udf}
+    assert set(bare.state.members) == {alice.udf}
     assert await work.signing_member(stored, signer) == history.state.members[people[0].udf]
     assert await work.signing_member(stored, people[0].devices[0].public.udf) is None
 
@@ -241,10 +250,9 @@ async def test_contents_and_message_ids_are_known_of_their_list(
     assert await work.take_content(stored.id, b"cid", key)
     assert not await work.take_content(stored.id, b"cid", key)
     assert await work.take_content(other.id, b"cid", key)
-    for _ in range(2):
-        await work.take_message_id(stored.id, "<1@x>")
-    assert await work.had_message_id(stored.id, "<1@x>")
-    assert not await work.had_message_id(other.id, "<1@x>")
+    assert await work.take_message_id(stored.id, "<1@x>")
+    assert not await work.take_message_id(stored.id, "<1@x>")
+    assert await work.take_message_id(other.id, "<1@x>")
 
 
 async def posted_to(work: Work, group: Group, alice: Person) -> tuple[StoredPost, bytes]:
@@ -252,13 +260,14 @@ async def posted_to(work: Work, group: Group, alice: Person) -> tuple[StoredPost
     people = [new_person(f"m{at}@example.org") for at in range(3)]
     others = [new_membership(each, group.key) for each in people]
     stored, _ = await listed(work, *others, group=group, alice=alice)
-    assert await work.longest_own(stored.id, group.key.public.udf) == 900
-    assert await work.longest_own(stored.id, Udf("another")) == 0
+    readers = await work.readers(stored.id, group.key.public.udf)
+    assert (len(readers.members), readers.longest_own) == (4, 900)
+    assert await work.readers(stored.id, Udf("another")) == Readers(stored.id, [], 0)
     envelope = sealed(group.key.public)
     post = stored_post(envelope, *map(half_of, others))
     assert await work.next_due(NOW) is None
     kept = NOW + timedelta(days=14)
-    assert await work.enqueue(stored.id, post, envelope.ciphertext, keep_until=kept) == 4
+    await work.enqueue(readers, post, envelope.ciphertext, keep_until=kept)
     assert await work.next_due(NOW) == NOW
     return post, envelope.ciphertext
 
@@ -309,6 +318,15 @@ async def test_what_is_final_stays_so_and_the_ciphertext_stays_for_its_time(
     await work.erase_old(NOW + timedelta(days=14))
     with pytest.raises(LookupError):
         await work.read_post(again.post)
+
+
+@pytest.mark.asyncio
+async def test_how_far_was_erased_is_remembered_to_the_second(work: Work) -> None:
+    assert await work.erased_until() is None
+    for days in (0, 3):
+        erased = Erased(NOW + timedelta(days=days), timedelta(days=days))
+        await work.set_erased_until(erased)
+        assert await work.erased_until() == erased
 
 
 @pytest.mark.asyncio

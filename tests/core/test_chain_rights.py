@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from recrypt_core import limits
 from recrypt_core.documents import MemberEntry, Policy, Privilege, Status
 from recrypt_core.errors import Malformed, NotAuthentic, Refused, Why
 from recrypt_core.keys import Curve, PrivateKey
+from recrypt_core.members import Members
 from recrypt_core.signature_keys import SignaturePrivateKey
 from recrypt_core.signing import Jws
 from tests.builders import (
@@ -236,8 +238,21 @@ def test_a_member_who_lists_an_administrators_key_neither_gains_nor_locks_out(
     greedy = PLAIN.changed(online_signature_keys=(*listed, PLAIN.online.public))
     history.update(SUPER.online, of(greedy))
     members = dict(history.state.members)
-    first = {PLAIN.udf: members.pop(PLAIN.udf)} | members
+    first = Members([members.pop(PLAIN.udf), *members.values()])
     history.states.append(dataclasses.replace(history.state, members=first))
     refused(Why.FORBIDDEN, history, "add", PLAIN.online, of(OUTSIDER))
     history.add(ADMIN.online, of(OUTSIDER))
     history.update(SUPER.online, of(ADMIN, Privilege.RECRYPT))
+
+
+def test_so_many_may_administer_a_group_and_no_more(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "ADMINISTRATORS", 3)
+    third, fourth = (new_person(f"{name}@example.org") for name in ("erin", "frank"))
+    ruling = (Privilege.RECRYPT, Privilege.ADMIN)
+    history.add(SUPER.online, of(third, *ruling))
+    refused(Why.CONFLICT, history, "add", SUPER.online, of(fourth, *ruling))
+    history.add(SUPER.online, of(fourth, *ruling, status=Status.SUSPENDED))
+    refused(Why.CONFLICT, history, "update", SUPER.online, of(fourth, *ruling))
+    history.update(SUPER.online, of(third, *ruling, status=Status.REVOKED), of(fourth, *ruling))

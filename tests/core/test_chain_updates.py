@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from recrypt_core import chain
+from recrypt_core import chain, limits
 from recrypt_core.documents import (
     Head,
     Policy,
@@ -16,8 +16,9 @@ from recrypt_core.documents import (
     VerifiedGroupKey,
 )
 from recrypt_core.encoding import write_json
-from recrypt_core.errors import Malformed, NotAuthentic, Refused, Why
+from recrypt_core.errors import Malformed, NotAuthentic, Refused, TooLarge, Why
 from recrypt_core.keys import Curve, PrivateKey
+from recrypt_core.members import Member, Members
 from recrypt_core.messages import UpdateGroup
 from recrypt_core.sealing import seal
 from recrypt_core.signature_keys import SignaturePrivateKey
@@ -110,13 +111,13 @@ def test_a_rekey_waits_until_every_active_member_has_an_entry(history: History) 
 
 def rekeyed(history: History) -> History:
     """Give the history after a rekey, however members came by their entries for the new key."""
-    members = {}
+    members = []
     for person, member in ((ALICE, EVERY_POWER), (BOB, (Privilege.ADMIN,)), (CAROL, ())):
         privileges = member or (Privilege.RECRYPT,)
         entry = new_membership(person, GROUP.key, FOLLOWER, privileges=privileges).entry
-        members[person.udf] = chain.Member(entry, person.verified)
+        members.append(Member(entry, person.verified))
     state = history.state
-    history.states.append(chain.GroupState(**_fields(state) | {"members": members}))
+    history.states.append(chain.GroupState(**_fields(state) | {"members": Members(members)}))
     history.change_group(BOB.online, current_encryption_key=following(history).signed)
     return history
 
@@ -256,3 +257,21 @@ def test_who_holds_a_part_of_the_members_says_how_many_lack_an_entry(history: Hi
     stated = RecryptionGroup(group_name=TEAM, current_encryption_key=again.signed)
     change = chain.read_change(history.sign(UpdateGroup(recryption_group=stated), ALICE.online))
     assert chain.advance(history.state, change, lacking=7).key == again
+
+
+def test_administrator_keys_are_bounded_in_number_and_octets(history: History) -> None:
+    device = BOB.devices[0].public
+    small = SealedKey(seal(b"", [device], cty="recrypt-keys"))
+    half = SealedKey(
+        seal(bytes(limits.ADMINISTRATOR_KEYS_OCTETS // 2), [device], cty="recrypt-keys")
+    )
+    for keys in ((small,) * limits.ADMINISTRATOR_KEYS, (half, half)):
+        history.change_group(BOB.online, administrator_keys=keys)
+        assert history.state.administrator_keys == keys
+    with pytest.raises(Malformed):
+        history.change_group(
+            BOB.online, administrator_keys=(small,) * (limits.ADMINISTRATOR_KEYS + 1)
+        )
+    more = SealedKey(seal(b"x", [device], cty="recrypt-keys"))
+    with pytest.raises(TooLarge):
+        history.change_group(BOB.online, administrator_keys=(half, half, more))

@@ -23,6 +23,7 @@ from recrypt_core.documents import (
     ReplyTo,
     Status,
     UserDecryptionEntry,
+    kept_profile,
     read_create,
     read_quota,
     sign_join,
@@ -410,3 +411,12 @@ def test_an_answer_to_join_is_its_own_profiles() -> None:
             verified_join(wrong, alice.verified)
     with pytest.raises(Malformed):
         verified_join(alice.signed, alice.verified)
+
+
+def test_a_kept_profile_is_read_as_it_was_verified_without_its_signature() -> None:
+    person = new_person("alice@example.org")
+    assert kept_profile(person.signed) == verified_profile(person.signed)
+    unsigned = msgspec.structs.replace(person.signed, signature="A" * 86)
+    assert kept_profile(unsigned).profile == person.verified.profile
+    with pytest.raises(Malformed):
+        kept_profile(msgspec.structs.replace(person.signed, payload="e30"))

@@ -37,7 +37,7 @@ PLEA = b"Subject: a plea\r\n\r\nSpare us.\r\n"
 REFUSED = Refused(Phase.RCPT, 550, f"{BOB}: no such user here")
 SEALED_TABLES = (
     "authorized", "lists", "changes", "members", "entries", "profiles", "posts", "deliveries",
-    "letters", "audit",
+    "letters", "audit", "memberships",
 )  # fmt: skip
 
 
@@ -111,6 +111,25 @@ async def test_a_thief_of_the_files_finds_no_address_key_name_or_header(bench: B
     assert not [each for each in hidden if each in octets]
 
 
+@pytest.mark.asyncio
+async def test_a_thief_cannot_tell_who_is_in_two_lists(bench: Bench) -> None:
+    alice, bob, carol = (new_person(f"{each}@example.org") for each in ("alice", "bob", "carol"))
+    for name, people in (("team", (alice, bob)), ("other", (alice, carol))):
+        group = new_group(f"{name}@lists.example")
+        entries = [new_membership(each, group.key, privileges=EVERY_POWER) for each in people]
+        await bench.create(group, *entries, authorised=alice)
+    blobs: list[bytes] = []
+    for sql in (
+        "SELECT name, sealed FROM members", "SELECT kid_name FROM signers",
+        "SELECT half_name, sealed FROM entries", "SELECT profile_name, sealed FROM memberships",
+    ):  # fmt: skip
+        for row in await bench.rows(sql):
+            blobs += [each for each in row if isinstance(each, bytes)]
+    assert len(blobs) == len(set(blobs)) == 8 + 8 + 8 + 6
+    lengths = await bench.rows("SELECT DISTINCT length(sealed) FROM memberships")
+    assert (await bench.count("memberships"), len(lengths)) == (3, 1)
+
+
 async def opened(bench: Bench, *, letters: bool = True) -> bytes:
     """Unseal every row of every table, as who has the vault's key too; letters are mail."""
     rows = {
@@ -125,6 +144,7 @@ async def opened(bench: Bench, *, letters: bool = True) -> bytes:
         "posts": "SELECT sealed, CAST(id AS BLOB) FROM posts",
         "deliveries": "SELECT sealed, CAST(id AS BLOB) FROM deliveries WHERE sealed NOT NULL",
         "letters": "SELECT sealed, CAST(id AS BLOB) FROM letters",
+        "memberships": "SELECT sealed, profile_name FROM memberships",
     }
     assert set(rows) == set(SEALED_TABLES)
     found = b""

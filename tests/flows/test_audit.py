@@ -77,7 +77,8 @@ class Team:
 
     async def keep_house(self) -> None:
         """Erase what is old."""
-        await AuditKeeping(self.bench.store, self.bench.clock, KEEP).erase_old()
+        bench = self.bench
+        await AuditKeeping(bench.store, bench.clock, bench.erasing_time, KEEP).erase_old()
 
 
 async def list_of(bench: Bench, group: Group, alice: Person) -> Team:
@@ -173,6 +174,16 @@ async def test_rows_are_erased_after_their_days_and_numbers_are_not_used_again(t
     assert await team.bench.count("recryptions") == 0
     await team.recrypt()
     assert await team.seqs() == [4]
+
+
+@pytest.mark.asyncio
+async def test_a_jump_of_the_clock_erases_no_row(team: Team) -> None:
+    await team.recrypt()
+    await team.keep_house()
+    team.bench.clock.jump(KEEP * 2)
+    await team.keep_house()
+    assert await team.seqs() == [1]
+    assert await team.bench.count("recryptions") == 0  # quotas are of the day
 
 
 @pytest.mark.asyncio

@@ -207,8 +207,10 @@ async def test_rules_change_also_for_posts_that_are_stored(team: Team) -> None:
     await team.bench.relay_all()
 
     async def days() -> list[int]:
-        until = await team.bench.rows("SELECT keep_until FROM ciphertexts")
-        return [(int(row[0] or 0) - int(NOW.timestamp())) // 86400 for row in until]
+        rows = await team.bench.rows(
+            "SELECT seconds FROM keeping JOIN posts USING (list_id) WHERE NOT erased"
+        )
+        return [int(row[0] or 0) // 86400 for row in rows]
 
     assert await days() == [14]
     for keep in (3, 30):
@@ -216,7 +218,7 @@ async def test_rules_change_also_for_posts_that_are_stored(team: Team) -> None:
         assert await days() == [keep]
     await team.ask(policy=Policy(keep=0))
     team.bench.clock.advance(timedelta(seconds=1))
-    await team.bench.delivering.erase_old()
+    await team.bench.erasing.erase()
     assert await days() == []
 
 

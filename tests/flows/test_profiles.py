@@ -7,6 +7,9 @@ import pytest
 import pytest_asyncio
 from msgspec.structs import replace as but
 
+from listserver import profiles
+from listserver.limits import PROFILES_PER_DAY
+from listserver.signers import USED_NONCE
 from recrypt_core.authorship import sign_sender
 from recrypt_core.documents import History as Kept
 from recrypt_core.documents import Policy, PostRight, Privilege, RecryptionGroup, Status
@@ -24,7 +27,8 @@ from recrypt_core.messages import (
     write_message,
 )
 from recrypt_core.signature_keys import SignatureCurve, SignaturePrivateKey
-from recrypt_core.signing import sign_request
+from recrypt_core.signing import request_body, sign_request
+from recrypt_core.udf import Udf
 from tests.builders import (
     NOW,
     TEAM,
@@ -180,6 +184,85 @@ async def test_nobody_learns_of_a_membership_by_a_profile(team: Team) -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_stranger_costs_as_much_with_many_lists_as_with_few(team: Team) -> None:
+    def counted(sql: str) -> None:
+        statements.append(sql)
+
+    async def asked_by(person: Person) -> int:
+        statements.clear()
+        assert await team.send(person) == DONE
+        return len(statements)
+
+    statements: list[str] = []
+    rows = team.bench.store._rows
+    rows._connection.set_trace_callback(counted)
+    stranger, thief = new_person("carol@example.org"), team.bob
+    assert await team.send(with_other_keys(team.bob)) == DONE
+    few = await asked_by(stranger)
+    assert await asked_by(thief) == few
+    async with team.bench.store.begin():
+        made = [(b"%32d" % at, b"%32d" % at) for at in range(2000)]
+        await rows.many(
+            "INSERT INTO lists (name, group_name, head_seq, sealed) VALUES (?, ?, 1, x'00')", made
+        )
+    assert await asked_by(stranger) == await asked_by(thief) == few
+    rows._connection.set_trace_callback(None)
+
+
+@pytest.mark.asyncio
+async def test_a_members_profile_is_not_taken_twice_nor_too_often(team: Team) -> None:
+    newer = team.bob.changed(seconds=1)
+    message = write_message(UpdateProfile(profile=newer.signed))
+    request = sign_request(message, team.bob.online, url=URL, now=NOW)
+    assert said(await team.bench.send(request)) == DONE
+    again = (401, f"Not authentic: {USED_NONCE}.")
+    assert said(await team.bench.send(request)) == again
+    for after in range(1, PROFILES_PER_DAY):
+        assert await team.send(team.bob.changed(seconds=after)) == DONE
+    last = team.bob.changed(seconds=PROFILES_PER_DAY)
+    assert (await team.send(last))[0] == 429
+    assert await team.send(team.alice.changed()) == DONE
+    team.bench.clock.advance(timedelta(days=1))
+    assert await team.send(last) == DONE
+
+
+@pytest.mark.asyncio
+async def test_on_a_full_disk_no_profile_is_taken_from_anybody(team: Team) -> None:
+    for person in (team.bob.changed(), new_person("carol@example.org")):
+        octets = write_message(UpdateProfile(profile=person.signed))
+        body = request_body(sign_request(octets, person.online, url=URL, now=NOW), {})
+        _, answer = await team.bench.transactions.answer(body, signed=True, has_room=False)
+        assert said(answer) == (
+            503, "The server's disk is nearly full; try again later."
+        )  # fmt: skip
+    assert await team.bench.count("profiles") == 0
+
+
+@pytest.mark.asyncio
+async def test_members_of_before_are_noted_a_part_at_a_time_and_damaged_ones_passed_over(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = with_other_keys(team.bob)
+    assert await team.send(newer) == DONE
+    async with team.bench.store.begin():
+        for sql in (
+            "DELETE FROM memberships",
+            "UPDATE members SET noted = NULL",
+            "UPDATE members SET sealed = x'00' WHERE id = 1",
+        ):
+            await team.bench.store._rows.run(sql)
+    team.bench.store._members.clear()
+    monkeypatch.setattr(profiles, "READ_AT_ONCE", 1)
+    await profiles.note_members(team.bench.store)
+    async with team.bench.store.begin() as work:
+        assert await work.known_profile(team.alice.udf) is None
+        assert list((await work.newest_profiles(team.bob.udf)).values()) == [newer.verified]
+        assert await work.note_members(1) == 0
+    assert (await team.send(team.bob.changed(seconds=0), newer))[0] == 401
+    assert await team.bench.count("memberships") == 1
+
+
+@pytest.mark.asyncio
 async def test_a_stale_misdirected_or_large_profile_is_refused(team: Team) -> None:
     newer = team.bob.changed()
     octets = write_message(UpdateProfile(profile=newer.signed))
@@ -250,3 +333,30 @@ async def test_a_member_reads_own_entries_of_the_keys_that_history_names(team: T
     assert await mine() == (403, [])
     master = team.history.group.master
     assert said(await team.ask(GetEntry(group_id=TEAM), master))[0] == 403
+
+
+@pytest.mark.asyncio
+async def test_a_member_has_own_entries_though_another_lists_the_same_key(team: Team) -> None:
+    """Mallory, who is a member too, lists Bob's key: Bob isn't misled, and learns of nobody."""
+
+    async def entries(by: SignaturePrivateKey, named: Udf | None = None) -> object:
+        message = write_message(GetEntry(group_id=TEAM, member_udf=named))
+        answer = await team.bench.send(sign_request(message, by, url=URL, now=NOW))
+        return answer.entries if isinstance(answer, GetEntryResponse) else answer.status
+
+    mallory = new_person("mallory@example.org")
+    greedy = mallory.changed(online_signature_keys=(mallory.online.public, team.bob.online.public))
+    made = new_membership(mallory, team.history.group.key)
+    added = team.history.add_message(made)
+    await team.bench.change(team.history.sign(added, team.alice.online), made, history=team.history)
+    own, others = team.entry.entry.entries, made.entry.entries
+    assert await team.send(greedy) == DONE
+    assert await entries(team.bob.online, team.bob.udf) == own
+    assert await entries(team.bob.online) == 409
+    assert await entries(team.bob.master, None) == own
+    assert await entries(mallory.online, mallory.udf) == await entries(mallory.online) == others
+    for udf in (team.bob.udf, team.alice.udf, new_person("dave@example.org").udf):
+        assert await entries(mallory.online, udf) == 403
+    idle = but(team.entry.entry, status=Status.SUSPENDED)
+    await team.restate(Membership(idle, {}))
+    assert await entries(team.bob.online, team.bob.udf) == 403

@@ -9,11 +9,12 @@ from listserver import admission, replies
 from listserver.admission import Accept, Refuse
 from listserver.posts import PostHeaders
 from recrypt_core.authorship import sign_sender
-from recrypt_core.chain import GroupState, Member
+from recrypt_core.chain import GroupState
 from recrypt_core.documents import Status
 from recrypt_core.encoding import write_b64url
 from recrypt_core.envelope import Envelope, read_envelope
 from recrypt_core.keys import Curve, PrivateKey
+from recrypt_core.members import Member
 from tests.builders import (
     NOW,
     TEAM,
