@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Final, TypeVar
@@ -108,6 +109,11 @@ class Connection:
 
     async def commit(self) -> None:
         """Commit the transaction."""
+        if not self._begun:
+            return
+        with suppress(sqlite3.Error):  # the commit will tell
+            (pages,) = self._execute("PRAGMA freelist_count").fetchone()
+            self.spare_octets = pages * self._page_octets
         await self.there(self._commit)
 
     async def there(self, job: Callable[[], T]) -> T:
@@ -151,13 +157,9 @@ class Connection:
             self._wait(timedelta(0))
 
     def _commit(self) -> None:
-        if not self._begun:
-            return
         self._begun = False
         self._check_not_lost()
         try:
-            (pages,) = self._execute("PRAGMA freelist_count").fetchone()
-            self.spare_octets = pages * self._page_octets
             self._execute("COMMIT")
         except sqlite3.Error:
             self._connection.rollback()
