@@ -117,6 +117,7 @@ def test_the_escrow_is_not_for_others(stage: Stage) -> None:
         ("Identifier", new_group().master.udf, "escrow file"),
         ("MasterKey", {}, "team.escrow"),
     ],
+    ids=["version", "identifier", "key"],
 )
 def test_a_changed_escrow_file_is_refused(
     stage: Stage, member: str, value: object, words: str

@@ -63,6 +63,7 @@ from tests.builders import NOW, TEAM, create_message, new_group, new_membership,
 
 GROUP, ALICE = new_group(), new_person("alice@example.org")
 MEMBERSHIP = new_membership(ALICE, GROUP.key)
+SOME_UDF = "MBWMZ-A7GMP-GFSEZ-I5RRR-NZ3G2-I2VCN"  # spec §2: in names of tests, which stay the same
 (ENTRY,) = MEMBERSHIP.entry.entries
 EPK = PrivateKey.generate(Curve.X25519).public
 HEAD = Head(1, "A" * 43)
@@ -213,14 +214,14 @@ def test_a_request_is_read_under_both_names(request_: Request) -> None:
         '{"AddMemberRequest":{"RecryptionGroup":"team@lists.example","MemberEntry":[]}}',
         '{"AddMemberRequest":{"MemberEntry":[]}}',
         '{"RedeliverRequest":{"GroupID":"x","Since":"2026-11-20T00:00:00Z"}}',
-        f'{{"RedeliverRequest":{{"GroupID":"x","RecryptUDF":"{ALICE.udf}"}}}}',
-        f'{{"RedeliverRequest":{{"GroupID":"x","RecryptUDF":"{ALICE.udf}","Since":"2026-11-20"}}}}',
-        f'{{"RedeliverRequest":{{"GroupID":"x","RecryptUDF":"{ALICE.udf}",'
+        f'{{"RedeliverRequest":{{"GroupID":"x","RecryptUDF":"{SOME_UDF}"}}}}',
+        f'{{"RedeliverRequest":{{"GroupID":"x","RecryptUDF":"{SOME_UDF}","Since":"2026-11-20"}}}}',
+        f'{{"RedeliverRequest":{{"GroupID":"x","RecryptUDF":"{SOME_UDF}",'
         '"Since":"2026-11-20T00:00:00+01:00"}}',
         '{"GetEntryRequest":{}}',
         '{"UpdateProfileRequest":{"Profile":{}}}',
         '{"GetAuditRequest":{"GroupID":"x","Limit":1001}}',
-        f'{{"DenyJoinRequest":{{"RecryptUDF":"{ALICE.udf}"}}}}',
+        f'{{"DenyJoinRequest":{{"RecryptUDF":"{SOME_UDF}"}}}}',
         '[{"HelloRequest":{}}]',
     ],
 )

@@ -11,6 +11,7 @@ from recrypt_core.encoding import write_b64url
 from recrypt_core.errors import Malformed, NotAuthentic
 
 KEY = bytes(range(KEY_OCTETS))
+LINE = write_b64url(KEY).encode() + b"\n"
 VAULT = Vault(KEY)
 
 
@@ -86,20 +87,20 @@ def test_a_new_key_file_is_one_line_and_is_read_back() -> None:
     [
         b"",
         b"\n",
-        new_key_line()[1:],
-        new_key_line() * 2,
-        new_key_line() + b"\n",
-        b" " + new_key_line(),
+        LINE[1:],
+        LINE * 2,
+        LINE + b"\n",
+        b" " + LINE,
         write_b64url(KEY).encode() + b"=\n",
         write_b64url(KEY).encode() + b"\r\n",
         b"\xff" * 43,
-        new_key_line() + b"naming \n",
-        new_key_line() + b"naming " + new_key_line()[1:],
-        new_key_line() + b"naming " + new_key_line() + b"\n",
-        new_key_line() + b"naming " + new_key_line() + new_key_line(),
-        new_key_line() + b"naming: " + new_key_line(),
-        b"naming " + new_key_line(),
-        b"naming " + new_key_line() + new_key_line(),
+        LINE + b"naming \n",
+        LINE + b"naming " + LINE[1:],
+        LINE + b"naming " + LINE + b"\n",
+        LINE + b"naming " + LINE + LINE,
+        LINE + b"naming: " + LINE,
+        b"naming " + LINE,
+        b"naming " + LINE + LINE,
     ],
 )
 def test_another_key_file_is_refused_without_quoting_it(line: bytes) -> None:
