@@ -10,7 +10,7 @@ from datetime import datetime
 
 from recrypt_client import chains, contacts, custody, entries
 from recrypt_client.administering import Outcome, has_powers
-from recrypt_client.chains import Desk
+from recrypt_client.chains import Aside, Desk
 from recrypt_client.changing import Pace, change_members
 from recrypt_client.entries import Made
 from recrypt_client.errors import about
@@ -51,7 +51,9 @@ def publish(desk: Desk, *, now: datetime) -> None:
     chains.ask(desk, UpdateProfile(profile=profile.signed), Response, now=now)
 
 
-def newer(state: GroupState, pages: list[GetGroupResponse]) -> dict[Udf, VerifiedProfile]:
+def newer(
+    state: GroupState, pages: Iterable[GetGroupResponse | Aside]
+) -> dict[Udf, VerifiedProfile]:
     """Read the members' newer profiles; what is no newer one of a member is passed over.
 
     Raises:
@@ -76,7 +78,7 @@ def refresh(
     Raises:
         Trouble: if a profile isn't what it has to be, or the service doesn't take the change.
     """
-    shown = newer(state, [*chains.pages(desk, state, now=pace.clock())])
+    shown = newer(state, chains.asides(desk, state, now=pace.clock()))
     found = _latest(state, (*shown.values(), *given))
     waiting = {udf: why for udf in found if (why := _obstacle(desk, state, found[udf]))}
     named = [udf for udf in found if udf not in waiting]

@@ -197,7 +197,8 @@ class PrivateKey:
         curve = _curve_of(jwk)
         key = cls(curve, _coordinate(jwk, "d"))
         stated = PublicKey.from_jwk({name: part for name, part in jwk.items() if name != "d"})
-        if stated != key.public or jwk.get("kid", key.public.udf) != key.public.udf:
+        public = key.public
+        if stated != public or ("kid" in jwk and jwk["kid"] != public.udf):
             raise Malformed("a private key that contradicts its public part")
         return key
 

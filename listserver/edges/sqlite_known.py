@@ -7,7 +7,7 @@ from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
-_OCTETS: Final = 8 * 2**20  # ours: of rows; what is read of them takes some times as much memory
+_OCTETS: Final = 2**20  # ours: of rows; what is read of them takes some times as much memory
 
 
 class Known(Generic[T]):
