@@ -15,7 +15,7 @@ demo: $(READY)  ## set up, then watch a confidential list at work
 	@$(BIN)/python examples/demo.py
 
 test: $(READY)  ## set up, then run every test but the faults
-	@$(BIN)/python -m pytest -q --ignore=tests/faults
+	@$(BIN)/python -m pytest -q --numprocesses=auto --dist=loadfile --ignore=tests/faults
 
 faults: $(READY)  ## kills, power cuts, full disks, broken peers: prints its ledgers (minutes, root)
 	@$(BIN)/python -m pytest -q tests/faults

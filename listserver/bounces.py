@@ -135,7 +135,7 @@ def weight_of(code: int | None, text: str) -> Verdict:
     _, status = _codes(said)
     if status is None or status in _VAGUE:
         return Verdict(_by_words(code, said), status)
-    is_of_address = status.split(".")[1] in _OF_ADDRESS
+    is_of_address = status.split(".")[1] in _OF_ADDRESS and not refusals.blame_sender(said)
     return Verdict(_by_status(status) if is_of_address else Weight.NOTHING, status)
 
 
@@ -155,7 +155,8 @@ def _weigh(
     """Weigh the first status that says more than "other"; else the reply; else what there is."""
     given = [status for status in statuses if status]
     if exact := next((status for status in given if status not in _VAGUE), None):
-        return Verdict(_by_status(exact), exact)
+        is_ours = refusals.blame_sender(said)
+        return Verdict(Weight.NOTHING if is_ours else _by_status(exact), exact)
     vague = given[0] if given else None
     if reply is not None:
         about_us = refusals.blame_us(said)

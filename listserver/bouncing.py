@@ -11,6 +11,7 @@ from typing import Final, assert_never
 from listserver import replies
 from listserver.addresses import ListAddress
 from listserver.bounces import Weight, read_report
+from listserver.limits import PROBED_SHARE
 from listserver.model import House
 from listserver.ports import Clock, Log
 from listserver.replies import Reply
@@ -66,6 +67,14 @@ class Bouncing:
                 return known
             case _:
                 assert_never(token)
+
+
+def doubted_at_once(members: int) -> int:
+    """Tell how many of a list's members may be probed, or turned off of late, at once (spec §7).
+
+    A host in trouble can make all look alike: so people have heard of it before many are off.
+    """
+    return max(1, members // PROBED_SHARE)
 
 
 def turns_mail_on(before: MemberEntry, after: MemberEntry, current: Udf) -> bool:

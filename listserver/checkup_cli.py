@@ -19,8 +19,8 @@ from listserver.options import failed, load_config, table, with_config
 from recrypt_core.encoding import JsonObject, write_json, write_time
 
 _HEADS: Final = (
-    "LIST", "MEMBERS", "RECEIVING", "MAIL OFF", "SUSPENDED", "REVOKED", "KEPT", "TO DELIVER",
-    "GIVEN UP", "HELD", "CHANGES", "LAST CHANGE",
+    "LIST", "STATE", "MEMBERS", "RECEIVING", "MAIL OFF", "SUSPENDED", "REVOKED", "KEPT",
+    "TO DELIVER", "GIVEN UP", "HELD", "CHANGES", "LAST CHANGE",
 )  # fmt: skip
 _UNREADABLE: Final = "(can't be read)"
 
@@ -114,11 +114,18 @@ def _row(each: ListFigures) -> tuple[str, ...]:
     counts = (each.members, each.receiving, each.mail_off, each.suspended, each.revoked)
     copies = (each.kept, each.unsent, each.given_up, each.held, each.seq)
     changed = _UNREADABLE if each.changed is None else write_time(each.changed)
-    return (each.address or _UNREADABLE, *map(str, counts), *map(str, copies), changed)
+    head = (each.address or _UNREADABLE, _state(each))
+    return (*head, *map(str, counts), *map(str, copies), changed)
+
+
+def _state(each: ListFigures) -> str:
+    words = [*(["closed"] if each.closed else []), *(["stopped"] if each.stopped else [])]
+    return ", ".join(words) or "open"
 
 
 def _as_json(each: ListFigures) -> JsonObject:
-    return {**asdict(each), "changed": each.changed and write_time(each.changed)}
+    times = {"changed": each.changed, "stopped": each.stopped}
+    return {**asdict(each), **{name: time and write_time(time) for name, time in times.items()}}
 
 
 def _finding_as_json(each: Finding) -> JsonObject:

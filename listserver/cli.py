@@ -13,7 +13,7 @@ from listserver.config import Config, parse_config
 from listserver.edges.sqlite import SqliteStore, open_store
 from listserver.options import CONFIG_NAME, failed, load_config, with_config
 from listserver.store import StoreTrouble
-from listserver.upkeep_cli import backup, queue, rotate_vault_key
+from listserver.upkeep_cli import backup, queue, resume, rotate_vault_key, suspend
 from listserver.vault import new_key_line
 from recrypt_core import limits
 from recrypt_core.documents import VerifiedProfile, verified_profile
@@ -67,7 +67,7 @@ Next:
 
 @click.group(
     context_settings={"max_content_width": WIDTH},
-    commands=(lists, queue, check, metrics, backup, rotate_vault_key),
+    commands=(lists, suspend, resume, queue, check, metrics, backup, rotate_vault_key),
 )
 @click.version_option(package_name="recrypt-listserver")
 def main() -> None:

@@ -62,11 +62,14 @@ class Delivering:
     async def attempt(self, frame: Frame, claim: Claim) -> Record:
         """Try one delivery once, and judge what came of it.
 
-        The member's entry is read now, so one that ended a moment ago is respected (spec §4).
+        The member's entry is read now, so one that ended a moment ago is respected (spec §4), and
+        so is the list's operator, who has stopped it.
         """
         try:
             async with self._store.begin() as work:
-                half = await work.half_of(claim)
+                half, waits = await work.half_of(claim), await work.waits(claim.post)
+            if waits:
+                return self.untried(claim)
             if half is None:
                 return Record(claim.id, claim.post, Withdrawn())
             parts = make_copy(frame, half)

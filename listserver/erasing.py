@@ -55,7 +55,7 @@ class ErasingTime:
 
 
 class Erasing:
-    """Erases posts: a chore of the house."""
+    """Erases posts, and the halves of closed lists: a chore of the house."""
 
     def __init__(self, store: Store, time: ErasingTime) -> None:
         self._store = store
@@ -65,4 +65,5 @@ class Erasing:
         """Erase a piece of what was kept long enough; True if there may be more."""
         until = await self._time.now()
         async with self._store.begin() as work:
-            return await work.erase_old(until)
+            more = await work.erase_old(until)
+            return await work.erase_ended(until) or more

@@ -31,9 +31,9 @@ from recrypt_core.envelope import Envelope
 from recrypt_core.errors import Malformed, NotAuthentic, Refused, Why
 from recrypt_core.jose import ContentCipher
 from recrypt_core.keys import PrivateKey
-from recrypt_core.members import Member, Members
+from recrypt_core.members import Member, Members, check_not_ahead
 from recrypt_core.messages import AddMember, CreateGroup, UpdateGroup, UpdateMember
-from recrypt_core.signing import Kind, SignedRequest, signer_of, verify_document
+from recrypt_core.signing import Jws, Kind, SignedRequest, signer_of, verify_document
 from recrypt_core.udf import Udf
 
 _UNUSED = "halves that belong to no entry of the request"
@@ -67,6 +67,7 @@ class Groups:
         state = await asyncio.to_thread(chain.begin, change)
         self._check_name(state.name)
         _check_policy(state.policy)
+        _check_times(None, state, now)
         entries = message.recryption_group.members
         rows = await asyncio.to_thread(_rows, state, entries, request.halves, {})
         async with self._store.begin() as work:
@@ -105,6 +106,7 @@ class Groups:
         change, entries = change_of(request, message), message.member_entry
         full, held = await self._with_named(before, entries)
         state = await asyncio.to_thread(chain.advance, full, change)
+        _check_times(full, state, now)
         rows = await asyncio.to_thread(_rows, state, entries, request.halves, held)
         async with self._store.begin() as work:
             repeated = await _repeated(work, request)
@@ -116,6 +118,8 @@ class Groups:
 
     async def update(self, request: SignedRequest, message: UpdateGroup, now: datetime) -> Head:
         """Change a group but for its members: its key, Policy, AdministratorKeys, Master (spec §6).
+
+        If that closes it, its halves are kept for as long as posts are, and for posts under way.
 
         Raises:
             Malformed: if it breaks the format, has Members, or a Policy that isn't kept here.
@@ -138,13 +142,17 @@ class Groups:
         change = change_of(request, message)
         state = await asyncio.to_thread(chain.advance, before.state, change, lacking=lacking)
         _check_policy(state.policy)
+        _check_times(before.state, state, now)
         async with self._store.begin() as work:
             repeated = await _repeated(work, request)
             if repeated is not None:
                 return repeated
             await self._append(work, request, before, state, now)
+            keep = timedelta(days=state.policy.keep)
             if state.policy.keep != before.state.policy.keep:
-                await work.keep_posts(before.id, timedelta(days=state.policy.keep))
+                await work.keep_posts(before.id, keep)
+            if state.is_closed:
+                await work.end_list(before.id, now + keep)
         return state.head
 
     async def _unused(
@@ -234,6 +242,21 @@ def _check_policy(policy: Policy) -> None:
         raise Malformed("this service takes post = anyone or members only")
     if policy.from_ is not FromPolicy.LIST:
         raise Malformed("this service takes from = list only")
+
+
+def _check_times(before: GroupState | None, state: GroupState, now: datetime) -> None:
+    """Refuse a profile that is dated ahead, unless it is held already: that is to be restated."""
+    for profile in (state.master, *(each.profile for each in state.members.values())):
+        if before is None or profile.signed != _held(before, profile.identifier):
+            check_not_ahead(profile, now)
+
+
+def _held(state: GroupState, udf: Udf) -> Jws | None:
+    """Give the profile of the group or of a member, as the group has it."""
+    if udf == state.identifier:
+        return state.master.signed
+    member = state.members.get(udf)
+    return None if member is None else member.profile.signed
 
 
 def _rows(

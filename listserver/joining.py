@@ -36,6 +36,7 @@ from listserver.model import (
 )
 from listserver.ports import Clock
 from listserver.signers import Signers, own_profile, take_fresh
+from listserver.stopping import check_goes_on
 from listserver.store import QueueFull, Store, StoreTrouble, Work
 from recrypt_core import _random, messages
 from recrypt_core.documents import (
@@ -46,7 +47,7 @@ from recrypt_core.documents import (
     verified_profile,
 )
 from recrypt_core.errors import Malformed, NotAuthentic, Refused, Why
-from recrypt_core.members import Member
+from recrypt_core.members import Member, check_not_ahead
 from recrypt_core.messages import Response
 from recrypt_core.signing import Jws, Kind, SignedRequest, signer_of
 from recrypt_core.udf import Udf
@@ -108,16 +109,19 @@ class Joining:
         Raises:
             TooLarge, Malformed: if it breaks the format, or is about no mailbox of the profile's.
             NotAuthentic: if a key of the profile didn't sign it; if it is stale or replayed.
-            Refused: UNKNOWN if there is no such group; QUOTA if the signer, or all together, have
-                asked too often.
+            Refused: UNKNOWN if there is no such group; CONFLICT if it is closed, STOPPED if its
+                operator has stopped it; QUOTA if the signer, or all together, have asked too often.
         """
-        applicant = await _applicant(request, message)
+        applicant = await _applicant(request, message, now)
         request.check_fresh(self._house.public_url, now)
         async with self._store.begin() as work:
             found = await work.find_list(message.group_name)
             await self._check_mailbox(work, applicant.account)
-        if found is None or found.state.name.lower() != message.group_name.lower():
-            raise Refused(Why.UNKNOWN, _NO_GROUP)
+            if found is None or found.state.name.lower() != message.group_name.lower():
+                raise Refused(Why.UNKNOWN, _NO_GROUP)
+            if found.state.is_closed:
+                raise Refused(Why.CONFLICT, "the group is closed for good: nobody can join it")
+            await check_goes_on(work, found)
         token = _new_token()
         letter = await asyncio.to_thread(_letter, found, applicant, token, now)
         try:
@@ -219,8 +223,11 @@ def states_before(event: Event) -> tuple[JoinState, ...]:
     return tuple(state for state, happens in NEXT if happens is event)
 
 
-async def _applicant(request: SignedRequest, message: messages.JoinGroup) -> Applicant:
+async def _applicant(
+    request: SignedRequest, message: messages.JoinGroup, now: datetime
+) -> Applicant:
     profile = await own_profile(request, message.profile)
+    check_not_ahead(profile, now)
     if message.account_name not in profile.profile.accounts:
         raise Malformed("an AccountName that isn't among the Profile's Accounts")
     if not profile.profile.encryption_keys:

@@ -73,6 +73,7 @@ TOKEN_LIFE: Final = timedelta(
 )  # ours: how long a return path counts, and a post's row stays
 ERASED_OCTETS: Final = 16 * 2**20  # ours: of ciphertexts in one transaction: tenths of a second
 ERASED_POSTS: Final = 1000  # ours: the same, in number
+ERASED_HALVES: Final = 1000  # ours: of a closed list, in one transaction
 ERASING_STEP: Final = timedelta(minutes=10)  # ours: how much of its time a restart may lose
 CLOCK_DOUBT: Final = timedelta(days=3)  # ours: until a clock that has jumped ahead is believed
 
@@ -87,9 +88,13 @@ BOUNCE_DAYS: Final = 180  # default of [bounces] window_days; ours: a weekly lis
 PROBES: Final = 25  # ours: members looked at in one transaction, a millisecond each
 TELLING_TRIES: Final = 3  # ours: at letters about a list where more comes while they are sealed
 POSTERS_TOLD: Final = 25  # ours: in one round, a few milliseconds each
+NOTICE_RETRY: Final = timedelta(hours=4)  # ours: until what was said in vain is said again
 NOTICE_LINES: Final = 100  # ours: of copies given up, and of members, in one notice
 NOTICE_PATIENCE: Final = timedelta(hours=1)  # ours: between two notices about one list
 NOTICE_WORDS: Final = 200  # ours: letters of a peer's words in a notice
+PROBED_SHARE: Final = 4  # ours: of a list, every fourth member at most is in doubt at once
+HOST_MEMORY: Final = timedelta(days=1)  # ours: what the relay host took tells for so long of it
+FORGOTTEN: Final = 1000  # ours: bounces in one transaction, some milliseconds
 PROBE_DAYS: Final = 7  # ours: a probe that hasn't come back then has arrived; queues last 5 days
 PROBE_SLACK: Final = timedelta(days=2)  # ours: beyond our own queue's lifetime, if that is longer
 CLOCK_SLACK: Final = timedelta(days=1)  # ours: what is further ahead is, or was, a wrong clock's
@@ -134,4 +139,5 @@ SHARD_MEMBERS: Final = 1000  # ours: of a post's members in one row of the queue
 FAULT_DELAY: Final = timedelta(minutes=5)  # ours: until it is tried again
 FAULTS: Final = 3  # ours, as Mailman: after so many of our own faults a delivery is held
 FRAMES_OCTETS: Final = 32 * 2**20  # ours: of the latest posts' shared parts that are kept
+LIST_MEMORY: Final = timedelta(seconds=1)  # ours: for which RCPT believes that a list goes on
 QUEUE_PATIENCE: Final = timedelta(seconds=30)  # ours: the longest time between looks at the queue

@@ -25,7 +25,7 @@ class Mailing:
     """Takes due letters from the store and carries each to the relay host.
 
     Of a letter that is given up nobody is told, or one notice would make another: it is erased, but
-    the operator's mail is held.
+    the operator's mail is held. What it told administrators is told again (`Notices`).
     """
 
     def __init__(self, store: Store, courier: Courier, clock: Clock, schedule: Schedule) -> None:

@@ -22,7 +22,8 @@ class Notices:
     """Puts letters in the queue.
 
     They are sealed between two transactions, of which the second has the letters and notes what
-    they tell: so nothing is told that isn't in a letter, and what isn't has its turn again.
+    they tell: so nothing is told that isn't in a letter, and what isn't has its turn again. So has
+    what administrators were told, if the relay host took none of the letters.
     """
 
     def __init__(self, store: Store, clock: Clock, log: Log, written: Callable[[], None]) -> None:
@@ -77,7 +78,7 @@ class Notices:
         if not await work.troubles_told(list_id, found if written else None, now):
             return False
         for letter in written:
-            await work.enqueue_letter(letter, now)
+            await work.enqueue_letter(letter, now, tells=list_id)
             self._log.event("notice")
         return True
 

@@ -1,12 +1,13 @@
 """Receive a post: read, decide, put in the queue; a positive reply means that it is committed."""
 
 import asyncio
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 from listserver import admission, replies
 from listserver.addresses import ListAddress, Role
-from listserver.limits import QUICK_OCTETS
+from listserver.limits import LIST_MEMORY, QUICK_OCTETS
 from listserver.model import House, StoredList
 from listserver.ports import Clock, Log
 from listserver.posts import PostHeaders, PostRefused, Reason, read_post
@@ -33,20 +34,27 @@ class Posting:
         self._log = log
         self.arrived = asyncio.Event()
         """Set whenever there is something new in the queue."""
-        self._seen: dict[str, StoredList] = {}
+        self._seen: dict[str, _Seen] = {}
 
     async def recipient(self, to: ListAddress) -> Reply:
-        """Answer RCPT by whether there is such a list, and nothing else (spec §7)."""
+        """Answer RCPT by whether there is such a list, and nothing else (spec §7).
+
+        One that goes on is believed to for a moment; what counts is the end of DATA.
+        """
         if to.role not in (Role.POST, Role.BOUNCES):
             return replies.NO_SUCH_LIST
         address = self._address(to)
-        if address not in self._seen:
-            async with self._store.begin() as work:
-                found = await work.find_list(address)
+        seen = self._seen.get(address)
+        if seen is not None and seen.is_good(self._clock.now()):
+            return replies.RECIPIENT_OK
+        async with self._store.begin() as work:
+            found = await work.find_list(address)
             if found is None:
                 return replies.NO_SUCH_LIST
-            self._see(address, found)  # no list ever ends
-        return replies.RECIPIENT_OK
+            stopped = None if to.role is Role.BOUNCES else await _stopped(work, found)
+        if to.role is Role.POST and stopped is None:
+            self._see(address, found)
+        return stopped or replies.RECIPIENT_OK
 
     async def receive(self, raw: bytes, to: ListAddress, *, null_sender: bool) -> Reply:
         """Take a post, or say why not; bounces are taken and discarded (spec §7)."""
@@ -91,12 +99,15 @@ class Posting:
         """Decide in one transaction: what is refused leaves nothing behind."""
         address = self._address(to)
         seen = self._seen.get(address)
-        prepared = None if seen is None else self._prepare(post, seen)
+        prepared = None if seen is None else self._prepare(post, seen.list)
         async with self._store.begin() as work:
             found = await work.find_list(address)
             if found is None:
                 return replies.NO_SUCH_LIST
-            if prepared is None or found is not seen:
+            if stopped := await _stopped(work, found):
+                self._seen.pop(address, None)
+                return stopped
+            if prepared is None or seen is None or found is not seen.list:
                 prepared = self._prepare(post, found)
             self._see(address, found)
             if isinstance(prepared, Reply):
@@ -156,10 +167,22 @@ class Posting:
     def _see(self, address: str, found: StoredList) -> None:
         if len(self._seen) >= _LISTS_SEEN:
             self._seen.clear()
-        self._seen[address] = found
+        self._seen[address] = _Seen(found, self._clock.now())
 
     def _address(self, to: ListAddress) -> str:
         return f"{to.name}@{self._house.domain}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A list that went on when it was looked at."""
+
+    list: StoredList
+    at: datetime
+
+    def is_good(self, now: datetime) -> bool:
+        """Tell whether that was a moment ago; a clock that was set back tells nothing."""
+        return timedelta(0) <= now - self.at < LIST_MEMORY
 
 
 class _TooLarge(Exception):
@@ -168,6 +191,13 @@ class _TooLarge(Exception):
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply.text)
         self.reply = reply
+
+
+async def _stopped(work: Work, found: StoredList) -> Reply | None:
+    """Refuse posts to a list that is closed, as to none, or stopped for now (spec §7)."""
+    if found.state.is_closed:
+        return replies.NO_SUCH_LIST
+    return replies.LIST_STOPPED if await work.is_suspended(found.id) else None
 
 
 def _read(raw: bytes) -> _Post:

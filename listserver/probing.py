@@ -46,10 +46,20 @@ class Probing:
             QueueFull: those who are left have their turn in the next round.
         """
         now = self._clock.now()
-        async with self._store.begin() as work:
-            await work.forget_bounces(self._scoring, now)
+        while await self._forget_some(now):
+            pass
+        while await self._settle_some(now):
+            pass
         while await self._probe_some(now):
             self.on_written()
+
+    async def _forget_some(self, now: datetime) -> bool:
+        async with self._store.begin() as work:
+            return await work.forget_bounces(self._scoring, now)
+
+    async def _settle_some(self, now: datetime) -> bool:
+        async with self._store.begin() as work:
+            return await work.settle_refusals(now)
 
     async def _probe_some(self, now: datetime) -> bool:
         """Look at some members, in a transaction of their own; False if there are none left."""

@@ -12,6 +12,7 @@ from listserver.model import House, JoinCount
 from listserver.signers import own_profile, take_fresh
 from listserver.store import Store
 from recrypt_core.errors import Refused, Why
+from recrypt_core.members import check_not_ahead
 from recrypt_core.messages import Response, UpdateProfile
 from recrypt_core.signing import SignedRequest
 
@@ -34,13 +35,14 @@ class Profiles:
         Who is a member of none gets the same answer, and nothing is kept.
 
         Raises:
-            TooLarge, Malformed: if the profile is, or breaks the format.
+            TooLarge, Malformed: if the profile is, breaks the format, or is dated ahead.
             NotAuthentic: if the profile isn't signed by its master key, or the request by a key of
                 the profile; if it is stale or, a member's, replayed.
             Refused: CONFLICT for a profile older than a list has; QUOTA for a member who sends too
                 many on a day.
         """
         profile = await own_profile(request, message.profile)
+        check_not_ahead(profile, now)
         request.check_fresh(self._house.public_url, now)
         async with self._store.begin() as work:
             known = await work.known_profile(profile.identifier)

@@ -12,6 +12,7 @@ from typing import Final
 from listserver.limits import AUDIT_REFUSALS
 from listserver.model import Asked, HeldEntry, House
 from listserver.signers import is_signed, take_fresh
+from listserver.stopping import check_goes_on
 from listserver.store import Store, Work
 from recrypt_core import messages
 from recrypt_core.agreement import partial
@@ -52,11 +53,13 @@ class Recrypting:
             Malformed: for an epk of another curve than the entry's.
             NotAuthentic: for what is stale or replayed.
             Refused: UNKNOWN for anyone who doesn't hold the entry; FORBIDDEN for who does but
-                isn't served, or asks about a past key that isn't to be read; QUOTA.
+                isn't served, or asks about a past key that isn't to be read; QUOTA; STOPPED while
+                the operator has stopped the list.
         """
         async with self._store.begin() as work:
             held = await _find(work, request, message)
             await take_fresh(work, request, self._house.public_url, now)
+            await check_goes_on(work, held.list)
             if message.recipient.header.epk.curve is not held.half.recryption.curve:
                 raise Malformed("an epk of another curve than the group's key")
             if message.encrypted and not held.member.profile.profile.encryption_keys:

@@ -29,7 +29,17 @@ _FULL: Final = re.compile(
 # "Sender verify failed" quotes another server's "no such user": it is about our own address.
 _US: Final = re.compile(
     r"\b(?:relay\w*|rcpthosts|sender|mail from|helo|service|authenticat\w+|authori[sz]\w+|log ?in|"
+    r"daily|hourly|outgoing|outbound|sending|submission|your (?:email )?account|"
     r"spam\w*|block\w*|black\w*|polic\w+|reputation|grey\w*|gray\w*|too many|dmarc|dkim|spf)\b",
+    re.ASCII,
+)
+
+
+# The same where a status says that it is about an address: ours then, or what we may send.
+_SENDER: Final = re.compile(
+    r"\b(?:(?:unknown|invalid|bad|outbound) sender|"
+    r"sender (?:address|domain|unknown|invalid|reject\w*|denied|verif\w+)|mail from|return.path|"
+    r"daily|hourly|outgoing|outbound|(?:sending|submission) (?:quota|limit|rate)|for sending)\b",
     re.ASCII,
 )
 
@@ -49,6 +59,11 @@ def say_full(text: str) -> bool:
 def blame_us(text: str) -> bool:
     """Tell whether a refusal is about who sends: then it meets all members alike."""
     return bool(_US.search(_plain(text)))
+
+
+def blame_sender(text: str) -> bool:
+    """Tell whether a refusal that is about an address is about the sender's."""
+    return bool(_SENDER.search(_plain(text)))
 
 
 def _plain(text: str) -> str:

@@ -38,6 +38,7 @@ HELP = Reply(214, "2.0.0", "Write to a list with: EHLO, MAIL, RCPT, DATA, QUIT. 
 NOT_VERIFIED = Reply(252, "2.1.5", "Addresses are not verified here; send mail and see.")
 
 NO_SUCH_LIST = Reply(550, "5.1.1", "There is no such list here.")
+LIST_STOPPED = Reply(450, "4.2.1", "This list is stopped for now by its operator; try later.")
 NO_OPERATOR = Reply(550, "5.1.1", "The operator's mailbox is not at this server.")
 NOT_RELAYED = Reply(550, "5.7.1", "That address is not at this server, and nothing is relayed.")
 ONE_LIST = Reply(452, "4.5.3", "One list address at a time; send to this one separately.")

@@ -25,6 +25,7 @@ from listserver.store_audit import AuditWork
 from listserver.store_joins import JoinWork
 from listserver.store_letters import LetterWork
 from listserver.store_profiles import ProfileWork
+from listserver.store_stops import StopWork
 from recrypt_core.chain import GroupState
 from recrypt_core.documents import MemberEntry, VerifiedProfile
 from recrypt_core.members import Member
@@ -40,7 +41,7 @@ class QueueFull(Exception):
     """So many letters wait that this one isn't taken. It undoes its block, so nothing is lost."""
 
 
-class Work(AuditWork, JoinWork, LetterWork, ProfileWork, Protocol):
+class Work(AuditWork, JoinWork, LetterWork, ProfileWork, StopWork, Protocol):
     """One transaction of the store. Leaving the block commits; an exception undoes all of it."""
 
     # --- who may create groups
@@ -220,7 +221,10 @@ class Work(AuditWork, JoinWork, LetterWork, ProfileWork, Protocol):
         ...
 
     async def busy_post(self, now: datetime, after: PostId) -> PostId | None:
-        """Find a post with something to do now: the next one after `after`, in a circle."""
+        """Find a post with something to do now: the next one after `after`, in a circle.
+
+        Not those of lists that the operator has stopped.
+        """
         ...
 
     async def read_post(self, post: PostId) -> tuple[StoredPost, bytes]:
@@ -255,7 +259,10 @@ class Work(AuditWork, JoinWork, LetterWork, ProfileWork, Protocol):
         ...
 
     async def next_due(self, now: datetime) -> datetime | None:
-        """Tell when there is something to claim: now, or when the next delivery is due."""
+        """Tell when there is something to claim: now, or when the next delivery is due.
+
+        What waits for a list that is stopped isn't due.
+        """
         ...
 
     # --- bounces
@@ -271,7 +278,18 @@ class Work(AuditWork, JoinWork, LetterWork, ProfileWork, Protocol):
         ...
 
     async def refused(self, refusals: Sequence[tuple[DeliveryId, int]], now: datetime) -> None:
-        """Note the same of deliveries that were given up, each with its quarters of a point."""
+        """Note the same of deliveries that were given up, each with its quarters of a point.
+
+        It waits to be counted: see `settle_refusals`.
+        """
+        ...
+
+    async def settle_refusals(self, now: datetime) -> bool:
+        """Count what was refused, or forget it, up to limits.FORGOTTEN of one post; False if none.
+
+        It counts when the relay host took a copy of this post, or of one that was accepted after it
+        within limits.HOST_MEMORY. Then it is forgotten, if no copy is due any more.
+        """
         ...
 
     async def probe_bounced(
@@ -285,8 +303,9 @@ class Work(AuditWork, JoinWork, LetterWork, ProfileWork, Protocol):
     ) -> tuple[Suspect, ...] | None:
         """Look at up to `limit` members whose mail came back since somebody looked last.
 
-        Those whose score has reached the threshold, and who have no probe yet, are suspects. None
-        if there was nobody to look at.
+        Those whose score has reached the threshold, and who have no probe yet, are suspects, while
+        few enough of their list are probed or were turned off of late (`bouncing.doubted_at_once`);
+        the others have their turn tomorrow. None if there was nobody to look at.
         """
         ...
 
@@ -294,8 +313,11 @@ class Work(AuditWork, JoinWork, LetterWork, ProfileWork, Protocol):
         """Note that a member was sent a probe."""
         ...
 
-    async def forget_bounces(self, scoring: Scoring, now: datetime) -> None:
-        """Forget what is out of the window, and all of those whose probe has arrived."""
+    async def forget_bounces(self, scoring: Scoring, now: datetime) -> bool:
+        """Forget what is out of the window, and all of those whose probe has arrived.
+
+        True if there may be more than the limits.FORGOTTEN of each that were forgotten now.
+        """
         ...
 
 

@@ -25,7 +25,10 @@ class LetterWork(Protocol):
     # --- what people are told
 
     async def lists_in_trouble(self, now: datetime, patience: timedelta) -> tuple[ListId, ...]:
-        """Find lists with troubles that administrators weren't told, nor others for so long."""
+        """Find lists with troubles that administrators weren't told, nor others for so long.
+
+        If they were told in vain of late, only after limits.NOTICE_RETRY.
+        """
         ...
 
     async def troubles(self, list_id: ListId, limit: int) -> Troubles | None:
@@ -68,8 +71,12 @@ class LetterWork(Protocol):
         """
         ...
 
-    async def enqueue_letter(self, letter: Letter, now: datetime) -> None:
+    async def enqueue_letter(
+        self, letter: Letter, now: datetime, *, tells: ListId | None = None
+    ) -> None:
         """Put a letter in the queue.
+
+        tells: the list whose troubles it tells; `troubles_told` has the same `now`.
 
         Raises:
             QueueFull: as `check_letter_room`.
@@ -97,7 +104,9 @@ class LetterWork(Protocol):
 
         What is given up is erased, but the operator's mail is held, for people to see, while there
         is room: limits.HELD_LETTERS and limits.HELD_OCTETS. A probe that bounced turns its member's
-        mail off, if it wasn't forgotten meanwhile.
+        mail off, if it wasn't forgotten meanwhile, and if the relay host has taken a copy of a post
+        since limits.HOST_MEMORY before the probe. What a notice told is untold when the last of its
+        letters is given up, if none was taken.
         """
         ...
 

@@ -37,7 +37,9 @@ T = TypeVar("T")
 _DISK_FULL: Final = Response(
     status=503, status_description="The server's disk is nearly full; try again later."
 )
-_STATUS: Final = {Why.FORBIDDEN: 403, Why.UNKNOWN: 404, Why.CONFLICT: 409, Why.QUOTA: 429}
+_STATUS: Final = {
+    Why.FORBIDDEN: 403, Why.UNKNOWN: 404, Why.CONFLICT: 409, Why.QUOTA: 429, Why.STOPPED: 503,
+}  # fmt: skip
 
 
 class Transactions:

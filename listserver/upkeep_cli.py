@@ -1,4 +1,4 @@
-"""Commands that look after a store: its queue, back-ups, the vault's key (spec §11)."""
+"""Commands that look after a store: queue, lists, back-ups, the vault's key (spec §11)."""
 
 import asyncio
 import os
@@ -138,6 +138,42 @@ def drop(post: str, config_file: Path | None, *, yes: bool) -> None:
 
 
 @click.command()
+@click.argument("address")
+@with_config
+def suspend(address: str, config_file: Path | None) -> None:
+    """Stop the list ADDRESS for a while: posts are put off, and nothing is sent to its members.
+
+    Senders' mail servers try again, for days; what the list has taken already waits. Its
+    administrators can go on with it. A server that runs does so at once.
+
+    Example: listserver suspend team@lists.example
+    """
+    with _store(config_file) as store:
+        done = _of_a_list(address, store.suspend(address, SystemClock().now()))
+    click.echo(
+        f"{address} is stopped: copies that are under way may still arrive."
+        f" Let it go on with `listserver resume {address}`."
+        if done
+        else f"{address} is stopped already."
+    )
+
+
+@click.command()
+@click.argument("address")
+@with_config
+def resume(address: str, config_file: Path | None) -> None:
+    """Let the list ADDRESS go on, that was stopped: what has waited is sent.
+
+    A server that runs begins within half a minute.
+
+    Example: listserver resume team@lists.example
+    """
+    with _store(config_file) as store:
+        done = _of_a_list(address, store.resume(address, SystemClock().now()))
+    click.echo(f"{address} goes on." if done else f"{address} wasn't stopped.")
+
+
+@click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @with_config
 def backup(folder: Path, config_file: Path | None) -> None:
@@ -181,6 +217,12 @@ def rotate_vault_key(config_file: Path | None) -> None:
     )
     if unread:
         click.echo(f"Rows that are damaged, and stayed as they are: {unread}.")
+
+
+def _of_a_list(address: str, done: bool | None) -> bool:
+    if done is None:
+        raise failed(f"there is no list {address!r} here: `listserver lists` shows what there is")
+    return done
 
 
 def _check_retriable(post: PostId, found: tuple[QueuedPost, ...]) -> None:

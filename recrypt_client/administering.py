@@ -9,15 +9,15 @@ from recrypt_client import chains, custody, entries
 from recrypt_client.chains import Desk
 from recrypt_client.changing import Pace, change_members
 from recrypt_client.entries import Made
-from recrypt_client.errors import Trouble
+from recrypt_client.errors import Trouble, about
 from recrypt_client.home import Home
 from recrypt_core.chain import GroupState
 from recrypt_core.documents import History, Privilege, Status, VerifiedProfile
 from recrypt_core.errors import Malformed
 from recrypt_core.keys import PrivateKey
-from recrypt_core.members import Member
+from recrypt_core.members import Member, check_not_ahead
 from recrypt_core.messages import AddMember, Redeliver, RedeliverResponse, UpdateMember
-from recrypt_core.udf import Udf, typed_matches
+from recrypt_core.udf import TYPED_LENGTH, Udf, bare, read_typed
 
 POWERS: Final = frozenset({Privilege.ADMIN, Privilege.SUPER})
 """The privileges of who administers a group."""
@@ -48,11 +48,11 @@ class Outcome:
 
     def then(self, state: GroupState, people: Iterable[VerifiedProfile]) -> "Outcome":
         """Tell what came of it and of what followed, in which newer profiles were taken in."""
-        taken = [
-            state.members[each.identifier].account
+        taken = {
+            state.members[each.identifier].account: None
             for each in people
             if state.members[each.identifier].profile != self.state.members[each.identifier].profile
-        ]
+        }
         left = tuple(each for each in self.skipped if each not in taken)
         return Outcome(state, tuple(dict.fromkeys((*self.changed, *taken))), left)
 
@@ -78,6 +78,9 @@ def add(desk: Desk, profiles: Sequence[VerifiedProfile], terms: Terms, pace: Pac
         Trouble: if one of them was a member before, or the service doesn't take it.
     """
     named = {each.identifier: each for each in profiles}
+    for each in profiles:
+        with about(_account(each)):
+            check_not_ahead(each, pace.clock())
 
     def write(state: GroupState) -> Iterator[Made]:
         keys = _keys(desk.home, state)
@@ -124,7 +127,9 @@ def set_status(
     named: dict[Udf, Member] = {}
 
     def write(state: GroupState) -> Iterator[Made]:
-        named.update({each.profile.identifier: each for each in (find(state, one) for one in who)})
+        directory = Directory(state)
+        found = [directory.find(one) for one in who]
+        named.update({each.profile.identifier: each for each in found})
         key = custody.group_key(desk.home, state) if status is Status.ACTIVE else None
         off = _mail_off(desk, state, named, status, now=pace.clock())
         for udf in [*named]:
@@ -142,7 +147,7 @@ def redeliver(desk: Desk, who: str, since: datetime, *, now: datetime) -> Redeli
         Trouble: if it is no member who is served, or the service doesn't do it.
     """
     state = chains.current(desk, now=now)
-    member = find(state, who)
+    member = Directory(state).find(who)
     if not member.may(Privilege.RECRYPT):
         raise Trouble(
             f"{member.account} is not ACTIVE with RECRYPT in {state.name}",
@@ -155,28 +160,40 @@ def redeliver(desk: Desk, who: str, since: datetime, *, now: datetime) -> Redeli
     return Redelivery(state, member.account, answer.posts)
 
 
-def find(state: GroupState, who: str) -> Member:
-    """Find the one member of an address or typed fingerprint.
+class Directory:
+    """A group's members by address and fingerprint, so that many are found in one pass."""
 
-    Raises:
-        Trouble: if there is none, or more than one.
-    """
-    found = [
-        each
-        for each in state.members.values()
-        if is_named(each.account, each.profile.identifier, who)
-    ]
-    if not found:
-        raise Trouble(
-            f"{who} is no member of {state.name}", f"See who is with recrypt members {state.name}"
-        )
-    if len(found) > 1:
-        prints = ", ".join(each.profile.identifier for each in found)
-        raise Trouble(
-            f"{who} names {len(found)} members of {state.name}: {prints}",
-            "Name the one you mean by its fingerprint",
-        )
-    return found[0]
+    def __init__(self, state: GroupState) -> None:
+        self._group = state.name
+        self._found: dict[str, list[Member]] = {}
+        for udf, each in state.members.items():
+            for key in (_mailbox(each.account), bare(udf)[:TYPED_LENGTH]):
+                self._found.setdefault(key, []).append(each)
+
+    def find(self, who: str) -> Member:
+        """Find the one member of an address or typed fingerprint.
+
+        Raises:
+            Trouble: if there is none, or more than one.
+        """
+        key = _mailbox(who) if "@" in who else _read_typed(who)[:TYPED_LENGTH]
+        found = [
+            each
+            for each in self._found.get(key, ())
+            if is_named(each.account, each.profile.identifier, who)
+        ]
+        if not found:
+            raise Trouble(
+                f"{who} is no member of {self._group}",
+                f"See who is with recrypt members {self._group}",
+            )
+        if len(found) > 1:
+            prints = ", ".join(each.profile.identifier for each in found)
+            raise Trouble(
+                f"{who} names {len(found)} members of {self._group}: {prints}",
+                "Name the one you mean by its fingerprint",
+            )
+        return found[0]
 
 
 def is_named(account: str, identifier: Udf, who: str) -> bool:
@@ -186,9 +203,13 @@ def is_named(account: str, identifier: Udf, who: str) -> bool:
         Trouble: if it is neither.
     """
     if "@" in who:
-        return _same_address(account, who)
+        return _mailbox(account) == _mailbox(who)
+    return bare(identifier).startswith(_read_typed(who))
+
+
+def _read_typed(who: str) -> str:
     try:
-        return typed_matches(who, identifier)
+        return read_typed(who)
     except Malformed as problem:
         raise Trouble(f"{who}: {problem}", "Name members by address or fingerprint") from problem
 
@@ -261,10 +282,10 @@ def _gained(member: Member, terms: Terms) -> tuple[Privilege, ...]:
     return tuple(each for each in terms.privileges if each not in member.entry.privileges)
 
 
-def _same_address(one: str, other: str) -> bool:
-    """Compare addresses; only the domain is without case (RFC 5321 §2.4)."""
-    (local, _, domain), (other_local, _, other_domain) = one.rpartition("@"), other.rpartition("@")
-    return local == other_local and domain.lower() == other_domain.lower()
+def _mailbox(address: str) -> str:
+    """Give an address as it is compared: only the domain is without case (RFC 5321 §2.4)."""
+    local, at, domain = address.rpartition("@")
+    return local + at + domain.lower()
 
 
 def _account(profile: VerifiedProfile) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
-from recrypt_client import contacts, paths, pins, trails
+from recrypt_client import contacts, group_keys, paths, pins, trails
 from recrypt_client.errors import ServiceRefused, Trouble, about
 from recrypt_client.home import Home
 from recrypt_client.pins import Pin
@@ -155,6 +155,7 @@ def append(
         ServiceRefused: if the service says no.
         Trouble: if it isn't allowed, or the service can't be reached.
     """
+    group_keys.check_open(state.key)
     link = Link(state.identifier, state.head.seq + 1, state.head.hash)
     signed = sign_request(
         messages.write_message(message), desk.key, url=desk.service.url, now=now, link=link

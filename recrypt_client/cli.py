@@ -24,6 +24,7 @@ COMMANDS: Final = (
     profile.profile,
     groups.create,
     groups.key,
+    groups.close,
     groups.history,
     members.add,
     members.delete,

@@ -68,13 +68,13 @@ def share(desk: Desk, state: GroupState, pace: Pace) -> GroupState:
     """Seal the group's keys anew if they aren't sealed to all its administrators, and only them.
 
     So too if what is sealed isn't what it should be. Who administers the group no more shares
-    nothing.
+    nothing, nor does anybody in a group that is closed.
 
     Raises:
         Trouble: if the service doesn't take it.
     """
     forget(desk.home, state)
-    if not state.may(desk.key.public.udf, Privilege.ADMIN, Privilege.SUPER):
+    if state.is_closed or not state.may(desk.key.public.udf, Privilege.ADMIN, Privilege.SUPER):
         return state
 
     def write(state: GroupState) -> RecryptionGroup | None:

@@ -6,6 +6,7 @@ Pure (spec §4).
 from datetime import datetime, timedelta
 from typing import Final
 
+from recrypt_client.errors import Trouble
 from recrypt_core import limits
 from recrypt_core.chain import GroupState
 from recrypt_core.documents import (
@@ -41,9 +42,16 @@ def next_key(
 
 
 def same_key(
-    state: GroupState, online: SignaturePrivateKey, *, not_after: datetime | None = None
+    state: GroupState,
+    online: SignaturePrivateKey,
+    *,
+    not_after: datetime | None = None,
+    closed: datetime | None = None,
 ) -> VerifiedGroupKey:
-    """Sign the group's current key once more, good for as long as it was, unless said."""
+    """Sign the group's current key once more, good for as long as it was, unless said.
+
+    closed: when the group ends with it for good; None if it goes on.
+    """
     old = state.key.document
     stated = GroupKey(
         group_name=old.group_name,
@@ -53,9 +61,25 @@ def same_key(
         created=old.created,
         not_after=not_after or old.not_after,
         previous=old.previous,
+        closed=closed,
         head=state.head,
     )
     return sign_group_key(stated, online)
+
+
+def check_open(key: VerifiedGroupKey) -> None:
+    """Refuse to go on with a group that was closed for good.
+
+    Raises:
+        Trouble: saying when.
+    """
+    stated = key.document
+    if stated.closed is not None:
+        raise Trouble(
+            f"{stated.group_name} was closed for good on {stated.closed:%Y-%m-%d}",
+            "Nothing is sent to it, and nothing of it changes, any more: ask who had it where to "
+            "write to",
+        )
 
 
 def next_master(

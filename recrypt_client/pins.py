@@ -19,6 +19,7 @@ class Pin(Document, frozen=True, kw_only=True):
     service: str
     head: Head
     since: datetime
+    closed: datetime | None = None
 
     def is_key(self, kid: str) -> bool:
         """Tell whether the group has or had this key."""
@@ -37,7 +38,8 @@ def compare(pin: Pin | None, key: VerifiedGroupKey) -> Seen:
     """Compare a verified group key with the pin (spec §6, GetKey).
 
     Raises:
-        Trouble: for another Identifier, a lower generation, or another key of the same one.
+        Trouble: for another Identifier, a lower generation, or another key of the same one; for one
+            that goes on where the group was seen to be closed for good.
     """
     if pin is None:
         return Seen.FIRST
@@ -46,6 +48,11 @@ def compare(pin: Pin | None, key: VerifiedGroupKey) -> Seen:
         raise _alarm(
             pin,
             f"ITS FINGERPRINT HAS CHANGED, from {pin.identifier} to {shown.group_identifier}",
+        )
+    if pin.closed is not None and shown.closed is None:
+        raise _alarm(
+            pin,
+            f"THE SERVICE SHOWS AS OPEN A GROUP THAT WAS CLOSED FOR GOOD on {pin.closed:%Y-%m-%d}",
         )
     if shown.generation < pin.generation:
         raise _alarm(
@@ -87,6 +94,7 @@ def renew(
         service=service,
         head=head or (NO_HEAD if pin is None else pin.head),
         since=now if pin is None else pin.since,
+        closed=shown.closed,
     )
 
 
@@ -122,6 +130,7 @@ def merge(here: Pin, there: Pin, *, hint: str) -> Pin:
         service=here.service,
         head=ahead,
         since=min(here.since, there.since),
+        closed=here.closed or there.closed,
     )
 
 

@@ -16,9 +16,9 @@ from recrypt_client.entries import Made
 from recrypt_client.errors import about
 from recrypt_core.chain import GroupState
 from recrypt_core.documents import Status, VerifiedProfile, verified_profile
-from recrypt_core.errors import NotAuthentic
+from recrypt_core.errors import Malformed, NotAuthentic
 from recrypt_core.keys import PrivateKey
-from recrypt_core.members import Member
+from recrypt_core.members import Member, check_not_ahead
 from recrypt_core.messages import GetGroupResponse, Response, UpdateMember, UpdateProfile
 from recrypt_core.udf import Udf
 
@@ -80,7 +80,9 @@ def refresh(
     """
     shown = newer(state, chains.asides(desk, state, now=pace.clock()))
     found = _latest(state, (*shown.values(), *given))
-    waiting = {udf: why for udf in found if (why := _obstacle(desk, state, found[udf]))}
+    waiting = {
+        udf: why for udf in found if (why := _obstacle(desk, state, found[udf], now=pace.clock()))
+    }
     named = [udf for udf in found if udf not in waiting]
     if not named:
         return Refresh(Outcome(state, (), ()), tuple(waiting.values()))
@@ -118,7 +120,9 @@ def _latest(state: GroupState, profiles: Iterable[VerifiedProfile]) -> dict[Udf,
     return found
 
 
-def _obstacle(desk: Desk, state: GroupState, profile: VerifiedProfile) -> str | None:
+def _obstacle(
+    desk: Desk, state: GroupState, profile: VerifiedProfile, *, now: datetime
+) -> str | None:
     member = state.members[profile.identifier]
     if member.entry.status is Status.REVOKED:
         return f"{member.account} is REVOKED: the newer profile waits for recrypt resume"
@@ -127,8 +131,9 @@ def _obstacle(desk: Desk, state: GroupState, profile: VerifiedProfile) -> str | 
     if not profile.profile.encryption_keys:
         return f"{member.account}: the newer profile has no EncryptionKeys: ask the member"
     try:
+        check_not_ahead(profile, now)
         contacts.see(desk.home, profile)
-    except NotAuthentic as problem:
+    except (Malformed, NotAuthentic) as problem:
         return f"{member.account}: {problem}: ask the member to publish the latest one"
     return None
 

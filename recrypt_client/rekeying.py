@@ -58,8 +58,9 @@ def begin(desk: Desk, state: GroupState, *, now: datetime) -> Plan:
     """Draw the next key and keep it, or find the one of a rekey that was cut off.
 
     Raises:
-        Trouble: if what signs for the group isn't here, or as `chains.walk`.
+        Trouble: if the group is closed, what signs for it isn't here, or as `chains.walk`.
     """
+    group_keys.check_open(state.key)
     custody.online_key(desk.home, state)
     known = desk.home.document(paths.rekey_file(state.name), Rekey)
     if known is None or state.key.udf not in (known.previous_udf, known.next_udf):

@@ -25,7 +25,8 @@ def remove(desk: Desk, who: Sequence[str], pace: Pace) -> tuple[Outcome, Owed | 
         Trouble: if one of them isn't a member, or the service doesn't take it.
     """
     before = debts.owed(desk, now=pace.clock())
-    members = [administering.find(before.state, one) for one in who]
+    directory = administering.Directory(before.state)
+    members = [directory.find(one) for one in who]
     own = desk.home.profile().identifier
     if any(each.profile.identifier == own for each in members):
         return _leave(desk, before, members, pace)

@@ -40,8 +40,8 @@ def warning(key: VerifiedGroupKey, *, now: datetime) -> str | None:
 
 
 def ends_within(key: VerifiedGroupKey, time: timedelta, *, now: datetime) -> bool:
-    """Tell whether a key ends so soon, or has ended."""
-    return key.document.not_after <= now + time
+    """Tell whether a key ends so soon, or has ended; not that of a closed group."""
+    return key.document.closed is None and key.document.not_after <= now + time
 
 
 def tend(desk: Desk, state: GroupState, pace: Pace) -> Tended:
@@ -68,7 +68,7 @@ def tend(desk: Desk, state: GroupState, pace: Pace) -> Tended:
             until = f"{state.key.document.not_after:%Y-%m-%d}"
             notes.append(f"the key of {state.name} was signed again: it is good until {until}")
     age = pace.clock() - state.key.document.created
-    if age >= OLD:
+    if age >= OLD and not state.is_closed:
         notes.append(
             f"the key of {state.name} is {age.days} days old: make a new one with "
             f"recrypt rekey {state.name}"

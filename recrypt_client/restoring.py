@@ -120,6 +120,7 @@ def accept(desk: Desk, found: Restored, *, now: datetime) -> None:
         service=seen.service,
         head=state.head,
         since=seen.since,
+        closed=state.key.document.closed,
     )
     master = SeenProfile(updated=state.master.profile.updated)
     desk.home.keep_document(paths.author_file(state.identifier), master)

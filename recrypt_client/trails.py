@@ -8,8 +8,10 @@ from typing import Final
 
 from recrypt_core import limits
 from recrypt_core.chain import Change, GroupState
+from recrypt_core.documents import past_group_key
 from recrypt_core.encoding import write_json
 from recrypt_core.messages import AddMember, CreateGroup, UpdateGroup, UpdateMember
+from recrypt_core.signing import Jws
 from recrypt_core.wire import Document, Hash, to_json
 
 STEPS: Final = 200  # that are remembered of a group; a restored back-up lacks fewer; ours
@@ -82,7 +84,12 @@ def parts(change: Change) -> list[str]:
         "AdministratorKeys": group.administrator_keys,
         "Policy": group.policy,
     }
-    return [name for name, part in found.items() if part is not None]
+    closed = [] if group.current_encryption_key is None else _closed(group.current_encryption_key)
+    return [*(name for name, part in found.items() if part is not None), *closed]
+
+
+def _closed(key: Jws) -> list[str]:
+    return [] if past_group_key(key).document.closed is None else ["Closed"]
 
 
 def signer(state: GroupState, change: Change) -> str:

@@ -63,9 +63,11 @@ def verify(desk: Desk, *, now: datetime) -> Report:
     except Trouble as trouble:
         lines.append(Line("members", Result.WRONG, str(trouble)))
     else:
-        lines += [_shown_members(state, pages), _shown_group(state, pages), _newer(state, pages)]
-    lines += [_private_keys(desk, state), _sealed_keys(desk, state), _entries(state)]
-    lines += [Line("private keys elsewhere", Result.ADVICE, words) for words in owed.words()]
+        lines += [_shown_members(state, pages), _shown_group(state, pages)]
+        lines += [] if state.is_closed else [_newer(state, pages)]
+    if not state.is_closed:  # else nothing that is to be done can be
+        lines += [_private_keys(desk, state), _sealed_keys(desk, state), _entries(state)]
+        lines += [Line("private keys elsewhere", Result.ADVICE, each) for each in owed.words()]
     lines.append(
         Line(
             "head",
@@ -96,7 +98,10 @@ def _shown_key(desk: Desk, state: GroupState) -> Line:
 
 
 def _life(state: GroupState, *, now: datetime) -> Line:
-    end = state.key.document.not_after
+    closed, end = state.key.document.closed, state.key.document.not_after
+    if closed is not None:
+        words = f"closed for good on {closed:%Y-%m-%d}: senders refuse it, and no change follows"
+        return Line("life of the key", Result.OK, words)
     until = f"good until {end:%Y-%m-%d}"
     again = f"recrypt rekey {state.name}"
     if end < now:

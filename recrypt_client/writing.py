@@ -61,6 +61,8 @@ def fetch_key(
 ) -> KnownKey:
     """Ask for a group's key, verify it from the fingerprint on, and pin it (spec §6, GetKey).
 
+    It may be that of a group that is closed for good, whose NotAfter doesn't matter any more.
+
     Args:
         home: Where it is pinned.
         service: The service to ask.
@@ -84,7 +86,7 @@ def fetch_key(
         contacts.see(home, master)
     pin = home.pin(group)
     seen = pins.compare(pin, key)
-    if key.document.not_after < now:
+    if key.document.closed is None and key.document.not_after < now:
         raise Trouble(
             f"the key of {group} was good until {key.document.not_after:%Y-%m-%d}",
             "Ask the group's administrator to sign it again",

@@ -17,7 +17,6 @@ from recrypt_core.documents import (
     Policy,
     Privilege,
     RecryptionGroup,
-    Status,
     UserDecryptionEntry,
     VerifiedGroupKey,
     VerifiedProfile,
@@ -28,7 +27,7 @@ from recrypt_core.documents import (
 from recrypt_core.encoding import read_b64url
 from recrypt_core.errors import Malformed, NotAuthentic, Refused, TooLarge, Why
 from recrypt_core.keys import PublicKey
-from recrypt_core.members import Member, Members
+from recrypt_core.members import Member, Members, check_stated
 from recrypt_core.messages import AddMember, CreateGroup, UpdateGroup, UpdateMember
 from recrypt_core.signature_keys import SignaturePublicKey
 from recrypt_core.signing import Jws, Link, SignedRequest, read_signed
@@ -74,6 +73,11 @@ class GroupState:
     def identifier(self) -> Udf:
         """The fingerprint of the group's Master."""
         return self.master.identifier
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed for good: its key says so, and nothing follows (spec §6)."""
+        return self.key.document.closed is not None
 
     def public_key(self, udf: Udf) -> PublicKey | None:
         """Find the group's current or past key of this fingerprint."""
@@ -171,8 +175,8 @@ def begin(change: Change) -> GroupState:
     _verify(change, master.signature_key(change.request.signer))
     key = verified_group_key(group.current_encryption_key, master)
     first = key.document
-    if (first.generation, first.previous, first.head) != (1, None, NO_HEAD):
-        raise Malformed("a first group key whose Generation isn't 1, or with Previous or Head")
+    if (first.generation, first.previous, first.head, first.closed) != (1, None, NO_HEAD, None):
+        raise Malformed("a first group key of another Generation, or with Previous, Head, Closed")
     if group.past_encryption_keys:
         raise Malformed("a new group with PastEncryptionKeys")
     bare = GroupState(
@@ -205,6 +209,8 @@ def advance(state: GroupState, change: Change, *, lacking: int | None = None) ->
     if change.link.group != state.identifier:
         raise Malformed("a change of another group")
     _verify(change, state.signer(change.request.signer))
+    if state.is_closed:
+        raise Refused(Why.CONFLICT, "the group is closed for good: no change follows")
     if (change.link.seq, change.link.prev) != (state.head.seq + 1, state.head.hash):
         raise Refused(
             Why.CONFLICT,
@@ -311,8 +317,7 @@ def _member(state: GroupState, entry: MemberEntry) -> Member:
         raise Malformed("an AccountName that isn't one of its Profile's Accounts")
     if before is not None and before.profile.profile.updated > profile.profile.updated:
         raise Refused(Why.CONFLICT, "a Profile older than the group has: ask for the newer one")
-    if entry.status is Status.REVOKED and entry.entries:
-        raise Malformed("a REVOKED member with Entries")
+    check_stated(entry)
     for each in entry.entries:
         _check_entry(state, each)
     return Member(entry, profile)
@@ -344,7 +349,10 @@ def _updated(
         state = replace(state, administrator_keys=sealed)
     if group.master is not None:
         state = _with_master(state, group.master)
-    return _with_key(state, group.current_encryption_key or state.key.signed, lacking=lacking)
+    after = _with_key(state, group.current_encryption_key or state.key.signed, lacking=lacking)
+    if after.is_closed and not state.may(change.request.signer, Privilege.SUPER):
+        raise Refused(Why.FORBIDDEN, "only an ACTIVE SUPER may close the group for good")
+    return after
 
 
 def _administrator_keys(sealed: tuple[SealedKey, ...]) -> tuple[SealedKey, ...]:
@@ -374,6 +382,8 @@ def _with_key(state: GroupState, signed: Jws, *, lacking: int | None) -> GroupSt
         if (new.generation, new.previous) != (old.generation, old.previous):
             raise Refused(Why.CONFLICT, "a key re-signed with another Generation or Previous")
         return replace(state, key=key)
+    if new.closed is not None:
+        raise Refused(Why.CONFLICT, "a new key that is closed as it begins")
     if new.previous != state.key.udf or new.generation != old.generation + 1:
         raise Refused(Why.CONFLICT, "a new key that doesn't follow the group's current one")
     if state.public_key(key.udf) is not None:

@@ -28,8 +28,9 @@ from recrypt_core.wire import (
 )
 from recrypt_core.words import Word
 
-Account = Annotated[str, msgspec.Meta(min_length=3, max_length=limits.ACCOUNT_OCTETS)]
-"""An RFC 5321 address; who mails to it checks its grammar."""
+_Printed = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00-\x1F\x7F-\x9F]*\Z")]
+Account = Annotated[_Printed, msgspec.Meta(min_length=3, max_length=limits.ACCOUNT_OCTETS)]
+"""An RFC 5321 address without control characters; who mails to it checks its grammar."""
 
 _Seq = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=10**9)]
@@ -151,11 +152,13 @@ class GroupKey(Document, frozen=True, kw_only=True):
     created: datetime
     not_after: datetime
     previous: UdfText | None = None
+    closed: datetime | None = None
+    """When the group was closed for good; while it is open there is none."""
     head: Head
 
     def __post_init__(self) -> None:
-        check_utc(self.created)
-        check_utc(self.not_after)
+        for moment in (self.created, self.not_after, self.closed or self.created):
+            check_utc(moment)
 
 
 @dataclass(frozen=True, slots=True)

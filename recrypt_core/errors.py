@@ -10,6 +10,7 @@ class Why(Enum):
     CONFLICT = "conflict"
     UNKNOWN = "unknown"
     QUOTA = "over a quota"
+    STOPPED = "not now"
 
 
 class RecryptError(Exception):

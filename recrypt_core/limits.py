@@ -22,6 +22,8 @@ DECRYPTION_KEY_OCTETS: Final = 16 * 1024  # ours: it goes into a copy's line; 32
 PROFILE_DEVICES: Final = 32  # spec §4: EncryptionKeys
 PROFILE_KEYS: Final = 32  # as many online and escrow keys as devices
 PROFILE_ACCOUNTS: Final = 32  # ours
+PROFILE_AHEAD: Final = timedelta(days=1)  # spec §4: Updated; no clock of a signer is so wrong
+MEMBER_QUOTAS: Final = 16  # spec §4
 ACCOUNT_OCTETS: Final = 254  # RFC 5321 §4.5.3.1.3, less the angle brackets
 LOCAL_PART_OCTETS: Final = 64  # RFC 5321 §4.5.3.1.1
 DOMAIN_OCTETS: Final = 255  # RFC 5321 §4.5.3.1.2

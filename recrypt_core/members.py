@@ -1,5 +1,7 @@
 """A group's members as its chain states them: a map that never changes, and whose keys sign.
 
+And what is asked of an entry by itself, and of the time that a profile states.
+
 A chain of 10,000 changes makes 10,000 of these maps, each with a few members more than the last: so
 one is made of another without a copy of all that both have.
 """
@@ -7,8 +9,10 @@ one is made of another without a copy of all that both have.
 from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from datetime import datetime
+from typing import Final, Generic, TypeVar
 
+from recrypt_core import limits
 from recrypt_core.documents import (
     MemberEntry,
     Privilege,
@@ -16,9 +20,12 @@ from recrypt_core.documents import (
     UserDecryptionEntry,
     VerifiedProfile,
 )
+from recrypt_core.errors import Malformed
 from recrypt_core.udf import Udf
 
 V = TypeVar("V")
+
+AHEAD: Final = "a Profile dated over a day ahead: sign it anew where the clock is right"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,34 @@ class Members(Mapping[Udf, Member]):
 
 def _kids(member: Member | None) -> dict[Udf, None]:
     return {} if member is None else {key.udf: None for key in member.profile.signature_keys}
+
+
+def check_stated(entry: MemberEntry) -> None:
+    """Refuse an entry that contradicts itself (spec §4).
+
+    Raises:
+        Malformed: if it does.
+    """
+    if entry.status is Status.REVOKED and entry.entries:
+        raise Malformed("a REVOKED member with Entries")
+    if len({each.member_key_udf for each in entry.entries}) != len(entry.entries):
+        raise Malformed("two Entries of one MemberKeyUDF")
+    if len(set(entry.privileges)) != len(entry.privileges):
+        raise Malformed("a privilege twice in an entry")
+    if len(entry.quotas) > limits.MEMBER_QUOTAS:
+        raise Malformed(f"an entry with over {limits.MEMBER_QUOTAS} Quotas")
+
+
+def check_not_ahead(profile: VerifiedProfile, now: datetime) -> None:
+    """Refuse a profile that is new here and dated ahead: it would hold off later ones (spec §4).
+
+    What a chain holds already is read without it: there is no time that all agree on.
+
+    Raises:
+        Malformed: if it is.
+    """
+    if profile.profile.updated > now + limits.PROFILE_AHEAD:
+        raise Malformed(AHEAD)
 
 
 class _Layers(Mapping[Udf, V], Generic[V]):

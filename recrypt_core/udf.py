@@ -15,7 +15,7 @@ KEY_CONTENT: Final = "application/pkix-keyinfo"
 _SHA_2_512: Final = b"\x60"
 _LENGTH: Final = 30  # characters: 150 bits
 _OCTETS: Final = 20  # that they are written of; Base32 in Python takes long for all 65
-_TYPED_LENGTH: Final = 25  # characters, the fewest that a person may type
+TYPED_LENGTH: Final = 25  # characters, the fewest that a person may type
 _GROUP: Final = 5
 _FORM = re.compile(r"M[A-Z2-7]{4}(-[A-Z2-7]{5}){5}", re.ASCII)
 _TYPED = re.compile(r"M[A-Z2-7]{24,29}", re.ASCII)
@@ -46,16 +46,30 @@ def read_udf(text: str) -> Udf:
 
 
 def typed_matches(typed: str, udf: Udf) -> bool:
-    """Tell whether what a person typed names `udf`.
+    """Tell whether what a person typed names `udf`, as `read_typed` takes it.
+
+    Raises:
+        Malformed: for what can't be a fingerprint, or is cut too short to be one.
+    """
+    return bare(udf).startswith(read_typed(typed))
+
+
+def bare(udf: Udf) -> str:
+    """Give the letters and digits of a fingerprint alone."""
+    return udf.replace("-", "")
+
+
+def read_typed(typed: str) -> str:
+    """Read a fingerprint that a person typed, as the letters and digits that it begins with.
 
     It may be grouped in any way, in either case, and cut, to no fewer than 25 characters.
 
     Raises:
         Malformed: for what can't be a fingerprint, or is cut too short to be one.
     """
-    bare = "".join(typed.split()).replace("-", "").upper()
-    if not _TYPED.fullmatch(bare):
+    letters = "".join(typed.split()).replace("-", "").upper()
+    if not _TYPED.fullmatch(letters):
         raise Malformed(
-            f"not a fingerprint: M, then {_TYPED_LENGTH - 1} to {_LENGTH - 1} letters and digits"
+            f"not a fingerprint: M, then {TYPED_LENGTH - 1} to {_LENGTH - 1} letters and digits"
         )
-    return udf.replace("-", "").startswith(bare)
+    return letters

@@ -78,10 +78,11 @@ def from_json(kind: type[T], value: JsonObject) -> T:
 
 
 def _with_times(kind: object, value: JsonObject) -> dict[str, object]:
-    """Read the members that are times, also in a list of objects: fields that are datetime."""
+    """Read the members that are times, also in a list of objects: fields of datetime, or none."""
     found: dict[str, object] = {**value}
     for name, field in _fields_of(kind):
-        if field is datetime and name in value:
+        is_there = datetime in get_args(field) and value.get(name) is not None
+        if is_there or (field is datetime and name in value):
             found[name] = read_time(read_text(value, name, what="a document"))
         listed, inner = value.get(name), next(iter(get_args(field)), None)
         if isinstance(listed, list) and any(each is datetime for _, each in _fields_of(inner)):

@@ -126,6 +126,8 @@ def _struct(name: str, schema: JsonObject, words: Mapping[tuple[str, str], str])
         found = read_object(_with_forms(members[member]), what=member)
         if field.type is datetime:
             found = {"$ref": f"{REF}Time"}
+        if field.type == datetime | None:
+            found = {"anyOf": [{"$ref": f"{REF}Time"}, {"type": "null"}], "default": None}
         if said := words.get((name, field.name)):
             found["description"] = said
         members[member] = found

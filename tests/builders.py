@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from msgspec.structs import replace as but
+
 from recrypt_core import chain, messages
 from recrypt_core.agreement import Split, partial
 from recrypt_core.documents import (
@@ -137,6 +139,12 @@ def signed_group_key(  # noqa: PLR0913 - the members of the document
         head=head,
     )
     return sign_group_key(document, master.online)
+
+
+def closed_key(state: chain.GroupState, master: Person) -> VerifiedGroupKey:
+    """Make the CurrentEncryptionKey that closes a group."""
+    stated = but(state.key.document, closed=NOW, head=state.head)
+    return sign_group_key(stated, master.online)
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,12 @@ LAYERS = {
         "messages signing members chain authorship",
     ),
     "listserver": (
-        "model ports store store_audit store_joins store_letters store_profiles limits "
+        "model ports store store_audit store_joins store_letters store_profiles store_stops limits "
         "config sections addresses outcomes replies",
         "tokens admission mime posts headers threads copies preparing letters refusals reports "
         "bounces vault",
         "posting delivering erasing bouncing probing forwarding mailing receiving signers lookups "
-        "redelivering profiles joining groups transactions recrypting notices audit",
+        "redelivering profiles joining groups transactions recrypting notices audit stopping",
         "edges.gateway edges.sessions edges.connections edges.content edges.door edges.disk "
         "edges.courier edges.relay edges.housekeeping edges.service edges.heads edges.sqlite "
         "edges.sqlite_* edges.postgres edges.clock edges.logs edges.metrics edges.certificates "
@@ -48,7 +48,7 @@ LAYERS = {
         "contacts discovery files home keyring paths service terminal",
         "chains",
         "changing custody debts recrypting auditing",
-        "administering founding reading writing exporting importing renewing",
+        "administering closing founding reading writing exporting importing renewing",
         "rekeying refreshing removing restoring joining devices",
         "recovering verifying",
         "commands.*",
@@ -63,7 +63,7 @@ FLOWS = (
     "listserver.forwarding listserver.mailing listserver.receiving listserver.joining "
     "listserver.groups listserver.signers listserver.lookups listserver.redelivering "
     "listserver.profiles listserver.transactions "
-    "listserver.recrypting listserver.notices listserver.audit"
+    "listserver.recrypting listserver.notices listserver.audit listserver.stopping"
 )
 # What touches network, disk, clock or terminal. All else takes values and returns values.
 OUTER = (

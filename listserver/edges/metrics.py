@@ -252,8 +252,11 @@ def _queue(queue: QueueFigures) -> Iterator[Metric]:
     words = "Copies that are to be delivered, were given up or are held."
     yield _gauge("listserver_queue_deliveries", words, deliveries)
     yield GaugeMetricFamily(
+        "listserver_lists_stopped", "Lists that the operator has stopped.", queue.lists_stopped
+    )
+    yield GaugeMetricFamily(
         "listserver_queue_oldest_due_seconds",
-        "How long the copy has waited that has been due for longest.",
+        "How long the copy has waited that has been due for longest; not those of stopped lists.",
         queue.oldest.total_seconds(),
     )
 

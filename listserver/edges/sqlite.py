@@ -23,6 +23,7 @@ from listserver.edges.sqlite_joins import JoinTables
 from listserver.edges.sqlite_known import Known
 from listserver.edges.sqlite_letters import LetterTables
 from listserver.edges.sqlite_queue import QueueTables
+from listserver.edges.sqlite_stops import StopTables
 from listserver.edges.sqlite_troubles import trouble
 from listserver.edges.sqlite_upgrades import is_old, upgrade, version
 from listserver.model import StoredList
@@ -44,7 +45,7 @@ _SETTINGS: Final = (
 _NO_CHECKPOINT: Final = "PRAGMA wal_autocheckpoint = 0"
 
 
-class SqliteTables(BounceTables, AuditTables, JoinTables, QueueTables, LetterTables):
+class SqliteTables(BounceTables, AuditTables, JoinTables, StopTables, QueueTables, LetterTables):
     """The tables of one transaction."""
 
 

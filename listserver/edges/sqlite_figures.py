@@ -20,7 +20,7 @@ from listserver.edges.sqlite_troubles import trouble
 from listserver.limits import LONGEST_DELAY
 from listserver.vault import Vault
 from recrypt_core import limits
-from recrypt_core.documents import MemberEntry, Status
+from recrypt_core.documents import MemberEntry, RecryptionGroup, Status, past_group_key
 from recrypt_core.encoding import (
     JsonObject,
     read_b64url,
@@ -37,13 +37,17 @@ _BUSY_SECONDS: Final = 10.0  # as long as other commands wait for a server
 
 # Deliveries: what has no row yet stands in a shard; else 0 due, 1 claimed, 2 given up, 3 held. A
 # time that is further off than the longest delay was written before the clock was set back: it is
-# due. Given up is what isn't open, so that the many rows of that kind are counted by an index.
+# due. Given up is what isn't open, so that the many rows of that kind are counted by an index. What
+# waits for a list that is stopped isn't overdue.
 _QUEUE: Final = """
 WITH unbegun AS (
-    SELECT length(members) / 6 - position AS members, accepted, posts.held
+    SELECT length(members) / 6 - position AS members, accepted, posts.held,
+        list_id IN (SELECT id FROM lists WHERE suspended NOT NULL) AS stopped
     FROM shards JOIN posts ON posts.id = post_id
 ), begun AS (
-    SELECT state, due, state = 0 AND due > :now AND due <= :far AS put_off
+    SELECT state, due, state = 0 AND due > :now AND due <= :far AS put_off,
+        post_id IN (SELECT posts.id FROM lists JOIN posts ON list_id = lists.id
+            WHERE suspended NOT NULL) AS stopped
     FROM deliveries WHERE state != 2
 )
 SELECT
@@ -52,14 +56,15 @@ SELECT
     (SELECT count(*) FROM ciphertexts),
     (SELECT count(*) FROM letters WHERE state != 2),
     (SELECT count(*) FROM letters WHERE state = 2),
+    (SELECT count(*) FROM lists WHERE suspended NOT NULL),
     (SELECT coalesce(sum(members), 0) FROM unbegun WHERE NOT held)
         + count(*) FILTER (WHERE state = 0 AND NOT put_off),
     count(*) FILTER (WHERE state = 1),
     count(*) FILTER (WHERE put_off),
     (SELECT count(*) FROM deliveries) - count(*),
     (SELECT coalesce(sum(members), 0) FROM unbegun WHERE held) + count(*) FILTER (WHERE state = 3),
-    coalesce(min(due) FILTER (WHERE state = 0 AND NOT put_off), :now),
-    (SELECT coalesce(min(accepted), :now) FROM unbegun WHERE NOT held)
+    coalesce(min(due) FILTER (WHERE state = 0 AND NOT put_off AND NOT stopped), :now),
+    (SELECT coalesce(min(accepted), :now) FROM unbegun WHERE NOT held AND NOT stopped)
 FROM begun
 """
 
@@ -79,7 +84,7 @@ WITH people AS (
         UNION ALL SELECT post_id, state < 2, state = 2, state = 3 FROM deliveries
     ) JOIN posts ON posts.id = post_id GROUP BY list_id
 )
-SELECT lists.id, group_name, lists.sealed, changes.sealed, head_seq,
+SELECT lists.id, group_name, lists.sealed, changes.sealed, suspended, head_seq,
     coalesce(members, 0), coalesce(served, 0) - coalesce(mail_off, 0), coalesce(mail_off, 0),
     coalesce(posts, 0), coalesce(kept, 0),
     coalesce(unsent, 0), coalesce(given_up, 0), coalesce(stopped, 0)
@@ -107,6 +112,7 @@ class QueueFigures:
         posts_kept: Those of which the text is on the disk, for deliveries now or late.
         letters: Mail of the server's own making, and the operator's, that waits.
         letters_held: The operator's that was given up.
+        lists_stopped: Those that the operator has stopped, whose copies wait.
     """
 
     oldest: timedelta
@@ -115,6 +121,7 @@ class QueueFigures:
     posts_kept: int
     letters: int
     letters_held: int
+    lists_stopped: int
     waiting: int
     under_way: int
     put_off: int
@@ -135,6 +142,8 @@ class ListFigures:
         posts: That it has taken; `kept` of them have their text still.
         unsent: Copies that are to be delivered.
         changed: When the last change of its chain was signed; None if that can't be read.
+        stopped: Since when its operator has stopped it; None if it goes on.
+        closed: Whether it is for good; None if that can't be read.
     """
 
     address: str | None
@@ -152,6 +161,8 @@ class ListFigures:
     held: int
     seq: int
     changed: datetime | None
+    stopped: datetime | None = None
+    closed: bool | None = False
 
 
 class Figures:
@@ -169,12 +180,16 @@ class Figures:
 
     def lists(self, vault: Vault) -> Iterator[ListFigures]:
         """Count what each list has."""
-        for id_, name, group, change, *counts in self._connection.execute(_LISTS).fetchall():
+        rows = self._connection.execute(_LISTS).fetchall()
+        for id_, name, sealed_group, change, stopped, *counts in rows:
             unserved = self._connection.execute(_UNSERVED, (id_,))
             status = Counter(_status(vault, sealed, row=member) for member, sealed in unserved)
             figures = dict(zip(_COUNTS, counts, strict=True))
+            group = _group(vault, sealed_group, row=name)
             yield ListFigures(
-                address=_address(vault, group, row=name),
+                address=None if group is None else group.group_name,
+                stopped=None if stopped is None else datetime.fromtimestamp(stopped, UTC),
+                closed=None if group is None else _is_closed(group),
                 without=status[Status.ACTIVE],
                 suspended=status[Status.SUSPENDED],
                 revoked=status[Status.REVOKED],
@@ -237,12 +252,17 @@ def open_figures(file: PurePath) -> Iterator[Figures]:
         raise trouble(file, "read", problem) from problem
 
 
-def _address(vault: Vault, sealed: bytes, *, row: bytes) -> str | None:
+def _group(vault: Vault, sealed: bytes, *, row: bytes) -> RecryptionGroup | None:
     opened = _opened(vault, "lists", sealed, row=row)
     try:
-        return read_text(read_object(opened["group"], what=_ROW), "GroupName", what=_ROW)
+        return from_json(RecryptionGroup, read_object(opened["group"], what=_ROW))
     except (Malformed, KeyError):
         return None
+
+
+def _is_closed(group: RecryptionGroup) -> bool:
+    key = group.current_encryption_key
+    return key is not None and past_group_key(key).document.closed is not None
 
 
 def _status(vault: Vault, sealed: bytes, *, row: bytes) -> Status | None:

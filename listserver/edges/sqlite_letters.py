@@ -8,11 +8,13 @@ from typing import Final, TypeVar
 from listserver.edges.sqlite_queue import due_bounds, seconds
 from listserver.edges.sqlite_rows import Rows, Value, number, octets
 from listserver.edges.sqlite_signers import ROW_OCTETS
+from listserver.edges.sqlite_telling import UNTELL
 from listserver.limits import (
     FAULT_DELAY,
     FAULTS,
     HELD_LETTERS,
     HELD_OCTETS,
+    HOST_MEMORY,
     LETTERS,
     LETTERS_OCTETS,
     QUICK_OCTETS,
@@ -24,6 +26,7 @@ from listserver.model import (
     LetterId,
     LetterKind,
     LetterRecord,
+    ListId,
     Untried,
 )
 from listserver.outcomes import Delivered, GaveUp, TryLater
@@ -54,6 +57,20 @@ _HOLD: Final = (
     " AND (SELECT count(*) < ? AND coalesce(sum(octets), 0) + letters.octets <= ?"
     " FROM letters AS held WHERE held.kind = 2 AND held.state = 2)"
 )
+# A relay host that took nothing of late would have refused any probe: it tells nothing.
+_TURN_OFF: Final = (
+    "UPDATE members SET off = ?1, off_told = 0, probed = NULL"
+    " WHERE (id, probed) = (SELECT probe_of, made FROM letters WHERE letters.id = ?2)"
+    " AND EXISTS (SELECT 1 FROM posts WHERE delivered AND accepted > members.probed - ?3"
+    " AND accepted <= ?1)"
+)
+# A notice goes to each administrator: one that has it is enough.
+_HEARD: Final = (
+    "UPDATE letters SET tells = NULL WHERE tells IS NOT NULL"
+    " AND (tells, made) = (SELECT tells, made FROM letters WHERE id = ?)"
+)
+_TELLING: Final = "SELECT tells, made FROM letters WHERE id = ? AND tells IS NOT NULL"
+_TOLD_TOO: Final = "SELECT 1 FROM letters WHERE tells = ? AND made = ? LIMIT 1"
 _ERASE: Final = "DELETE FROM letters WHERE id = ? AND state != 2"
 
 
@@ -72,17 +89,19 @@ class LetterTables:
         if number(count) >= LETTERS or number(taken) + len(letter.octets) > LETTERS_OCTETS:
             raise QueueFull
 
-    async def enqueue_letter(self, letter: Letter, now: datetime) -> None:
+    async def enqueue_letter(
+        self, letter: Letter, now: datetime, *, tells: ListId | None = None
+    ) -> None:
         await self.check_letter_room(letter)
         ((last,),) = await self._rows.all("SELECT coalesce(max(id), 0) FROM letters")
         id_ = number(last) + 1
         sealed = await _done(lambda: self._seal(letter, id_), letter.octets)
         await self._rows.run(
             "INSERT INTO letters (id, state, attempts, faults, made, due, probe_of, kind, octets,"
-            " sealed) VALUES (?, ?, 0, 0, ?, ?, ?, ?, ?, ?)",
+            " sealed, tells) VALUES (?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(id_, _DUE, seconds(now), seconds(now), letter.probe_of),
-                *(letter.kind.value, len(letter.octets), sealed),
+                *(letter.kind.value, len(letter.octets), sealed, tells),
             ),
         )
 
@@ -106,9 +125,12 @@ class LetterTables:
 
     async def record_letters(self, records: Sequence[LetterRecord], now: datetime) -> None:
         await self._rows.many(
-            "UPDATE members SET off = ?, off_told = 0, probed = NULL"
-            " WHERE (id, probed) = (SELECT probe_of, made FROM letters WHERE letters.id = ?)",
-            [(seconds(now), each.id) for each in records if each.bounced],
+            _TURN_OFF,
+            [
+                (seconds(now), each.id, int(HOST_MEMORY.total_seconds()))
+                for each in records
+                if each.bounced
+            ],
         )
         rows = [_after(each) for each in records]
         await self._rows.many(
@@ -120,6 +142,7 @@ class LetterTables:
         ended: list[tuple[Value, ...]] = [
             (each.id,) for each in records if isinstance(each.outcome, Delivered)
         ]
+        await self._rows.many(_HEARD, ended, large=True)
         await self._rows.many(_ERASE, ended, large=True)
         given_up = [(x.id, x.outcome.code) for x in records if isinstance(x.outcome, GaveUp)]
         faulted = [each.id for each in records if isinstance(each.outcome, Faulted)]
@@ -159,7 +182,17 @@ class LetterTables:
             [(code, seconds(now), id_, HELD_LETTERS, HELD_OCTETS) for id_, code in letters],
             large=True,
         )
+        told = [row for id_, _ in letters for row in await self._rows.all(_TELLING, (id_,))]
         await self._rows.many(_ERASE, [(id_,) for id_, _ in letters], large=True)
+        for list_id, made in {*told}:
+            if not await self._rows.all(_TOLD_TOO, (list_id, made)):
+                await self._untell(list_id, made, now)
+
+    async def _untell(self, list_id: Value, made: Value, now: datetime) -> None:
+        """Note that nobody has heard what a notice said."""
+        for statement in UNTELL:
+            await self._rows.many(statement, [(list_id, made)], large=True)
+        await self._rows.run("UPDATE lists SET unheard = ? WHERE id = ?", (seconds(now), list_id))
 
     def _seal(self, letter: Letter, id_: int) -> bytes:
         head = write_json({"recipient": letter.recipient, "return_path": letter.return_path})

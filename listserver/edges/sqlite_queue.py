@@ -44,9 +44,11 @@ class _State(IntEnum):
     HELD = 3
 
 
-# Posts with something to do now: members that nobody has claimed yet, or deliveries that are due.
+# Posts with something to do now: members that nobody has claimed yet, or deliveries that are due;
+# but those of lists that the operator has stopped wait.
 _BUSY: Final = (
-    "SELECT min(id) FROM posts WHERE id > ? AND open AND NOT held AND ("
+    "SELECT min(id) FROM posts WHERE id > ? AND open AND NOT held"
+    " AND list_id NOT IN (SELECT id FROM lists WHERE suspended NOT NULL) AND ("
     " EXISTS (SELECT 1 FROM shards WHERE post_id = posts.id)"
     " OR EXISTS (SELECT 1 FROM deliveries WHERE post_id = posts.id AND state = 0 AND due <= ?)"
     " OR EXISTS (SELECT 1 FROM deliveries WHERE post_id = posts.id AND state = 0 AND due > ?))"
@@ -191,8 +193,9 @@ class QueueTables:
         if await self.busy_post(now, PostId(0)) is not None:
             return now
         found = await self._rows.all(
-            "SELECT min(due) FROM deliveries WHERE state = 0"
-            " AND post_id NOT IN (SELECT id FROM posts WHERE held)"
+            "SELECT min(due) FROM deliveries WHERE state = 0 AND post_id NOT IN"
+            " (SELECT id FROM posts WHERE held UNION ALL SELECT posts.id FROM lists JOIN posts"
+            " ON list_id = lists.id WHERE suspended NOT NULL)"
         )
         due = found[0][0]
         return None if due is None else datetime.fromtimestamp(number(due), UTC)

@@ -8,6 +8,7 @@ from listserver.edges.sqlite_posts import PostTables
 from listserver.edges.sqlite_profiles import ProfileTables
 from listserver.edges.sqlite_queue import delivery_row, seconds
 from listserver.edges.sqlite_rows import Value, number, octets
+from listserver.limits import NOTICE_RETRY
 from listserver.model import (
     DeliveryId,
     Failure,
@@ -22,8 +23,10 @@ from recrypt_core.errors import Malformed, NotAuthentic
 from recrypt_core.members import Member
 
 _IN_TROUBLE: Final = (
-    "SELECT id FROM lists WHERE (told <= ? OR told > ?) AND id IN ("
-    " SELECT list_id FROM members WHERE off IS NOT NULL AND NOT off_told UNION"
+    "SELECT id FROM lists WHERE (told <= ?1 OR told > ?3)"
+    " AND (unheard IS NULL OR unheard <= ?2 OR unheard > ?3) AND id IN ("
+    " SELECT list_id FROM members INDEXED BY members_off_untold"
+    " WHERE off IS NOT NULL AND NOT off_told UNION"
     " SELECT list_id FROM posts WHERE held AND NOT dropped AND NOT held_told UNION"
     " SELECT list_id FROM posts WHERE id IN"
     " (SELECT post_id FROM deliveries WHERE state >= 2 AND NOT told))"
@@ -33,17 +36,27 @@ _FAILED: Final = (
     "FROM deliveries WHERE state >= 2 AND NOT told"
     " AND post_id IN (SELECT id FROM posts WHERE list_id = ?)"
 )
-_OFF: Final = "FROM members WHERE list_id = ? AND off IS NOT NULL AND NOT off_told"
+_OFF: Final = (
+    "FROM members INDEXED BY members_off_untold"
+    " WHERE list_id = ? AND off IS NOT NULL AND NOT off_told"
+)
 _STOPPED: Final = "FROM posts WHERE list_id = ? AND held AND NOT dropped AND NOT held_told"
 _COUNTS: Final = tuple(
     f"SELECT count(*), coalesce(sum(id), 0) {rows}" for rows in (_FAILED, _OFF, _STOPPED)
 )
 _TOLD: Final = (
-    "UPDATE deliveries SET told = 1 WHERE state >= 2 AND NOT told"
-    " AND post_id IN (SELECT id FROM posts WHERE list_id = ?)",
-    "UPDATE members SET off_told = 1 WHERE list_id = ? AND off IS NOT NULL AND NOT off_told",
-    "UPDATE posts SET held_told = 1 WHERE list_id = ? AND held AND NOT dropped AND NOT held_told",
+    "UPDATE deliveries SET told = ?2 WHERE state >= 2 AND NOT told"
+    " AND post_id IN (SELECT id FROM posts WHERE list_id = ?1)",
+    "UPDATE members INDEXED BY members_off_untold SET off_told = ?2"
+    " WHERE list_id = ?1 AND off IS NOT NULL AND NOT off_told",
+    "UPDATE posts SET held_told = ?2 WHERE list_id = ?1 AND held AND NOT dropped AND NOT held_told",
 )  # in a thread: there may be many
+UNTELL: Final = (
+    "UPDATE deliveries SET told = 0 WHERE state >= 2 AND told = ?2"
+    " AND post_id IN (SELECT id FROM posts WHERE list_id = ?1)",
+    "UPDATE members SET off_told = 0 WHERE list_id = ?1 AND off IS NOT NULL AND off_told = ?2",
+    "UPDATE posts SET held_told = 0 WHERE list_id = ?1 AND held AND held_told = ?2",
+)  # of a list, what was told at a time; in a thread too
 _FAILURE: Final = (
     "SELECT d.state, d.sealed, p.id, p.sealed, m.sealed, m.name FROM deliveries d"
     " JOIN posts p ON p.id = d.post_id JOIN members m ON m.id = d.member_id WHERE d.id = ?"
@@ -58,7 +71,8 @@ class TellingTables(ProfileTables, PostTables):
     """The part of `Work` that notices use."""
 
     async def lists_in_trouble(self, now: datetime, patience: timedelta) -> tuple[ListId, ...]:
-        found = await self._rows.all(_IN_TROUBLE, (seconds(now - patience), seconds(now)))
+        bounds = (seconds(now - patience), seconds(now - NOTICE_RETRY), seconds(now))
+        found = await self._rows.all(_IN_TROUBLE, bounds)
         return tuple(ListId(number(row[0])) for row in found)
 
     async def troubles(self, list_id: ListId, limit: int) -> Troubles | None:
@@ -86,7 +100,7 @@ class TellingTables(ProfileTables, PostTables):
             if await self._untold(list_id) != found.mark:
                 return False
             for statement in _TOLD:
-                await self._rows.many(statement, [(list_id,)], large=True)
+                await self._rows.many(statement, [(list_id, seconds(now))], large=True)
         await self._rows.run("UPDATE lists SET told = ? WHERE id = ?", (seconds(now), list_id))
         return True
 

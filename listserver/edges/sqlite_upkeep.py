@@ -14,6 +14,7 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from listserver.edges.sqlite_held import HeldLetters
+from listserver.edges.sqlite_list_stops import ListStops
 from listserver.edges.sqlite_posts import post_row
 from listserver.edges.sqlite_queue import delivery_row, seconds
 from listserver.edges.sqlite_signers import ROW_OCTETS
@@ -151,6 +152,7 @@ class Upkeep:
         self._vault = vault
         self.letters = HeldLetters(connection)
         """The operator's mail that was given up."""
+        self._stops = ListStops(connection, vault)
 
     def queue(self, now: datetime, post: PostId | None = None) -> tuple[QueuedPost, ...]:
         """Read the posts with open, given-up or held deliveries, or this one of them."""
@@ -196,6 +198,16 @@ class Upkeep:
                 self._connection.execute(statement, (post,))
         ended = found[0].waiting + found[0].put_off + found[0].given_up + found[0].held
         return Dropped(ended, found[0].under_way)
+
+    def suspend(self, address: str, now: datetime) -> bool | None:
+        """Stop a list; False if it is stopped already, None if there is none of this address."""
+        with _transaction(self._connection):
+            return self._stops.suspend(address, now)
+
+    def resume(self, address: str, now: datetime) -> bool | None:
+        """Let a list go on; False if it isn't stopped, None if there is none of this address."""
+        with _transaction(self._connection):
+            return self._stops.resume(address, now)
 
     def reseal(self, successor: Vault) -> int:
         """Seal every row anew, in a transaction that `commit` ends; count what doesn't open.

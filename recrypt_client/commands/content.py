@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from recrypt_client import posts, reading, writing
+from recrypt_client import group_keys, posts, reading, writing
 from recrypt_client.commands.frame import (
     PUBLIC_MODE,
     Command,
@@ -122,6 +122,7 @@ def _asking(using: Tools) -> Asking:
 def _key(using: Tools, group: str, service: str | None) -> KnownKey:
     with using.service_of(group, service) as called:
         known = writing.fetch_key(using.home, called, group, fingerprint=None, now=using.now())
+    group_keys.check_open(known.key)
     if known.seen is Seen.FIRST:
         using.terminal.note(
             f"{group} is trusted on first use: compare its fingerprint {known.pin.identifier} "

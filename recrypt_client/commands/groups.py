@@ -1,20 +1,24 @@
-"""`recrypt create`, `key`, `history`: a group as a whole."""
+"""`recrypt create`, `key`, `close`, `history`: a group as a whole."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 
-from recrypt_client import chains, founding, recovering, trails, writing
+from recrypt_client import chains, closing, founding, group_keys, recovering, trails, writing
+from recrypt_client.changing import Pace
 from recrypt_client.commands.frame import (
     PUBLIC_MODE,
     Command,
     GroupName,
+    Tools,
     read_profile,
     tools,
     write_output,
 )
+from recrypt_client.errors import Trouble
 from recrypt_client.founding import Wanted
 from recrypt_client.pins import Seen
+from recrypt_client.writing import KnownKey
 from recrypt_core.chain import Change, GroupState
 from recrypt_core.encoding import JsonObject, JsonValue, write_json, write_time
 from recrypt_core.keys import Curve
@@ -96,29 +100,91 @@ def key(
         )
     jwk = known.public.named_jwk()
     if out is not None:
+        group_keys.check_open(known.key)
         write_output(out, write_json(jwk) + b"\n", using.terminal, mode=PUBLIC_MODE)
     stated = known.key.document
+    trust = "fingerprint" if fingerprint else known.seen.value
     using.terminal.answer(
-        {
-            "GroupName": group,
-            "Identifier": known.pin.identifier,
-            "Generation": stated.generation,
-            "KeyUDF": known.key.udf,
-            "NotAfter": write_time(stated.not_after),
-            "Service": known.pin.service,
-            "Trust": "fingerprint" if fingerprint else known.seen.value,
-            "EncryptionKey": jwk,
-        },
+        {**_known(known), "Trust": trust, "EncryptionKey": jwk},
         f"{group}, at {known.pin.service}",
         f"Fingerprint: {known.pin.identifier}",
         f"Key:         {known.key.udf}, generation {stated.generation}, "
         f"good until {stated.not_after:%Y-%m-%d}",
     )
     using.warn(known.key)
+    if stated.closed is not None:
+        using.terminal.alarm(f"{group} was closed for good on {stated.closed:%Y-%m-%d}.")
     if known.seen is Seen.FIRST and not fingerprint:
         using.terminal.note(
             "This is trust on first use: compare the fingerprint with the administrator's, "
             "by another way than this service."
+        )
+
+
+def _known(known: KnownKey) -> JsonObject:
+    """Give what is known of a group's key, for a program."""
+    stated = known.key.document
+    return {
+        "GroupName": stated.group_name,
+        "Identifier": known.pin.identifier,
+        "Generation": stated.generation,
+        "KeyUDF": known.key.udf,
+        "NotAfter": write_time(stated.not_after),
+        "Closed": None if stated.closed is None else write_time(stated.closed),
+        "Service": known.pin.service,
+    }
+
+
+@click.command(cls=Command, epilog="Example: recrypt close team@lists.example")
+@click.argument("group", type=GroupName())
+@click.option("--yes", is_flag=True, help="Don't ask whether to.")
+@click.pass_context
+def close(context: click.Context, group: str, *, yes: bool) -> None:
+    """End GROUP for good: nobody can post to it, and nothing of it changes, any more."""
+    using = tools(context)
+    with using.alone(), using.desk(group) as desk:
+        before = chains.current(desk, now=using.now())
+        if not before.is_closed:
+            closing.check_may_close(desk, before)
+    if not before.is_closed:
+        for words in _meaning(before):
+            using.terminal.note(words)
+        _ask(using, group, is_yes=yes)
+    with using.alone(), using.desk(group) as desk:
+        after = closing.close(desk, chains.current(desk, now=using.now()), Pace(using.now))
+    closed = after.key.document.closed
+    already = " already" if before.is_closed else ""
+    using.terminal.answer(
+        {
+            "GroupName": group,
+            "Closed": None if closed is None else write_time(closed),
+            "Changed": not before.is_closed,
+            "Head": {"seq": after.head.seq, "hash": after.head.hash},
+        },
+        f"{group} is closed for good{already}",
+    )
+
+
+def _meaning(state: GroupState) -> Iterator[str]:
+    """Tell what a group's end means, before it comes."""
+    name, keep = state.name, state.policy.keep
+    yield (
+        f"When {name} is closed nobody can post to it or join it, no member, rule or key of it "
+        "changes, and its name isn't given again. That can't be undone."
+    )
+    yield "What it has taken is sent out still."
+    until = (
+        f"Members can ask for what they lack for {keep} days (keep), then"
+        if keep
+        else "Members can't ask for what they lack (keep=0): as soon as that is sent"
+    )
+    yield f"{until} the service erases its halves of all keys. Administrators keep their own."
+
+
+def _ask(using: Tools, group: str, *, is_yes: bool) -> None:
+    if not (is_yes or using.outside.confirm(f"Close {group} for good?")):
+        raise Trouble(
+            "nothing was changed, as nobody said yes", "Without a terminal, --yes says it"
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from recrypt_client import joining, writing
+from recrypt_client import group_keys, joining, writing
 from recrypt_client.changing import Pace
 from recrypt_client.commands.frame import Command, GroupName, Tools, read_input, tools
 from recrypt_client.commands.keeping import refreshed
@@ -44,6 +44,7 @@ def join(
         if octets is not None:
             token = joining.read_token(octets, home, what=name)
         known = writing.fetch_key(home, called, group, fingerprint=fingerprint, now=using.now())
+        group_keys.check_open(known.key)
         if token is None:
             asked = joining.ask(home, called, known.pin, now=using.now())
         else:

@@ -86,8 +86,8 @@ def suspend(context: click.Context, group: str, who: Sequence[str]) -> None:
     """Let members of GROUP get nothing for a while."""
     using = tools(context)
     outcome = _set_status(using, group, who, Status.SUSPENDED)
-    members = outcome.state.members.values()
-    for member in (each for each in members if each.account in outcome.changed):
+    members, changed = outcome.state.members.values(), {*outcome.changed}
+    for member in (each for each in members if each.account in changed):
         if administering.has_powers(member):
             using.terminal.alarm(
                 f"{member.account} administers {group}, and still has its private keys: "

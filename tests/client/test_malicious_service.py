@@ -8,6 +8,7 @@ import pytest
 
 from recrypt_client import auditing, joining
 from tests.client.change_lies import CHANGES, READING
+from tests.client.closing_lies import CLOSING
 from tests.client.group_lies import GROUPS
 from tests.client.history_lies import CHAIN
 from tests.client.lies import KEYS, End, Lie
@@ -15,7 +16,8 @@ from tests.client.malicious_service import World, build
 from tests.client.odd_answers import OCTETS, WORDS
 
 LIES: Final = {
-    each.name: each for each in (*KEYS, *CHAIN, *GROUPS, *CHANGES, *READING, *WORDS, *OCTETS)
+    each.name: each
+    for each in (*KEYS, *CHAIN, *GROUPS, *CHANGES, *READING, *CLOSING, *WORDS, *OCTETS)
 }
 DOCUMENTED: Final = Path(__file__).parents[2] / "docs" / "guarantees.md"
 
@@ -103,5 +105,5 @@ def test_every_command_works_while_nobody_lies(world: World, command: str) -> No
 
 
 def test_no_name_is_given_twice() -> None:
-    tables = (KEYS, CHAIN, GROUPS, CHANGES, READING, WORDS, OCTETS)
+    tables = (KEYS, CHAIN, GROUPS, CHANGES, READING, CLOSING, WORDS, OCTETS)
     assert len(LIES) == sum(map(len, tables))

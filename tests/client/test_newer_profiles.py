@@ -142,6 +142,26 @@ def shows(stage: Stage, profile: Jws) -> None:
     stage.service.lie = lie
 
 
+def test_a_newer_profile_dated_ahead_waits_until_it_is_not(stage: Stage) -> None:
+    stage.team("bob")
+    newer(stage, "bob", updated=stage.now.replace(microsecond=0) + timedelta(days=2))
+    published(stage, "bob")
+    count = len(stage.service.changes)
+    told = stage.does("alice", "refresh", TEAM).decode()
+    assert f"{BOB}: a Profile dated over a day ahead" in told
+    assert len(stage.service.changes) == count
+    stage.now += timedelta(days=1, hours=1)
+    assert "has a newer profile" in stage.does("alice", "refresh", TEAM).decode()
+
+
+def test_a_file_with_a_profile_dated_ahead_is_refused(stage: Stage) -> None:
+    stage.team()
+    file = stage.person("bob")
+    ahead = newer(stage, "bob", updated=stage.now.replace(microsecond=0) + timedelta(days=2))
+    file.write_text(json.dumps(ahead.signed.json()))
+    assert "dated over a day ahead" in stage.fails("alice", "add", TEAM, str(file))
+
+
 def test_an_older_profile_or_a_strangers_is_passed_over(stage: Stage) -> None:
     stage.team("bob")
     old = member(stage).profile.signed

@@ -144,6 +144,7 @@ async def test_the_letter_that_is_gone_is_no_other(work: Work) -> None:
 @pytest.mark.asyncio
 async def test_a_probe_that_bounced_turns_mail_off_only_while_it_is_waited_for(work: Work) -> None:
     found = await listed(work)
+    await refuse(work)
     probe = Letter("bob@example.org", "", b"x", probe_of=BOB)
     for is_waited_for in (False, True):
         await work.enqueue_letter(probe, NOW)
@@ -226,13 +227,44 @@ async def test_of_so_many_days_between_posts_comes_a_probe_on_that_day(
 
 
 @pytest.mark.asyncio
-async def test_a_refusal_counts_against_its_member(work: Work) -> None:
+async def test_a_refusal_counts_against_its_member_when_another_was_taken(work: Work) -> None:
     await listed(work)
-    (claim,) = [each for each in await work.claim(PostId(1), NOW, 9) if each.member == BOB]
-    await work.record([Record(claim.id, claim.post, REFUSED)])
+    alices, bobs = sorted(await work.claim(PostId(1), NOW, 9), key=lambda each: each.member)
+    await work.record([Record(bobs.id, bobs.post, REFUSED)])
+    await work.refused([(bobs.id, 4)], NOW)
+    assert not await work.settle_refusals(NOW)
+    await work.record([Record(alices.id, alices.post, Delivered())])
     for day in range(3):
-        await work.refused([(claim.id, 4)], NOW + day * DAY)
+        await work.refused([(bobs.id, 4)], NOW + day * DAY)
+        assert await work.settle_refusals(NOW + day * DAY)
+        assert not await work.settle_refusals(NOW + day * DAY)
     assert await suspects(work, NOW + 2 * DAY) == [BOB]
+
+
+@pytest.mark.asyncio
+async def test_bounces_and_refusals_end_in_pieces(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("listserver.edges.sqlite_bounces.FORGOTTEN", 2)
+    await listed(work)
+    claims = await work.claim(PostId(1), NOW, 9)
+    await work.refused([(each.id, 4) for each in claims], NOW)
+    for claim in claims:
+        await work.record([Record(claim.id, claim.post, REFUSED)])
+    later = NOW + limits.HOST_MEMORY
+    assert not await work.settle_refusals(later)
+    assert await work.settle_refusals(later + timedelta(seconds=1))
+    assert not await work.settle_refusals(later + timedelta(seconds=1))
+    for day in range(5):
+        await work.bounced(BOB, 4, NOW + day * DAY)
+    for member in (MemberId(1), BOB):
+        await work.probe_sent(member, NOW - 9 * DAY)
+    pieces = [await work.forget_bounces(SCORING, NOW + 99 * DAY) for _ in range(4)]
+    assert pieces == [True, False, False, False]
+    for day in range(5):
+        await work.bounced(BOB, 4, NOW + day * DAY)
+    pieces = [await work.forget_bounces(SCORING, NOW + 99 * DAY) for _ in range(4)]
+    assert pieces == [True, True, False, False]
 
 
 @pytest.mark.asyncio

@@ -293,5 +293,20 @@ def test_a_change_names_each_member_once_and_at_most_1000_entries(history: Histo
         history.take(history.sign(empty, ALICE.online))
 
 
+def test_an_entry_states_each_split_and_privilege_once_and_few_quotas(history: History) -> None:
+    twice: dict[str, dict[str, Any]] = {
+        "two Entries": {"entries": WITH_BOB.entry.entries * 2},
+        "a privilege twice": {"privileges": (Privilege.RECRYPT,) * 2},
+        "over 16 Quotas": {"quotas": ("RecryptData per-day 5",) * 17},
+    }
+    for words, changes in twice.items():
+        odd = dataclasses.replace(
+            WITH_BOB, entry=type(WITH_BOB.entry)(**_members(WITH_BOB.entry) | changes)
+        )
+        with pytest.raises(Malformed, match=words):
+            history.add(ALICE.online, odd)
+    history.add(ALICE.online, WITH_BOB)
+
+
 def _members(entry: Any) -> dict[str, Any]:  # noqa: ANN401 - any struct
     return {name: getattr(entry, name) for name in entry.__struct_fields__}

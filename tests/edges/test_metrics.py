@@ -190,6 +190,7 @@ async def test_the_queue_is_counted_as_it_is(bench: Bench) -> None:
     assert found['listserver_posts_stored{state="kept"}'] == 2
     assert found['listserver_queue_deliveries{state="waiting"}'] == 4
     assert found["listserver_queue_oldest_due_seconds"] == 120
+    assert found["listserver_lists_stopped"] == 0
     assert found["listserver_store_readable"] == 1
     assert found['listserver_store_bytes{file="store"}'] > 0
     never = Refused(Phase.RCPT, 550, "no")

@@ -59,8 +59,9 @@ async def lived_in(bench: Bench) -> tuple[History, list[Person], list[Membership
     await bench.post(mail(envelope.mmx(), message_id="<first@host.example>"))
     await bench.relay_all()
     await bench.notices.tell()
+    await bench.probing.probe()
     async with bench.store.begin():
-        await bench.store._rows.run("UPDATE bounces SET quarters = 99")
+        await bench.store._rows.run("UPDATE bounces SET quarters = 99, unseen = 1")
     await bench.probing.probe()
     await bench.receiving.receive(PLEA, ListAddress("abuse", Role.OPERATOR), null_sender=False)
     assert (await bench.count("letters"), await bench.count("bounces")) == (3, 1)

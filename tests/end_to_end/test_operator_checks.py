@@ -65,9 +65,9 @@ def test_lists_are_shown_with_counts_and_never_with_whom(team: Team, mail_host: 
     mail_host.wait_for(3)
     team.server.program.wait_for("event='relayed'.* delivered=[1-3]")
     heads, row = said(team.server, "lists").splitlines()
-    assert heads.startswith("LIST                MEMBERS  RECEIVING")
+    assert heads.startswith("LIST                STATE  MEMBERS  RECEIVING")
     assert re.fullmatch(
-        r"team@lists\.example  3 +3 +0 +0 +0 +1 +[0-3] +0 +0 +1 +20\d\d-[-\dT:]+Z", row
+        r"team@lists\.example  open +3 +3 +0 +0 +0 +1 +[0-3] +0 +0 +1 +20\d\d-[-\dT:]+Z", row
     )
     (shown,) = json.loads(said(team.server, "lists", "--json"))["lists"]
     assert shown["address"] == "team@lists.example"

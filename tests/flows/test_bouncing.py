@@ -148,6 +148,7 @@ async def test_what_the_relay_host_refuses_counts_as_if_it_had_come_back(
     bench.courier.script(BOB, answer)
     trio = await new_trio(bench)
     await post(bench, trio.team)
+    await bench.probing.probe()
     assert await points(bench) == quarters
 
 
@@ -171,6 +172,7 @@ async def test_five_days_of_a_relay_host_in_trouble_say_nothing_of_an_address(
     while await bench.waiting():
         bench.clock.advance(limits.LONGEST_DELAY)
         await bench.relay_all()
+    await bench.probing.probe()
     assert await points(bench) == quarters
     assert await bench.rows("SELECT state FROM deliveries") == [(2,)]
 
@@ -182,6 +184,7 @@ async def test_nobody_elses_score_moves_and_a_member_makes_one_row_a_day(bench: 
         bench.courier.script(BOB, UNKNOWN)
         await post(bench, trio.team, number)
     bob = await member_row(bench, BOB)
+    await bench.probing.probe()
     assert await bench.rows("SELECT member_id, quarters FROM bounces") == [(bob, 4)]
 
 

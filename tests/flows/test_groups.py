@@ -14,10 +14,12 @@ from recrypt_core.documents import (
     FromPolicy,
     Policy,
     PostRight,
+    Status,
     sign_create,
 )
 from recrypt_core.keys import Curve, PrivateKey
-from recrypt_core.messages import Change, ChangeResponse, CreateGroup, Response
+from recrypt_core.members import AHEAD
+from recrypt_core.messages import Change, ChangeResponse, CreateGroup, Response, UpdateMember
 from recrypt_core.signing import Jws
 from tests.builders import (
     NOW,
@@ -287,6 +289,36 @@ async def test_a_profile_creates_as_many_groups_as_the_operator_lets_it(bench: B
     await bench.authorize(alice.changed())
     assert await create(alice, "three") == full
     assert (await create(bob, "three"))[0] == 201
+
+
+@pytest.mark.asyncio
+async def test_an_entry_that_is_held_and_stated_twice_is_refused(bench: Bench) -> None:
+    group, alice, bob = new_group(), new_person("alice@example.org"), new_person("bob@example.org")
+    held = new_membership(bob, group.key)
+    history = await bench.create(group, administrator(alice, group), held, authorised=alice)
+    for twice, status in ((held.entry.entries * 2, 400), (held.entry.entries, 201)):
+        entry = but(held.entry, entries=twice)
+        message = UpdateMember(recryption_group=history.state.identifier, member_entry=(entry,))
+        assert (await bench.send(history.sign(message, alice.online))).status == status
+
+
+@pytest.mark.asyncio
+async def test_a_profile_dated_ahead_is_refused_unless_it_is_held(bench: Bench) -> None:
+    ahead = (400, f"Malformed: {AHEAD}.")
+    group, alice, bob = new_group(), new_person("alice@example.org"), new_person("bob@example.org")
+    await bench.authorize(alice)
+    late = administrator(alice.changed(seconds=86_600), group)
+    assert said(await ask(bench, create_message(group, [late], alice.online), group, late)) == ahead
+    history = await bench.create(group, administrator(alice, group), authorised=alice)
+    given = new_membership(bob.changed(seconds=86_600), group.key)
+    change = history.sign(history.add_message(given), alice.online)
+    assert said(await bench.send(change, given)) == ahead
+    bench.clock.advance(timedelta(seconds=250))
+    await bench.change(change, given, history=history)
+    bench.clock.advance(-timedelta(seconds=250))
+    stopped = but(given.entry, status=Status.SUSPENDED)
+    message = UpdateMember(recryption_group=history.state.identifier, member_entry=(stopped,))
+    assert (await bench.send(history.sign(message, alice.online))).status == 201
 
 
 @pytest.mark.asyncio

@@ -163,7 +163,7 @@ async def test_who_gets_no_mail_gets_no_notice_unless_nobody_would(
 
 
 @pytest.mark.asyncio
-async def test_a_letter_that_is_refused_makes_no_other(bench: Bench) -> None:
+async def test_a_letter_that_is_refused_counts_for_nobody(bench: Bench) -> None:
     await failed(bench)
     bench.courier.script(ALICE, UNKNOWN)
     assert await letters_of(bench) == [ALICE]

@@ -14,6 +14,7 @@ from recrypt_core.authorship import sign_sender
 from recrypt_core.documents import History as Kept
 from recrypt_core.documents import Policy, PostRight, Privilege, RecryptionGroup, Status
 from recrypt_core.keys import Curve, PrivateKey
+from recrypt_core.members import AHEAD
 from recrypt_core.messages import (
     GetEntry,
     GetEntryResponse,
@@ -161,6 +162,14 @@ async def test_the_newest_stays_and_an_older_one_is_refused(team: Team) -> None:
     assert await team.send(newest) == DONE
     assert (await team.page()).newer_profiles == (newest.signed,)
     assert await team.bench.count("profiles") == 1
+
+
+@pytest.mark.asyncio
+async def test_a_profile_dated_ahead_is_refused_from_anybody(team: Team) -> None:
+    """Else no later one would be signed until that day, and one of a thief stayed for good."""
+    for person in (team.bob, new_person("carol@example.org")):
+        assert await team.send(person.changed(seconds=90_000)) == (400, f"Malformed: {AHEAD}.")
+    assert await team.send(team.bob.changed(seconds=80_000)) == DONE
 
 
 @pytest.mark.asyncio

@@ -35,6 +35,7 @@ from tests.builders import (
     History,
     Membership,
     Person,
+    closed_key,
     new_group,
     new_membership,
     new_person,
@@ -152,6 +153,9 @@ class World:
                 return RecryptionGroup(group_name=TEAM, policy=Policy(keep=1))
             case "key":
                 return RecryptionGroup(group_name=TEAM, current_encryption_key=state.key.signed)
+            case "close":
+                closed = closed_key(state, group.master).signed
+                return RecryptionGroup(group_name=TEAM, current_encryption_key=closed)
             case _:
                 seconds = state.head.seq
                 return RecryptionGroup(
@@ -218,3 +222,24 @@ async def test_each_role_is_answered_as_the_table_says(world: World, name: str) 
     roles = sorted(world.people, key=lambda role: expected[role], reverse=True)
     found = {role: {await world.ask(name, each) for each in world.people[role]} for role in roles}
     assert found == {role: {status} for role, status in expected.items()}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("role", ROLES)
+async def test_who_closes_a_group_for_good_is_who_may_change_its_master(
+    world: World, role: str
+) -> None:
+    expected = ROWS["UpdateGroup:master"][role]
+    assert await world.ask("UpdateGroup:close", world.people[role][0]) == expected
+
+
+@pytest.mark.asyncio
+async def test_in_a_closed_group_changes_are_refused_and_all_else_is_as_it_was(
+    world: World,
+) -> None:
+    (alice,) = world.people["super"]
+    assert await world.ask("UpdateGroup:close", alice) == 201
+    for name, row in ROWS.items():
+        is_change = name.startswith(("AddMember", "UpdateMember", "UpdateGroup"))
+        assert await world.ask(name, alice) == (409 if is_change else row["super"]), name
+        assert await world.ask(name, world.people["nobody"][0]) == row["nobody"], name

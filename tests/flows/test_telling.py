@@ -10,7 +10,7 @@ import pytest
 from listserver import notices
 from listserver.edges.sqlite_upkeep import open_upkeep
 from listserver.letters import Words, write_letter
-from listserver.limits import NOTICE_PATIENCE, TELLING_TRIES
+from listserver.limits import LONGEST_DELAY, NOTICE_PATIENCE, NOTICE_RETRY, TELLING_TRIES
 from listserver.model import Letter, PostId
 from listserver.store import QueueFull
 from recrypt_core.authorship import sign_sender
@@ -21,7 +21,19 @@ from recrypt_core.members import Member
 from tests.builders import NOW, TEAM, Person
 from tests.fakes import Bench
 from tests.mails import mail, sealed, with_head
-from tests.returned import ALICE, BOB, CAROL, UNKNOWN, Trio, new_trio, post, sent_to, words_of
+from tests.returned import (
+    ALICE,
+    BOB,
+    BUSY,
+    CAROL,
+    UNKNOWN,
+    Trio,
+    member_row,
+    new_trio,
+    post,
+    sent_to,
+    words_of,
+)
 
 
 async def told(bench: Bench) -> list[str]:
@@ -219,6 +231,94 @@ async def test_a_letter_that_has_no_room_is_no_news_told(
         await bench.notices.tell()
     monkeypatch.undo()
     assert await told(bench) == [ALICE, BOB, CAROL]
+
+
+async def all_kinds(bench: Bench, trio: Trio) -> None:
+    """Have a copy of Bob's given up, a post held whole, and Carol's mail off."""
+    bench.courier.script(BOB, UNKNOWN)
+    await post(bench, trio.team, 1)
+    carol = await member_row(bench, CAROL)
+    async with bench.store.begin():
+        await bench.store._rows.run("UPDATE members SET off = 1 WHERE id = ?", (carol,))
+    assert (await bench.post(mail(sealed(trio.team.key.public).mmx()))).positive
+    await damaged(bench, "posts", 2)
+    await bench.relay_all()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("is_put_off", [False, True])
+async def test_what_a_notice_said_that_was_given_up_is_told_again_four_hours_later(
+    bench: Bench, is_put_off: bool
+) -> None:
+    trio = await new_trio(bench)
+    await all_kinds(bench, trio)
+    bench.courier.script(ALICE, *[BUSY] * 99 if is_put_off else [UNKNOWN])
+    assert await told(bench) == [ALICE]
+    while await bench.count("letters"):
+        bench.clock.advance(LONGEST_DELAY)
+        await bench.carry_letters()
+    bench.courier.script(ALICE)
+    for _ in range(3):
+        assert await told(bench) == []
+    assert await told(bench) == [ALICE]
+    said = words_of(bench.courier.sent[0], trio.alice)
+    assert f"{BOB}: given up" in said
+    assert f"  {CAROL}\r\n" in said
+    assert "are held there: 1.\r\n" in said
+    bench.clock.advance(timedelta(days=1))
+    assert await told(bench) == []
+
+
+@pytest.mark.asyncio
+async def test_only_what_the_lost_notice_said_is_told_again(bench: Bench) -> None:
+    trio = await new_trio(bench)
+    bench.courier.script(BOB, UNKNOWN, UNKNOWN, UNKNOWN)
+    await post(bench, trio.team, 1)
+    assert await told(bench) == [ALICE]
+    await post(bench, trio.team, 2)
+    bench.courier.script(ALICE, UNKNOWN)
+    assert await told(bench) == [ALICE]
+    bench.clock.advance(NOTICE_RETRY)
+    assert await told(bench) == [ALICE]
+    assert "copies that failed: 1\n" in words_of(bench.courier.sent[0], trio.alice)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("first", ["delivered", "refused"])
+async def test_a_notice_that_one_administrator_has_is_not_told_again(
+    bench: Bench, first: str
+) -> None:
+    trio = await new_trio(bench)
+    bench.courier.script(BOB, UNKNOWN)
+    await post(bench, trio.team)
+    async with bench.store.begin():
+        await bench.store._rows.run("UPDATE members SET powerful = 1")
+    refused = (ALICE, BOB) if first == "refused" else (BOB, CAROL)
+    for address in refused:
+        bench.courier.script(address, UNKNOWN)
+    assert await told(bench) == [ALICE, BOB, CAROL]
+    bench.clock.advance(NOTICE_RETRY)
+    assert await told(bench) == []
+    assert await bench.rows("SELECT unheard FROM lists") == [(None,)]
+
+
+@pytest.mark.asyncio
+async def test_a_notice_that_one_administrator_may_still_get_is_not_told_again_yet(
+    bench: Bench,
+) -> None:
+    trio = await new_trio(bench)
+    bench.courier.script(BOB, UNKNOWN)
+    await post(bench, trio.team)
+    async with bench.store.begin():
+        await bench.store._rows.run("UPDATE members SET powerful = 1")
+    for address, answer in ((ALICE, UNKNOWN), (BOB, BUSY), (CAROL, UNKNOWN)):
+        bench.courier.script(address, *[answer] * 2)
+    assert await told(bench) == [ALICE, BOB, CAROL]
+    assert await bench.rows("SELECT unheard FROM lists") == [(None,)]
+    bench.courier.script(BOB, UNKNOWN)
+    bench.clock.advance(LONGEST_DELAY)
+    await bench.carry_letters()
+    assert await bench.rows("SELECT unheard NOT NULL FROM lists") == [(1,)]
 
 
 def with_new_device(person: Person) -> Person:

@@ -102,6 +102,8 @@ def test_a_status_weighs_in_a_report(status: str, weight: Weight) -> None:
         ("smtp; 550 <relay@sender.example> no longer here", "hard 5.0.0"),
         ("smtp; 550 Unrouteable address", "hard 5.0.0"),
         ("smtp; 554 Blocked by a policy", "nothing 5.0.0"),
+        ("smtp; 550 5.1.1 <relay@sender.example>: Sender address rejected", "nothing 5.1.1"),
+        ("smtp; 550 5.1.1 the sender gave an unknown user", "hard 5.1.1"),
     ],
 )
 def test_a_report_without_a_good_status_says_by_its_reply_whom_it_blames(
@@ -197,6 +199,14 @@ def test_of_the_relay_host_words_about_the_address_count(
          "5.7.1"),
         (550, "<bob@example.org>: Recipient address rejected: Service unavailable", None),
         (550, "Too many invalid recipients", None),
+        (550, "Your account has been suspended", None),
+        (550, "5.2.1 Your account is disabled for sending", "5.2.1"),
+        (550, "5.1.1 <team-bounces@lists.example>: Sender address rejected: User unknown", "5.1.1"),
+        (550, "5.1.1 <bob@example.org>: unknown sender", "5.1.1"),
+        (550, "Daily quota exceeded for this account", None),
+        (552, "5.2.2 Submission quota exceeded", "5.2.2"),
+        (452, "4.2.2 you have exceeded your hourly limit, quota is 100", "4.2.2"),
+        (550, "Sending quota exceeded", None),
         (550, "550 <unknown.user@no-such-user.example> rejected", None),
         (550, "550 [no such user] is not served", None),
         (550, "Authentication is required for unknown users", None),

@@ -46,3 +46,29 @@ CREATE TABLE memberships (
 ) STRICT, WITHOUT ROWID;
 ALTER TABLE members ADD COLUMN noted INTEGER;   -- 1: its list stands there; NULL: not yet
 CREATE INDEX members_unnoted ON members (id) WHERE noted IS NULL;
+
+-- Lists that their operator stops, and that their administrators close for good.
+ALTER TABLE lists ADD COLUMN suspended INTEGER; -- since when it is stopped; NULL: it isn't
+ALTER TABLE lists ADD COLUMN ends INTEGER;      -- when a closed one's r are erased; NULL: not, or done
+CREATE INDEX lists_suspended ON lists (id) WHERE suspended NOT NULL;
+CREATE INDEX lists_ends ON lists (ends) WHERE ends NOT NULL;
+
+-- What the relay host refuses waits until it has taken another copy: who is refused all mail knows
+-- nothing of addresses. What notices said in vain is said again.
+CREATE TABLE refusals (
+    post_id      INTEGER NOT NULL,  -- no REFERENCES: a post is erased whatever waits here
+    member_id    INTEGER NOT NULL REFERENCES members (id),
+    day          INTEGER NOT NULL,  -- as of bounces
+    quarters     INTEGER NOT NULL,
+    PRIMARY KEY (post_id, member_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX refusals_member ON refusals (member_id);
+CREATE INDEX posts_taken ON posts (accepted) WHERE delivered;
+-- bounces.unseen: beyond 1, the day on which the member's score is to be looked at again.
+CREATE INDEX members_probed_of ON members (list_id) WHERE probed IS NOT NULL;
+DROP INDEX members_off;
+CREATE INDEX members_off ON members (list_id, off) WHERE off IS NOT NULL;
+-- deliveries.told, members.off_told and posts.held_told: since now, when administrators were told.
+ALTER TABLE letters ADD COLUMN tells INTEGER;   -- the list that it is a notice of; NULL: none, or one was taken
+CREATE INDEX letters_tells ON letters (tells, made) WHERE tells IS NOT NULL;
+ALTER TABLE lists ADD COLUMN unheard INTEGER;   -- when a notice of it was given up last; NULL: never
