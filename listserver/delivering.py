@@ -1,22 +1,27 @@
 """Deliver what is due: claim -> partial -> copy -> courier -> record."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from listserver.addresses import ListAddress, Role, write_list_address
 from listserver.bounces import weight_of_end
 from listserver.bouncing import QUARTERS
 from listserver.copies import Frame, frame_octets, make_copy, make_frame
-from listserver.limits import FAULT_DELAY, FRAMES_OCTETS, QUEUE_PATIENCE
+from listserver.limits import FAULT_DELAY, FAULTS, FRAMES_OCTETS, QUEUE_PATIENCE, STORE_RETRY
 from listserver.model import Claim, Faulted, PostId, Record, Untried, Withdrawn
 from listserver.outcomes import GaveUp, Outcome, Schedule, TryLater, has_reached, outcome_of
 from listserver.ports import Clock, Courier, Outgoing
-from listserver.store import Store
+from listserver.store import Store, StoreDamaged
 from listserver.tokens import DeliveryToken, write_token
 from listserver.vault import Vault
 from recrypt_core.errors import RecryptError
+
+# What rows that are damaged make of reading them.
+_DAMAGED: Final = (RecryptError, StoreDamaged, TypeError, ValueError, LookupError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class Delivering:
         self._clock = clock
         self._last = PostId(0)
         self._frames: dict[PostId, Frame] = {}
+        self._failures = Counter[PostId]()
         self.on_trouble: Callable[[], None] = lambda: None
         """Called when there may be something to probe for, or to tell."""
 
@@ -51,13 +57,19 @@ class Delivering:
     async def claim(self, limit: int) -> Batch | None:
         """Take up to `limit` deliveries of one post; None if there is nothing to do now.
 
-        Posts take turns. A post that can't be read is held, and the next one has its turn.
+        Posts take turns. A post that can't be read is held, as is one that nothing could be taken
+        of three times, and the next one has its turn.
         """
-        frame = await self._next_frame()
-        if frame is None:
-            return None
-        async with self._store.begin() as work:
-            return Batch(frame, await work.claim(self._last, self._clock.now(), limit))
+        while (frame := await self._next_frame()) is not None:
+            try:
+                async with self._store.begin() as work:
+                    claims = await work.claim(self._last, self._clock.now(), limit)
+            except _DAMAGED:
+                await self._note_failure(self._last)
+            else:
+                del self._failures[self._last]
+                return Batch(frame, claims)
+        return None
 
     async def attempt(self, frame: Frame, claim: Claim) -> Record:
         """Try one delivery once, and judge what came of it.
@@ -95,6 +107,10 @@ class Delivering:
     def untried(self, claim: Claim) -> Record:
         """Put back a claim that nothing was done for."""
         return Record(claim.id, claim.post, Untried())
+
+    def put_off(self, claim: Claim) -> Record:
+        """Put back a claim that the store had no answer for; a moment later it may have one."""
+        return Record(claim.id, claim.post, Untried(self._clock.now() + STORE_RETRY))
 
     def cut_off(self, claim: Claim) -> Record:
         """Put back a claim whose attempt was broken off: the peer may have the mail."""
@@ -138,9 +154,8 @@ class Delivering:
             if post not in self._frames:
                 try:
                     self._keep(post, await self._made(post))
-                except (RecryptError, TypeError, ValueError, LookupError):
-                    async with self._store.begin() as work:
-                        await work.hold_post(post)
+                except _DAMAGED:
+                    await self._hold(post)
                     continue
             return self._frames[post]
 
@@ -148,6 +163,16 @@ class Delivering:
         async with self._store.begin() as work:
             stored, ciphertext = await work.read_post(post)
         return await asyncio.to_thread(make_frame, stored, ciphertext)
+
+    async def _note_failure(self, post: PostId) -> None:
+        self._failures[post] += 1
+        if self._failures[post] >= FAULTS:
+            await self._hold(post)
+
+    async def _hold(self, post: PostId) -> None:
+        async with self._store.begin() as work:
+            await work.hold_post(post)
+        del self._failures[post]
 
     def _keep(self, post: PostId, frame: Frame) -> None:
         """Keep the frames of the latest posts, which take turns, as far as they fit."""

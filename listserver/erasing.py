@@ -41,8 +41,8 @@ class ErasingTime:
         passed, self._steady = steady - self._steady, steady
         if before is None or now <= before.until + passed + CLOCK_SLACK:
             return Erased(now, timedelta(0))
-        # At least a second, as it is not for the first time then.
-        doubted = before.doubted + max(passed, timedelta(seconds=1))
+        # For a second at first, in which none may have passed: nothing would be no doubt.
+        doubted = before.doubted + passed or timedelta(seconds=1)
         if doubted >= CLOCK_DOUBT:
             return Erased(now, timedelta(0))
         return Erased(before.until + passed, doubted)

@@ -133,11 +133,13 @@ RESERVE_MIB: Final = 256  # default of [store] reserve_mib
 RESERVE_MIB_MOST: Final = 2**20  # ours: a tebibyte
 ROOM_TIME: Final = timedelta(seconds=0.25)  # ours: between looks at the disk; each takes some us
 STORE_RETRY: Final = timedelta(seconds=1)  # ours: between attempts to write what was delivered
+STORE_TROUBLES: Final = 10  # ours: so many in a row at one delivery are a fault of ours
 STOP_TIMEOUT: Final = timedelta(seconds=25)  # ours: service managers kill after 90 s
 PAGE_OCTETS: Final = 4 * 2**20  # ours: of changes in one answer, but for the last one
 SHARD_MEMBERS: Final = 1000  # ours: of a post's members in one row of the queue
 FAULT_DELAY: Final = timedelta(minutes=5)  # ours: until it is tried again
 FAULTS: Final = 3  # ours, as Mailman: after so many of our own faults a delivery is held
+BUSY_POSTS: Final = 64  # ours: looked at to find the next one; of more, the next by number
 FRAMES_OCTETS: Final = 32 * 2**20  # ours: of the latest posts' shared parts that are kept
 LIST_MEMORY: Final = timedelta(seconds=1)  # ours: for which RCPT believes that a list goes on
 QUEUE_PATIENCE: Final = timedelta(seconds=30)  # ours: the longest time between looks at the queue

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from listserver.bounces import Weight, weight_of_end
-from listserver.limits import FAULT_DELAY, QUEUE_PATIENCE
+from listserver.limits import FAULT_DELAY, QUEUE_PATIENCE, STORE_RETRY
 from listserver.model import Faulted, Letter, LetterClaim, LetterRecord, Untried
 from listserver.outcomes import Schedule, TryLater, has_reached, outcome_of
 from listserver.ports import Clock, Courier, Outgoing
@@ -69,6 +69,10 @@ class Mailing:
     def untried(self, claim: LetterClaim) -> LetterRecord:
         """Put back a claim that nothing was done for."""
         return LetterRecord(claim.id, Untried())
+
+    def put_off(self, claim: LetterClaim) -> LetterRecord:
+        """Put back a claim that the store had no answer for; a moment later it may have one."""
+        return LetterRecord(claim.id, Untried(self._clock.now() + STORE_RETRY))
 
     def cut_off(self, claim: LetterClaim) -> LetterRecord:
         """Put back a claim whose attempt was broken off: the peer may have it."""

@@ -51,7 +51,6 @@ class StoredList:
     """A list as the store holds it.
 
     Attributes:
-        id: Its row.
         state: The group after the head of its chain, with only the members that were asked for.
         secret: 32 octets that its Message-IDs are made with (spec §7).
     """
@@ -217,9 +216,8 @@ class Readers:
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """How far what is kept for some time may be erased.
+    """How far what is kept for some time may be erased: what was to be kept until then.
 
-    until: What was to be kept up to then.
     doubted: For how long the clock has been too far ahead of it to be believed.
     """
 
@@ -248,7 +246,9 @@ class Withdrawn:
 
 @dataclass(frozen=True, slots=True)
 class Untried:
-    """Due as before: nothing was done, and the attempt that was counted doesn't count."""
+    """Nothing was done, and the attempt doesn't count; it is due then, or as before."""
+
+    due: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

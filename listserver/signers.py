@@ -13,10 +13,10 @@ from listserver.store import Store, Work
 from recrypt_core.documents import Privilege, VerifiedProfile, verified_profile
 from recrypt_core.errors import Malformed, NotAuthentic, Refused, TooLarge, Why
 from recrypt_core.signature_keys import SignaturePublicKey
-from recrypt_core.signing import Jws, SignedRequest
+from recrypt_core.signing import UNKNOWN_KEY, Jws, SignedRequest
 
 USED_NONCE: Final = "the nonce was used before: sign anew"
-STRANGER: Final = "signed by a key that is unknown here, or not by the key it names"
+STRANGER: Final = f"{UNKNOWN_KEY}, or not by the key it names"
 
 
 async def authentic(

@@ -37,6 +37,10 @@ class StoreTrouble(Exception):
     """The store can't do it now: a full disk, a lock, an I/O error. Nobody is told why."""
 
 
+class StoreDamaged(StoreTrouble):
+    """What was asked for can't be had, now or later; the store can do other things."""
+
+
 class QueueFull(Exception):
     """So many letters wait that this one isn't taken. It undoes its block, so nothing is lost."""
 
@@ -236,13 +240,17 @@ class Work(AuditWork, JoinWork, LetterWork, ProfileWork, StopWork, Protocol):
         ...
 
     async def hold_post(self, post: PostId) -> None:
-        """Keep a post that can't be read out of the queue, for people to see."""
+        """Keep a post that can't be read out of the queue, for people to see.
+
+        But not one that was dropped meanwhile.
+        """
         ...
 
     async def claim(self, post: PostId, now: datetime, limit: int) -> tuple[Claim, ...]:
         """Take up to `limit` deliveries of a post, and count their attempts.
 
-        Members that had no attempt yet come first, then those that were put off.
+        Members that had no attempt yet come first, then those that were put off. Who is no member,
+        as the queue is damaged, is passed over.
         """
         ...
 

@@ -6,7 +6,7 @@ A module uses its own floor and those below, never one above:
 * flows of years: `recovering` (escrow), `verifying` (everything checked anew), over `rekeying` (a
   new group key), `refreshing` (members' newer profiles), `removing` (an administrator who left),
   `restoring` (a service's back-up), `joining` (ask in; let in), `devices` (one profile on several
-  machines)
+  machines), `publishing` (it is sent to services, and noted until it is)
 * flows: `founding` (a profile, a group), `administering` (members), `writing` (believe a key,
   seal), `reading` (open, check who wrote it)
 * changes: `changing` (sent, and made anew if another came first), `custody` (a group's keys),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from recrypt_client import chains, custody, entries
+from recrypt_client import chains, claims, custody, entries, escrows
 from recrypt_client.chains import Desk
 from recrypt_client.changing import Pace, change_members
 from recrypt_client.entries import Made
@@ -75,7 +75,8 @@ def add(desk: Desk, profiles: Sequence[VerifiedProfile], terms: Terms, pace: Pac
     privileges, and the group's private keys in AdministratorKeys (spec §4).
 
     Raises:
-        Trouble: if one of them was a member before, or the service doesn't take it.
+        Trouble: if one of them was a member before, or lists a key of another's, or the service
+            doesn't take it.
     """
     named = {each.identifier: each for each in profiles}
     for each in profiles:
@@ -84,7 +85,9 @@ def add(desk: Desk, profiles: Sequence[VerifiedProfile], terms: Terms, pace: Pac
 
     def write(state: GroupState) -> Iterator[Made]:
         keys = _keys(desk.home, state)
-        for each in [each for each in named.values() if not _is_in(state, each)]:
+        new = [each for each in named.values() if not _is_in(state, each)]
+        _check_claims(desk, state, new)
+        for each in new:
             yield entries.member(
                 each,
                 *keys,
@@ -94,11 +97,12 @@ def add(desk: Desk, profiles: Sequence[VerifiedProfile], terms: Terms, pace: Pac
             )
 
     def promote(state: GroupState) -> Iterator[Made]:
-        for each in [state.members[udf] for udf in named]:
-            if gained := _gained(each, terms):
-                privileges = (*each.entry.privileges, *gained)
-                revised = entries.revised(each.entry, each.entry.status, privileges=privileges)
-                yield Made(revised, {})
+        gaining = [state.members[udf] for udf in named if _gained(state.members[udf], terms)]
+        _check_claims(desk, state, [each.profile for each in gaining])
+        for each in gaining:
+            privileges = (*each.entry.privileges, *_gained(each, terms))
+            revised = entries.revised(each.entry, each.entry.status, privileges=privileges)
+            yield Made(revised, {})
 
     state, changed = change_members(desk, AddMember, write, pace)
     if any(_gained(state.members[udf], terms) for udf in named):
@@ -265,6 +269,11 @@ def _with_status(member: Member, status: Status, key: PrivateKey | None) -> Made
 def has_powers(member: Member) -> bool:
     """Tell whether it administers the group, or did until it was suspended."""
     return not POWERS.isdisjoint(member.entry.privileges)
+
+
+def _check_claims(desk: Desk, state: GroupState, profiles: Sequence[VerifiedProfile]) -> None:
+    if profiles:
+        claims.Claims(state, escrows.owners(desk.home, state.name)).check(profiles)
 
 
 def _keys(home: Home, state: GroupState) -> tuple[PrivateKey, ...]:

@@ -76,13 +76,15 @@ def walk(desk: Desk, *, now: datetime) -> Iterator[tuple[GroupState, Change]]:
     Raises:
         Trouble: if the chain isn't in order, or not the one that was seen before.
     """
+    before: GroupState | None = None
     state: GroupState | None = None
     hashes: dict[int, str] = {}
     seen, steps = _pin(desk).head.seq, deque[Step](maxlen=trails.STEPS)
     for state, change in shown(desk, now=now):
         hashes[state.head.seq] = change.hash
         if state.head.seq > seen:
-            steps.append(trails.step(state, change))
+            steps.append(trails.step(before, state, change))
+        before = state
         yield state, change
     if state is None:
         raise _cut_off(desk)
@@ -169,7 +171,7 @@ def append(
             f"{desk.service.url} took the change to {state.name}, but SHOWS ANOTHER HISTORY",
             "Compare recrypt history with the group's other administrators",
         )
-    _remember(desk, moved, [trails.step(moved, change)], now=now)
+    _remember(desk, moved, [trails.step(state, moved, change)], now=now)
     return moved
 
 

@@ -5,18 +5,22 @@ until the group has another one, which no debtor can have made: the chain tells 
 doesn't matter who begins to pay, where it is cut off, and who goes on.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
-from recrypt_client import chains, sharing
+from recrypt_client import chains, claims, escrows, sharing
 from recrypt_client.chains import Desk
 from recrypt_core.chain import Change, GroupState
 from recrypt_core.documents import Privilege
 from recrypt_core.members import Member
 from recrypt_core.messages import AddMember, CreateGroup, UpdateGroup, UpdateMember
 from recrypt_core.udf import Udf
+
+Holder: TypeAlias = tuple[Udf | None, str | None]
+"""Whose device, and its EncryptionKey's kid; None stands for who isn't known, and for no kid."""
 
 NOBODY: Final = "somebody who was no administrator"
 
@@ -30,7 +34,10 @@ class Owed:
         online: Who has an online key of its Master.
         group_key: Who has its current private key.
         master: Who has the master key, for good: only another group ends that.
-        escrow: Its escrow keys that aren't to be any more, and whose they are.
+        escrow: Its escrow keys that aren't to be any more, and whose they are: as it was said here
+            when they were named, for anybody may list a public key.
+        doubtful: Its escrow keys of which it wasn't, and who lists them and isn't served.
+        shared: Keys that stand in several profiles, and in whose.
         signed: Changes that an online key has signed while a debtor had it.
     """
 
@@ -39,6 +46,8 @@ class Owed:
     group_key: tuple[str, ...] = ()
     master: tuple[str, ...] = ()
     escrow: Mapping[Udf, str] = field(default_factory=dict)
+    doubtful: Mapping[Udf, str] = field(default_factory=dict)
+    shared: Mapping[Udf, str] = field(default_factory=dict)
     signed: tuple[int, ...] = ()
 
     def has_debtor(self, account: str) -> bool:
@@ -56,6 +65,13 @@ class Owed:
                 f"{name} has escrow keys of {_listed(self.escrow.values())}, whom all its keys are "
                 f"sealed to: {rekey}, {by}, ends that"
             )
+        for udf, who in self.doubtful.items():
+            yield (
+                f"{who} lists the escrow key {claims.short(udf)} of {name}. Whose it is wasn't "
+                f"said here: recrypt escrow {name} PROFILE.json --out FILE says it, with all who "
+                f"are to own one; if it is theirs, with others, and then {rekey}"
+            )
+        yield from (claims.told(udf, whose) for udf, whose in self.shared.items())
         if self.group_key:
             yield f"{_listed(self.group_key)} can still read what {name} is sent: {rekey}"
         if self.master:
@@ -74,20 +90,25 @@ class Owed:
 
 
 class Ledger:
-    """Follows a chain, and remembers which devices were given, or could make, which keys."""
+    """Follows a chain, and remembers which devices were given, or could make, which keys.
 
-    def __init__(self) -> None:
+    A device counts as its owner's: another's profile that lists it too pays no debt.
+    """
+
+    def __init__(self, named: Mapping[Udf, Udf]) -> None:
+        self._named = named  # whose escrow keys are
         self._before: GroupState | None = None
         self._rulers: dict[Udf, Member] = {}
-        self._owners: dict[str | None, Udf] = {}
+        self._ruled: set[Udf] = set()  # who ever did
+        self._owners: defaultdict[str | None, set[Udf]] = defaultdict(set)  # who ever ruled
         self._escrow: set[str | None] = set()
-        self._has: dict[Udf, frozenset[str | None]] = {}
+        self._has: dict[Udf, frozenset[Holder]] = {}
         self._signed: list[int] = []
 
     def enter(self, state: GroupState, change: Change) -> None:
         """Take one more change, and the state after it."""
         before, self._before = self._before, state
-        makers = frozenset[str | None]()
+        makers = frozenset[Holder]()
         if before is not None and (makers := self._debtors(before, change.request.signer)):
             is_online = change.request.signer != state.identifier
             self._signed += [state.head.seq] if is_online else []
@@ -95,7 +116,7 @@ class Ledger:
         if is_other or isinstance(change.message, CreateGroup | UpdateGroup):
             self._escrow |= _escrow_keys(state)
             self._has = {
-                udf: self._has.get(udf, makers) | self._given(state, udf) | _sealed(state, udf)
+                udf: self._has.get(udf, makers) | self._given(state, udf) | self._sealed(state, udf)
                 for udf in _private_keys(state)
             }
 
@@ -108,6 +129,8 @@ class Ledger:
             group_key=self._names(state, state.key.udf),
             master=self._names(state, state.identifier),
             escrow=self._escrow_owed(state),
+            doubtful=self._doubtful(state),
+            shared=claims.shared(state, self._named, past=self._ruled),
             signed=tuple(self._signed),
         )
 
@@ -118,54 +141,100 @@ class Ledger:
             member = state.members[udf]
             if rules(member):
                 self._rulers[udf] = member
-                self._owners |= dict.fromkeys(_devices(member), udf)
+                self._ruled.add(udf)
+                for device in _devices(member):
+                    self._owners[device].add(udf)
                 is_other = True
             elif self._rulers.pop(udf, None):
                 is_other = True
         return is_other
 
-    def _given(self, state: GroupState, udf: Udf) -> frozenset[str | None]:
+    def _given(self, state: GroupState, udf: Udf) -> frozenset[Holder]:
         """Give the devices that a private key is for: the master key is for SUPER alone."""
         powers = (
             {Privilege.SUPER} if udf == state.identifier else {Privilege.ADMIN, Privilege.SUPER}
         )
-        rulers = (each for each in self._rulers.values() if each.may(*powers))
+        rulers = (each for each in self._rulers.items() if each[1].may(*powers))
         return frozenset(
-            {*_escrow_keys(state), *(key for each in rulers for key in _devices(each))}
+            {
+                *map(self._in_escrow, _escrow_keys(state)),
+                *((who, key) for who, each in rulers for key in _devices(each)),
+            }
         )
 
-    def _debtors(self, state: GroupState, udf: Udf) -> frozenset[str | None]:
+    def _sealed(self, state: GroupState, udf: Udf) -> frozenset[Holder]:
+        """Give the devices that AdministratorKeys say that a private key is sealed to."""
+        cty = sharing.MASTER if udf == state.identifier else sharing.KEYS
+        return frozenset(one for kid in sharing.kids(state, cty) for one in self._holders(kid))
+
+    def _holders(self, kid: str | None) -> Iterator[Holder]:
+        """Give whose device this is: of who administers the group, else of who did."""
+        owners = self._owners.get(kid, ())
+        rulers = [who for who in owners if who in self._rulers and self._has_device(who, kid)]
+        if rulers or (owners and kid not in self._escrow):
+            yield from ((who, kid) for who in rulers or owners)
+        else:
+            yield self._in_escrow(kid)
+
+    def _has_device(self, who: Udf, kid: str | None) -> bool:
+        return kid in _devices(self._rulers[who])
+
+    def _in_escrow(self, kid: str | None) -> Holder:
+        return (None if kid is None else self._named.get(Udf(kid)), kid)
+
+    def _debtors(self, state: GroupState, udf: Udf) -> frozenset[Holder]:
         """Give the devices that have a private key and aren't to have it."""
         if udf not in self._has:
             return frozenset()
-        return self._has[udf] - (self._given(state, udf) - self._escrow_owed(state).keys())
+        owed = {self._in_escrow(key) for key in self._escrow_owed(state)}
+        return self._has[udf] - (self._given(state, udf) - owed)
 
     def _names(self, state: GroupState, *keys: Udf) -> tuple[str, ...]:
-        debtors = {device for udf in keys for device in self._debtors(state, udf)}
-        escrow = dict[str | None, str](self._escrow_owed(state).items())
-        return tuple(sorted({escrow.get(each) or self._name(state, each) for each in debtors}))
+        debtors = {one for udf in keys for one in self._debtors(state, udf)}
+        return tuple(sorted({self._name(state, *each) for each in debtors}))
 
-    def _name(self, state: GroupState, device: str | None) -> str:
-        owner = self._owners.get(device)
-        if owner is None:
+    def _name(self, state: GroupState, owner: Udf | None, device: str | None) -> str:
+        member = None if owner is None else state.members.get(owner)
+        if owner is None or member is None:
             return "the owner of a former escrow key" if device in self._escrow else NOBODY
-        member = state.members[owner]
-        if rules(member) and device not in _devices(member):
+        if self._is_seated(member) and device not in _devices(member):
             return f"a device that {member.account} has no more"
         return member.account
 
     def _escrow_owed(self, state: GroupState) -> dict[Udf, str]:
-        """Find the escrow keys of who administers the group no more, or isn't ACTIVE in it."""
-        keys = _escrow_keys(state)
-        rightful = {key for each in self._rulers.values() for key in _devices(each)}
-        gone = {
+        """Find the escrow keys of who administers the group no more, or isn't ACTIVE in it.
+
+        Of a device too that its owner has no more. What others list counts for nothing.
+        """
+        found: dict[Udf, str] = {}
+        for key in _escrow_keys(state):
+            owner = self._named.get(key)
+            member = None if owner is None else state.members.get(owner)
+            if member is not None and not (self._is_seated(member) and key in _devices(member)):
+                found[key] = self._name(state, owner, key)
+        return found
+
+    def _doubtful(self, state: GroupState) -> dict[Udf, str]:
+        """Find the escrow keys of unknown owners that one lists who isn't to have them."""
+        unknown = _escrow_keys(state) - self._named.keys()
+        listed = {
             key: each.account
             for each in state.members.values()
-            if not each.is_active
-            for key in keys.intersection(_devices(each))
+            if not self._is_seated(each)
+            for key in unknown.intersection(_devices(each))
         }
-        had = {key: self._name(state, key) for key in keys if key in self._owners}
-        return {key: name for key, name in {**gone, **had}.items() if key not in rightful}
+        had = {
+            key: self._name(state, owner, key)
+            for key in unknown
+            for owner in self._owners.get(key, ())
+            if not rules(state.members[owner]) or key not in _devices(state.members[owner])
+        }
+        return {**had, **listed}
+
+    def _is_seated(self, member: Member) -> bool:
+        """Tell whether a member is served, and administers the group if it ever did."""
+        was_ruler = member.profile.identifier in self._ruled
+        return rules(member) if was_ruler else member.is_active
 
 
 def owed(desk: Desk, *, now: datetime) -> Owed:
@@ -174,7 +243,7 @@ def owed(desk: Desk, *, now: datetime) -> Owed:
     Raises:
         Trouble: as `chains.walk`.
     """
-    ledger = Ledger()
+    ledger = Ledger(escrows.owners(desk.home, desk.pin.group_name))
     last: GroupState | None = None
     for last, change in chains.walk(desk, now=now):
         ledger.enter(last, change)
@@ -199,11 +268,6 @@ def _private_keys(state: GroupState) -> Iterator[Udf]:
     """Name the private keys that a group has now, the master key among them."""
     yield state.key.udf
     yield from (key.udf for key in state.master.signature_keys)
-
-
-def _sealed(state: GroupState, udf: Udf) -> frozenset[str | None]:
-    """Give what AdministratorKeys say that a private key is sealed to."""
-    return sharing.kids(state, sharing.MASTER if udf == state.identifier else sharing.KEYS)
 
 
 def _escrow_keys(state: GroupState) -> frozenset[Udf]:

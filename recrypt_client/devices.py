@@ -8,16 +8,16 @@ from datetime import datetime, timedelta
 from itertools import zip_longest
 from typing import Final
 
-from recrypt_client import chains, founding, paths, refreshing
-from recrypt_client.chains import Desk
-from recrypt_client.errors import ServiceRefused, Trouble
+from recrypt_client import founding, paths, publishing
+from recrypt_client.errors import Trouble, about
 from recrypt_client.home import Home
+from recrypt_client.publishing import LostDevice
 from recrypt_core import limits
 from recrypt_core.documents import Profile, VerifiedProfile, sign_profile, verified_profile
 from recrypt_core.encoding import read_json
 from recrypt_core.errors import Malformed
 from recrypt_core.keys import Curve, PrivateKey, PublicKey
-from recrypt_core.messages import GetEntry, GetEntryResponse
+from recrypt_core.members import check_not_ahead
 from recrypt_core.signature_keys import SignaturePublicKey
 from recrypt_core.signing import Jws
 from recrypt_core.udf import fingerprint
@@ -26,8 +26,6 @@ from recrypt_core.wire import Document, from_json
 VERSION: Final = 1  # of a device's request
 CONTENT: Final = "application/vnd.recrypt.device"
 _CODE_LETTERS: Final = 23  # four groups of five, 92 bits: who swaps a request meets none by trying
-_UNKNOWN: Final = 401  # what a service says to a key that none of its members has
-_FORBIDDEN: Final = 403
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +121,15 @@ def read_request(octets: bytes) -> Device:
 
 
 def add(home: Home, device: Device, *, now: datetime) -> VerifiedProfile:
-    """Sign a newer profile with one device more.
+    """Sign a newer profile with one device more; give the one that has it, if a service lacks that.
 
     Raises:
         Trouble: if the master key isn't here, or the profile has it already, or too many.
     """
     found = of(home.profile().profile)
     if device in found:
+        if publishing.untold(home) is not None:
+            return home.profile()
         raise Trouble(
             f"{device.code} is one of the devices already",
             "Nothing was changed. A service that wasn't told yet: recrypt profile publish GROUP",
@@ -146,7 +146,7 @@ def add(home: Home, device: Device, *, now: datetime) -> VerifiedProfile:
 
 
 def revoke(home: Home, typed: str, *, now: datetime) -> Device:
-    """Sign a newer profile without the device of this code.
+    """Sign a newer profile without the device of this code, unless that is done and not yet told.
 
     Raises:
         Trouble: if there is none, or it is this one, or the master key isn't here.
@@ -154,6 +154,9 @@ def revoke(home: Home, typed: str, *, now: datetime) -> Device:
     found = of(home.profile().profile)
     chosen = next((each for each in found if each.is_named(typed)), None)
     if chosen is None:
+        for each in _lost(home):
+            if each.is_named(typed):
+                return each
         raise Trouble(
             f"{typed} is the code of no device of this profile",
             "See them with recrypt profile devices",
@@ -163,19 +166,30 @@ def revoke(home: Home, typed: str, *, now: datetime) -> Device:
             f"{chosen.code} is this device",
             "Revoke it on another that has the profile's master key: one that it was imported on",
         )
-    _signed(home, [each for each in found if each != chosen], now=now)
+    _signed(home, [each for each in found if each != chosen], now=now, lost=chosen)
     return chosen
 
 
-def take(home: Home, profile: VerifiedProfile) -> bool:
+def _lost(home: Home) -> list[Device]:
+    """Give the devices that were taken from the profile, which some service doesn't know yet."""
+    untold = publishing.untold(home)
+    return [
+        Device(each.encryption_key, each.signature_key) for each in (untold.lost if untold else ())
+    ]
+
+
+def take(home: Home, profile: VerifiedProfile, *, now: datetime) -> bool:
     """Take one's own newer profile in; tell whether it was newer.
 
     A device without a profile takes the one that names its keys. That it is its owner's, the
     owner tells by the fingerprint.
 
     Raises:
-        Trouble: if it is another profile, or names no key of a device that has none yet.
+        Trouble: if it is another profile, or dated ahead, or names no key of a device that has
+            none yet.
     """
+    with about(f"the profile {profile.identifier}"):
+        check_not_ahead(profile, now)
     if not home.has_profile():
         if not any(each.is_whole_at(home) for each in of(profile.profile)):
             raise Trouble(
@@ -209,28 +223,9 @@ def read_own(octets: bytes) -> VerifiedProfile | None:
     return verified_profile(from_json(Jws, value)) if "payload" in value else None
 
 
-def publish(desk: Desk, *, now: datetime) -> bool:
-    """Send the profile to a group's service, unless nobody there knows who signs.
-
-    Who only writes to a group needn't tell its service any address.
-
-    Raises:
-        ServiceRefused: if the service says no.
-        Trouble: if it can't be reached.
-    """
-    try:
-        own = GetEntry(group_id=desk.pin.identifier, member_udf=desk.home.profile().identifier)
-        chains.ask(desk, own, GetEntryResponse, now=now)
-    except ServiceRefused as refusal:
-        if refusal.status == _UNKNOWN:
-            return False
-        if refusal.status != _FORBIDDEN:
-            raise
-    refreshing.publish(desk, now=now)
-    return True
-
-
-def _signed(home: Home, devices: list[Device], *, now: datetime) -> VerifiedProfile:
+def _signed(
+    home: Home, devices: list[Device], *, now: datetime, lost: Device | None = None
+) -> VerifiedProfile:
     """Sign the profile with these devices, later than any before it, and keep it."""
     old = home.profile()
     master = home.signature_key(old.identifier)
@@ -250,5 +245,11 @@ def _signed(home: Home, devices: list[Device], *, now: datetime) -> VerifiedProf
         updated=max(now.replace(microsecond=0), later),
     )
     made = sign_profile(stated, master)
+    publishing.note(
+        home,
+        None
+        if lost is None
+        else LostDevice(encryption_key=lost.encryption, signature_key=lost.signature),
+    )
     home.keep_profile(made, new=False)
     return made

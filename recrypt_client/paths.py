@@ -16,9 +16,16 @@ from recrypt_core.udf import Udf, read_udf
 _GROUP = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?@[a-z0-9.-]{1,180}[a-z0-9]", re.ASCII)
 
 
-SECRETS: Final = ("keys/*.jwk", "groups/*.pending", "groups/*.rekey", "groups/*.trail")
+SECRETS: Final = (
+    "keys/*.jwk",
+    "groups/*.pending",
+    "groups/*.rekey",
+    "groups/*.trail",
+    "groups/*.escrow",
+)
 """Which files of a home are sealed: private keys, halves that no service has taken yet, and which
-of the keys is to be a group's next, and what was last done to a group, to whom."""
+of the keys is to be a group's next, what was last done to a group, to whom, and whose its escrow
+keys are: by that an escrow key is taken away."""
 
 UNFINISHED: Final = ("keys/.*.new", "groups/.*.new")
 """What a writer that was killed leaves beside them."""
@@ -51,6 +58,11 @@ def profile_file() -> str:
 def device_file() -> str:
     """Name the file of the public keys of a device that hasn't been added to a profile yet."""
     return "device.json"
+
+
+def untold_file() -> str:
+    """Name the file of the groups whose services don't have the newest profile yet."""
+    return "untold.json"
 
 
 def lock_file() -> str:
@@ -101,6 +113,11 @@ def rekey_file(name: str) -> str:
 def trail_file(name: str) -> str:
     """Name the file of the last changes that were seen of a group."""
     return f"groups/{group_name(name)}.trail"
+
+
+def escrow_file(name: str) -> str:
+    """Name the file of whose a group's escrow keys are."""
+    return f"groups/{group_name(name)}.escrow"
 
 
 def contact_file(address: str) -> str:

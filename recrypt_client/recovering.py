@@ -5,7 +5,7 @@ changes, so the file stays good for the group's whole life. Who opens it signs a
 shown the chain, and in it the AdministratorKeys, which are sealed to the escrow keys too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -13,9 +13,11 @@ from typing import Final
 from recrypt_client import (
     chains,
     changing,
+    claims,
     custody,
     debts,
     entries,
+    escrows,
     group_keys,
     pins,
     removing,
@@ -80,9 +82,12 @@ def escrow_keys(profiles: list[VerifiedProfile]) -> tuple[PublicKey, ...]:
     """Give the keys that a group is sealed to for these profiles' owners.
 
     Raises:
-        Trouble: if there are none, or too many.
+        Trouble: if there are none, too many, or one that two profiles list.
     """
     keys = {key.udf: key for each in profiles for key in each.profile.encryption_keys}
+    people = {each.identifier: each for each in profiles}.values()
+    if len(keys) < sum(len({*each.profile.encryption_keys}) for each in people):
+        raise Trouble("two of the escrow profiles list the same key", claims.HINT)
     if profiles and not 1 <= len(keys) <= limits.PROFILE_KEYS:
         raise Trouble(
             f"the escrow profiles have {len(keys)} EncryptionKeys",
@@ -111,6 +116,18 @@ def put_in_escrow(
         )
 
     return changing.update_group(desk, state, write, pace)
+
+
+def name_owners(desk: Desk, state: GroupState, profiles: Sequence[VerifiedProfile]) -> None:
+    """Remember whose the escrow keys are that are named now.
+
+    Raises:
+        Trouble: if a profile lists a key of another's.
+    """
+    name = state.name
+    named, known = escrows.named_with(profiles), escrows.owners(desk.home, name)
+    claims.Claims(state, {**named, **known}).check(profiles)
+    escrows.note(desk.home, name, named)
 
 
 def escrow_file(desk: Desk, state: GroupState) -> bytes:

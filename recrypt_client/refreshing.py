@@ -4,14 +4,15 @@ The service only hands the profiles on (spec §6, GetGroup). Each is signed by t
 the member's fingerprint names, is later than the chain's, and not older than one seen here.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from recrypt_client import chains, contacts, custody, entries
+from recrypt_client import chains, contacts, custody, entries, escrows
 from recrypt_client.administering import Outcome, has_powers
 from recrypt_client.chains import Aside, Desk
 from recrypt_client.changing import Pace, change_members
+from recrypt_client.claims import Claims
 from recrypt_client.entries import Made
 from recrypt_client.errors import about
 from recrypt_core.chain import GroupState
@@ -19,7 +20,7 @@ from recrypt_core.documents import Status, VerifiedProfile, verified_profile
 from recrypt_core.errors import Malformed, NotAuthentic
 from recrypt_core.keys import PrivateKey
 from recrypt_core.members import Member, check_not_ahead
-from recrypt_core.messages import GetGroupResponse, Response, UpdateMember, UpdateProfile
+from recrypt_core.messages import UpdateMember
 from recrypt_core.udf import Udf
 
 
@@ -38,22 +39,7 @@ class Refresh:
     lost: tuple[str, ...] = ()
 
 
-def publish(desk: Desk, *, now: datetime) -> None:
-    """Send one's own profile, as it is now, to a group's service (spec §6, UpdateProfile).
-
-    It counts there at once for posting; the group's administrators take it into the chain.
-
-    Raises:
-        ServiceRefused: if the service says no.
-        Trouble: if it can't be reached.
-    """
-    profile = desk.home.profile()
-    chains.ask(desk, UpdateProfile(profile=profile.signed), Response, now=now)
-
-
-def newer(
-    state: GroupState, pages: Iterable[GetGroupResponse | Aside]
-) -> dict[Udf, VerifiedProfile]:
+def newer(state: GroupState, pages: Iterable[Aside]) -> dict[Udf, VerifiedProfile]:
     """Read the members' newer profiles; what is no newer one of a member is passed over.
 
     Raises:
@@ -80,9 +66,7 @@ def refresh(
     """
     shown = newer(state, chains.asides(desk, state, now=pace.clock()))
     found = _latest(state, (*shown.values(), *given))
-    waiting = {
-        udf: why for udf in found if (why := _obstacle(desk, state, found[udf], now=pace.clock()))
-    }
+    waiting = _waiting(desk, state, found, now=pace.clock())
     named = [udf for udf in found if udf not in waiting]
     if not named:
         return Refresh(Outcome(state, (), ()), tuple(waiting.values()))
@@ -118,6 +102,20 @@ def _latest(state: GroupState, profiles: Iterable[VerifiedProfile]) -> dict[Udf,
         if known.profile.updated < profile.profile.updated:
             found[profile.identifier] = profile
     return found
+
+
+def _waiting(
+    desk: Desk, state: GroupState, found: Mapping[Udf, VerifiedProfile], *, now: datetime
+) -> dict[Udf, str]:
+    """Tell why newer profiles can't be taken in, of those that can't."""
+    if not found:
+        return {}
+    claims = Claims(state, escrows.owners(desk.home, state.name))
+    obstacles = {
+        udf: _obstacle(desk, state, profile, now=now) or claims.obstacle(profile)
+        for udf, profile in found.items()
+    }
+    return {udf: why for udf, why in obstacles.items() if why is not None}
 
 
 def _obstacle(

@@ -64,6 +64,8 @@ def begin(desk: Desk, state: GroupState, *, now: datetime) -> Plan:
     custody.online_key(desk.home, state)
     known = desk.home.document(paths.rekey_file(state.name), Rekey)
     if known is None or state.key.udf not in (known.previous_udf, known.next_udf):
+        if known is not None:
+            _drop(desk, state, (*known.given_up_udf, known.next_udf))
         return _drawn(desk, state)
     key = desk.home.agreement_key(known.next_udf)
     if key is None:
@@ -130,10 +132,16 @@ def finish(desk: Desk, plan: Plan, pace: Pace) -> GroupState:
         plan, state = _switched(desk, plan, pace)
     state = _without_past(desk, state, plan.given_up, pace)
     custody.forget(desk.home, state)
-    for udf in plan.given_up:
-        desk.home.drop(paths.key_file(udf))
+    _drop(desk, state, plan.given_up)
     desk.home.drop(paths.rekey_file(state.name))
     return state
+
+
+def _drop(desk: Desk, state: GroupState, keys: Iterable[Udf]) -> None:
+    """Forget the private keys that came to nothing: who finds one reads what it would have read."""
+    for udf in keys:
+        if state.public_key(udf) is None:
+            desk.home.drop(paths.key_file(udf))
 
 
 def _switched(desk: Desk, plan: Plan, pace: Pace) -> tuple[Plan, GroupState]:
@@ -182,6 +190,7 @@ def _check_first(desk: Desk, state: GroupState, plan: Plan) -> None:
     """Stop if another administrator's rekey came first: this one's key would follow no more."""
     if state.key.udf == plan.state.key.udf:
         return
+    _drop(desk, state, (*plan.given_up, plan.key.public.udf))
     desk.home.drop(paths.rekey_file(state.name))
     raise Trouble(
         f"another administrator has rekeyed {state.name} meanwhile: "

@@ -6,9 +6,10 @@ Pure. A trail names members, so its file is sealed as private keys are (spec §8
 from collections.abc import Iterable
 from typing import Final
 
+from recrypt_client import claims
 from recrypt_core import limits
 from recrypt_core.chain import Change, GroupState
-from recrypt_core.documents import past_group_key
+from recrypt_core.documents import Privilege, past_group_key
 from recrypt_core.encoding import write_json
 from recrypt_core.messages import AddMember, CreateGroup, UpdateGroup, UpdateMember
 from recrypt_core.signing import Jws
@@ -33,13 +34,13 @@ class Trail(Document, frozen=True, kw_only=True):
     steps: tuple[Step, ...] = ()
 
 
-def step(state: GroupState, change: Change) -> Step:
-    """Put a change into words; `state` is the group after it."""
+def step(before: GroupState | None, state: GroupState, change: Change) -> Step:
+    """Put a change into words: the group before it, None before the first, and after it."""
     told = [f"{who} {status}" for who, status in members(state, change)]
     more = [f"and {len(told) - _NAMED} more"] if len(told) > _NAMED else []
     what = [change.message.transaction, *told[:_NAMED], *more, *parts(change)]
     issued = f"{change.request.issued:%Y-%m-%d %H:%M}"
-    words = f"{issued}, {signer(state, change)}: {' '.join(what)}"
+    words = f"{issued}, {signer(before or state, change)}: {' '.join(what)}"
     return Step(seq=state.head.seq, hash=change.hash, words=words)
 
 
@@ -92,7 +93,22 @@ def _closed(key: Jws) -> list[str]:
     return [] if past_group_key(key).document.closed is None else ["Closed"]
 
 
-def signer(state: GroupState, change: Change) -> str:
-    """Name who signed: a member by address, else the group itself."""
-    member = state.member_of(change.request.signer)
-    return state.name if member is None else member.account
+def signer(before: GroupState, change: Change) -> str:
+    """Name who signed: the group itself, and with which key, or a member by address.
+
+    A profile may list any public key, so only holders with rights are named; where there are
+    several, the key stands beside them (spec §5).
+
+    Args:
+        before: The group before the change; after it for the first, which no other can sign.
+        change: What was signed.
+    """
+    kid = change.request.signer
+    if before.master.signature_key(kid) is not None:
+        kind = "master" if kid == before.identifier else "online"
+        return f"{before.name} (its {kind} key)"
+    holders = before.members.holders(kid)
+    who = [each.account for each in holders if each.may(Privilege.ADMIN, Privilege.SUPER)]
+    if len(who) == 1:
+        return who[0]
+    return f"{' or '.join(who) or 'nobody known'} (key {claims.short(kid)})"

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
-from recrypt_client import chains, custody, debts, refreshing, sharing
-from recrypt_client.chains import Desk
+from recrypt_client import chains, changing, custody, debts, refreshing, sharing
+from recrypt_client.chains import Aside, Desk
+from recrypt_client.debts import Owed
 from recrypt_client.errors import Trouble
 from recrypt_core.chain import GroupState
-from recrypt_core.documents import Head, MemberEntry
+from recrypt_core.documents import Head
 from recrypt_core.messages import GetGroupResponse, GetKey, GetKeyResponse
 from recrypt_core.udf import Udf
 
@@ -52,19 +53,34 @@ class Report:
 def verify(desk: Desk, *, now: datetime) -> Report:
     """Check a group from change 1 on; what is found wrong is told, not raised."""
     try:
-        owed = debts.owed(desk, now=now)
+        owed, shown = _compared(desk, now=now)
     except Trouble as trouble:
         return Report((Line("history", Result.WRONG, str(trouble)),), None)
+    return _report(desk, owed, shown, now=now)
+
+
+def _compared(desk: Desk, *, now: datetime) -> tuple[Owed, list[Line]]:
+    """Hold what the service shows against the history.
+
+    Where it is otherwise, another administrator may have changed the group meanwhile: it is wrong
+    only if the history is still the same then.
+    """
+    owed, tries = debts.owed(desk, now=now), 1
+    while True:
+        shown = _shown(desk, owed.state, now=now)
+        if tries == changing.TRIES or all(each.result is not Result.WRONG for each in shown):
+            return owed, shown
+        before, owed = owed, debts.owed(desk, now=now)
+        if owed.state.head == before.state.head:
+            return owed, shown
+        tries += 1
+
+
+def _report(desk: Desk, owed: Owed, shown: list[Line], *, now: datetime) -> Report:
+    """Put what the history says by itself around what was compared with it."""
     state = owed.state
     seen = f"changes 1 to {state.head.seq}, each signed by who may, as pinned here before"
-    lines = [Line("history", Result.OK, seen), _shown_key(desk, state), _life(state, now=now)]
-    try:
-        pages = [*chains.pages(desk, state, now=now)]
-    except Trouble as trouble:
-        lines.append(Line("members", Result.WRONG, str(trouble)))
-    else:
-        lines += [_shown_members(state, pages), _shown_group(state, pages)]
-        lines += [] if state.is_closed else [_newer(state, pages)]
+    lines = [Line("history", Result.OK, seen), _life(state, now=now), *shown]
     if not state.is_closed:  # else nothing that is to be done can be
         lines += [_private_keys(desk, state), _sealed_keys(desk, state), _entries(state)]
         lines += [Line("private keys elsewhere", Result.ADVICE, each) for each in owed.words()]
@@ -77,6 +93,17 @@ def verify(desk: Desk, *, now: datetime) -> Report:
         )
     )
     return Report(tuple(lines), state.head)
+
+
+def _shown(desk: Desk, state: GroupState, *, now: datetime) -> list[Line]:
+    comparison, key = _Comparison(state), _shown_key(desk, state)
+    try:
+        for page in chains.pages(desk, state, now=now):
+            comparison.take(page)
+    except Trouble as trouble:
+        return [key, Line("members", Result.WRONG, str(trouble))]
+    lines = [key, comparison.members(), comparison.group()]
+    return lines if state.is_closed else [*lines, _newer(state, comparison.asides)]
 
 
 def _shown_key(desk: Desk, state: GroupState) -> Line:
@@ -111,41 +138,60 @@ def _life(state: GroupState, *, now: datetime) -> Line:
     return Line("life of the key", Result.OK, until)
 
 
-def _shown_members(state: GroupState, pages: list[GetGroupResponse]) -> Line:
-    shown: dict[Udf, MemberEntry] = {}
-    for page in pages:
-        shown |= {each.recrypt_udf: each for each in page.recryption_group.members}
-    ghosts = sorted(shown.keys() - state.members.keys())
-    missing = sorted(state.members[udf].account for udf in state.members.keys() - shown.keys())
-    other = sorted(
-        member.account
-        for udf, member in state.members.items()
-        if udf in shown and shown[udf] != member.entry
-    )
-    problems = [
-        *(f"{udf} is A GHOST: no administrator has added that member" for udf in ghosts),
-        *(f"{who} is LEFT OUT, whom an administrator has added" for who in missing),
-        *(f"{who} is shown with AN ENTRY THAT NO ADMINISTRATOR HAS SIGNED" for who in other),
-    ]
-    if not problems:
-        return Line("members", Result.OK, f"{len(shown)}, as the history has them")
-    what = "The service doesn't serve the group that you administer: ask its operator, or move it"
-    return Line("members", Result.WRONG, "; ".join(problems) + f". {what}")
+class _Comparison:
+    """What is shown of a group beside what its history has; pages are taken one at a time."""
 
+    def __init__(self, state: GroupState) -> None:
+        self.asides: list[Aside] = []
+        self._state = state
+        self._seen: set[Udf] = set()
+        self._other: dict[Udf, None] = {}
+        self._problem: str | None = None
 
-def _shown_group(state: GroupState, pages: list[GetGroupResponse]) -> Line:
-    name = "state at the service"
-    for page in pages:
-        group, heads = page.recryption_group, f"{state.head.seq} and {page.head.seq}"
-        if page.head.seq > state.head.seq:
-            return Line(name, Result.ADVICE, "another change came meanwhile: verify again")
-        if page.head != state.head:
-            words = f"the service SHOWS TWO HEADS, {heads}: ask its operator"
-            return Line(name, Result.WRONG, words)
-        if group != state.document(group.members):
-            words = "its key, Master, AdministratorKeys or Policy ISN'T WHAT THE HISTORY HAS"
-            return Line(name, Result.WRONG, f"{words}. Go by the history; ask the operator")
-    return Line(name, Result.OK, "key, Master, AdministratorKeys and Policy as the history has")
+    def take(self, page: GetGroupResponse) -> None:
+        """Compare one page."""
+        members, group = self._state.members, page.recryption_group
+        for each in group.members:
+            self._seen.add(each.recrypt_udf)
+            if each.recrypt_udf in members and each != members[each.recrypt_udf].entry:
+                self._other[each.recrypt_udf] = None
+        if page.newer_profiles:
+            self.asides.append(Aside(newer_profiles=page.newer_profiles))
+        if page.head != self._state.head:
+            self._problem = (
+                f"the service SHOWS TWO HEADS, {self._state.head.seq} and {page.head.seq}: ask its "
+                "operator"
+            )
+        elif group != self._state.document(group.members):
+            self._problem = self._problem or (
+                "its key, Master, AdministratorKeys or Policy ISN'T WHAT THE HISTORY HAS. Go by "
+                "the history; ask the operator"
+            )
+
+    def members(self) -> Line:
+        """Tell whether they are those of the history."""
+        members = self._state.members
+        missing = sorted(members[udf].account for udf in members.keys() - self._seen)
+        other = sorted(members[udf].account for udf in self._other)
+        problems = [
+            *(
+                f"{udf} is A GHOST: no administrator has added that member"
+                for udf in sorted(self._seen - members.keys())
+            ),
+            *(f"{who} is LEFT OUT, whom an administrator has added" for who in missing),
+            *(f"{who} is shown with AN ENTRY THAT NO ADMINISTRATOR HAS SIGNED" for who in other),
+        ]
+        if not problems:
+            return Line("members", Result.OK, f"{len(self._seen)}, as the history has them")
+        what = "The service doesn't serve the group that you administer: ask its operator"
+        return Line("members", Result.WRONG, f"{'; '.join(problems)}. {what}, or move it")
+
+    def group(self) -> Line:
+        """Tell whether all but the members is as the history has it."""
+        name = "state at the service"
+        if self._problem is not None:
+            return Line(name, Result.WRONG, self._problem)
+        return Line(name, Result.OK, "key, Master, AdministratorKeys and Policy as the history has")
 
 
 def _private_keys(desk: Desk, state: GroupState) -> Line:
@@ -192,10 +238,10 @@ def _entries(state: GroupState) -> Line:
     return Line("entries", Result.WRONG, words)
 
 
-def _newer(state: GroupState, pages: list[GetGroupResponse]) -> Line:
+def _newer(state: GroupState, asides: list[Aside]) -> Line:
     name = "newer profiles"
     try:
-        found = refreshing.newer(state, pages)
+        found = refreshing.newer(state, asides)
     except Trouble as trouble:
         return Line(name, Result.WRONG, str(trouble))
     if not found:

@@ -30,7 +30,7 @@ from recrypt_core.keys import PublicKey
 from recrypt_core.members import Member, Members, check_stated
 from recrypt_core.messages import AddMember, CreateGroup, UpdateGroup, UpdateMember
 from recrypt_core.signature_keys import SignaturePublicKey
-from recrypt_core.signing import Jws, Link, SignedRequest, read_signed
+from recrypt_core.signing import UNKNOWN_KEY, Jws, Link, SignedRequest, read_signed
 from recrypt_core.udf import Udf
 from recrypt_core.wire import SealedKey
 
@@ -242,7 +242,7 @@ def replay(changes: Iterable[Jws]) -> GroupState:
 
 def _verify(change: Change, key: SignaturePublicKey | None) -> None:
     if key is None:
-        raise NotAuthentic("signed by a key that is unknown here")
+        raise NotAuthentic(UNKNOWN_KEY)
     change.request.verify(key)
 
 

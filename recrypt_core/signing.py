@@ -28,6 +28,9 @@ from recrypt_core.signature_keys import SignaturePrivateKey, SignaturePublicKey
 from recrypt_core.udf import Udf, read_udf
 from recrypt_core.wire import Hash, Seconds, UdfText, from_json
 
+UNKNOWN_KEY: Final = "signed by a key that is unknown here"
+"""What a stranger is told, who is told apart by it from a member whose clock is wrong."""
+
 _HEADER_OCTETS: Final = 4096
 _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
 

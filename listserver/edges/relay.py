@@ -4,16 +4,23 @@ Outcomes that wait are committed together by one task, so a crash repeats only w
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final, Generic, Protocol, TypeVar
 
-from listserver.limits import HOST_DELAY, HOST_LONGEST_DELAY, STOP_TIMEOUT, STORE_RETRY
+from listserver.limits import (
+    HOST_DELAY,
+    HOST_LONGEST_DELAY,
+    STOP_TIMEOUT,
+    STORE_RETRY,
+    STORE_TROUBLES,
+)
 from listserver.model import Faulted, Withdrawn
 from listserver.outcomes import Delivered, GaveUp, TryLater
 from listserver.ports import Log
-from listserver.store import StoreTrouble
+from listserver.store import StoreDamaged, StoreTrouble
 
 _BATCHES: Final = 4  # deliveries claimed at once, for each connection
 
@@ -33,7 +40,7 @@ class _Judged(Protocol):
 
 
 F = TypeVar("F")
-C = TypeVar("C")
+C = TypeVar("C", bound=Hashable)
 R = TypeVar("R", bound=_Judged)
 Shared = TypeVar("Shared", covariant=True)
 Each = TypeVar("Each", covariant=True)
@@ -70,6 +77,10 @@ class Queue(Protocol[F, C, R]):
 
     def untried(self, claim: C) -> R:
         """Put back what nothing was done for."""
+        ...
+
+    def put_off(self, claim: C) -> R:
+        """Put back what the store had no answer for, and not to be tried at once."""
         ...
 
     def cut_off(self, claim: C) -> R:
@@ -148,6 +159,7 @@ class Relay(Generic[F, C, R]):
         self._done: asyncio.Queue[R] = asyncio.Queue()
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._troubles = Counter[C]()
 
     async def run(self) -> None:
         """Deliver until `stop`; then finish what is in hand, and record it."""
@@ -207,17 +219,24 @@ class Relay(Generic[F, C, R]):
     async def _carry(self, frame: F, claim: C) -> None:
         try:
             record = await self._queue.attempt(frame, claim)
+            self._troubles.pop(claim, None)
         except asyncio.CancelledError:
             self._done.put_nowait(self._queue.cut_off(claim))
             raise
-        except StoreTrouble:
-            record = self._queue.untried(claim)
         except Exception as problem:  # noqa: BLE001 - one delivery's fault is no other's
-            self._log.event("delivery-fault", error=type(problem).__name__)
-            record = self._queue.faulted(claim, problem)
+            record = self._after(problem, claim)
         if record.reached is not None:
             self._host.note(reached=record.reached)
         self._done.put_nowait(record)
+
+    def _after(self, problem: Exception, claim: C) -> R:
+        """Put off what failed; the store's trouble is that one's own fault only if it goes on."""
+        self._troubles[claim] += 1
+        if _passes(problem) and self._troubles[claim] < STORE_TROUBLES:
+            return self._queue.put_off(claim)
+        del self._troubles[claim]
+        self._log.event("delivery-fault", error=type(problem).__name__)
+        return self._queue.faulted(claim, problem)
 
     async def _pause(self) -> None:
         """Wait for a new post, or for the next delivery that was put off."""
@@ -242,10 +261,11 @@ class Relay(Generic[F, C, R]):
         while True:
             try:
                 await self._queue.record(records)
-            except StoreTrouble as problem:
-                self._log.event("record-trouble", error=str(problem))
-                await asyncio.sleep(STORE_RETRY.total_seconds())
             except Exception as problem:  # noqa: BLE001 - one outcome's fault is no other's
+                if _passes(problem):
+                    self._log.event("record-trouble", error=str(problem))
+                    await asyncio.sleep(STORE_RETRY.total_seconds())
+                    continue
                 self._log.event("record-fault", error=type(problem).__name__)
                 if len(records) > 1:
                     for each in records:
@@ -268,6 +288,11 @@ class Relay(Generic[F, C, R]):
             faulted=sum(isinstance(each, Faulted) for each in outcomes),
             withdrawn=sum(isinstance(each, Withdrawn) for each in outcomes),
         )
+
+
+def _passes(problem: Exception) -> bool:
+    """Tell whether the store may do a moment later what it couldn't."""
+    return isinstance(problem, StoreTrouble) and not isinstance(problem, StoreDamaged)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

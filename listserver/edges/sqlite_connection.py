@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from listserver.edges.sqlite_rows import Value
 from listserver.limits import QUICK_OCTETS
-from listserver.store import StoreTrouble
+from listserver.store import StoreDamaged, StoreTrouble
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class Connection:
         try:
             return self._connection.executemany(sql, given).rowcount
         except sqlite3.Error as problem:
-            raise StoreTrouble(type(problem).__name__) from problem
+            raise _trouble(problem) from problem
 
     async def all(self, sql: str, values: tuple[Value, ...] = ()) -> list[tuple[Value, ...]]:
         """Run one query: here for a millisecond, or else once more on the thread."""
@@ -72,10 +72,19 @@ class Connection:
             return self._execute(sql, values).fetchall()
         except sqlite3.Error as problem:
             if problem.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
-                raise StoreTrouble(type(problem).__name__) from problem
+                raise _trouble(problem) from problem
         finally:
             self._on_loop = False
         return await self.there(lambda: self._execute(sql, values).fetchall())
+
+    async def read(
+        self,
+        sql: str,
+        values: tuple[Value, ...],
+        take: Callable[[Iterator[tuple[Value, ...]]], T],
+    ) -> T:
+        """Run one query on the thread, and read its rows there too."""
+        return await self.there(lambda: take(self._execute(sql, values)))
 
     async def enter(self) -> None:
         """Begin a block, and a transaction if none is open."""
@@ -88,7 +97,7 @@ class Connection:
             self._check_not_lost()
             self._execute("SAVEPOINT block")
         except sqlite3.Error as problem:
-            raise StoreTrouble(type(problem).__name__) from problem
+            raise _trouble(problem) from problem
         self._in_block = True
 
     def leave(self, *, undo: bool) -> None:
@@ -134,7 +143,7 @@ class Connection:
         try:
             return done.result()
         except sqlite3.Error as problem:
-            raise StoreTrouble(type(problem).__name__) from problem
+            raise _trouble(problem) from problem
 
     def _is_long(self) -> bool:
         """Interrupt a query on the loop at its second pause.
@@ -185,10 +194,16 @@ class Connection:
         try:
             return self._execute(sql, values)
         except sqlite3.Error as problem:
-            raise StoreTrouble(type(problem).__name__) from problem
+            raise _trouble(problem) from problem
 
     def _execute(self, sql: str, values: tuple[Value, ...] = ()) -> sqlite3.Cursor:
         return self._connection.execute(sql, values)
+
+
+def _trouble(problem: sqlite3.Error) -> StoreTrouble:
+    """Tell a full disk, a lock or an I/O error, which may pass, from what won't."""
+    passes = isinstance(problem, sqlite3.OperationalError)
+    return (StoreTrouble if passes else StoreDamaged)(type(problem).__name__)
 
 
 def _octets_of(row: tuple[Value, ...]) -> int:

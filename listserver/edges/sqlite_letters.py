@@ -222,8 +222,8 @@ def _after(record: LetterRecord) -> tuple[Value, ...] | None:
             return None
         case TryLater(due):
             return (seconds(due), 0, 0, record.id)
-        case Untried():
-            return (None, 0, 1, record.id)
+        case Untried(due):
+            return (None if due is None else seconds(due), 0, 1, record.id)
         case Faulted(due):
             return (seconds(due), 1, 0, record.id)
 

@@ -2,9 +2,10 @@
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
+from functools import partial
+from itertools import accumulate, islice
 
 from listserver.edges.sqlite_queue import seconds, shard_rows
 from listserver.edges.sqlite_rows import Rows, Value, number, octets
@@ -18,11 +19,14 @@ from recrypt_core.errors import Malformed
 from recrypt_core.keys import PublicKey
 from recrypt_core.udf import Udf, read_udf
 
-# Who is to have a copy: ACTIVE with RECRYPT, and with an entry for the post's key (spec §7).
+# Who is to have a copy: ACTIVE with RECRYPT, and with an entry for the post's key (spec §7). In the
+# indexes alone: the rows of a million members have gigabytes.
 _READERS = (
-    " FROM entries e JOIN members m ON m.id = e.member_id"
+    " FROM entries e JOIN members m INDEXED BY members_served ON m.id = e.member_id"
     " WHERE m.list_id = ? AND m.served AND m.off IS NULL AND e.key_name = ?"
 )
+_FEW_READERS = f"SELECT m.id, e.own_octets{_READERS} LIMIT ?"
+_ALL_READERS = f"SELECT m.id, max(e.own_octets){_READERS} GROUP BY e.member_id"
 
 # Ciphertexts that were kept long enough, and those of posts that were dropped, none of whose copies
 # is under way any more; with their octets, which SQLite knows without reading them.
@@ -56,7 +60,10 @@ class PostTables:
         return bool(await self._rows.all(f"SELECT 1{_READERS} LIMIT 1", self._of(list_id, key)))
 
     async def readers(self, list_id: ListId, key: Udf) -> Readers:
-        found = await self._rows.all(f"SELECT m.id, e.own_octets{_READERS}", self._of(list_id, key))
+        of = self._of(list_id, key)
+        found = await self._rows.all(_FEW_READERS, (*of, SHARD_MEMBERS + 1))
+        if len(found) > SHARD_MEMBERS:
+            return await self._rows.read(_ALL_READERS, of, partial(_many_readers, list_id))
         # A member may have two entries for a key; DISTINCT takes SQLite a table.
         members = {MemberId(number(member)) for member, _ in found}
         return Readers(list_id, [*members], max([number(own) for _, own in found], default=0))
@@ -76,7 +83,6 @@ class PostTables:
     async def enqueue(
         self, readers: Readers, post: StoredPost, ciphertext: bytes, *, keep_until: datetime
     ) -> None:
-        members = await _shuffled(readers.members)
         post_id = number((await self._rows.all("SELECT coalesce(max(id), 0) + 1 FROM posts"))[0][0])
         sealed = self._vault.seal("posts", _write_post(post), row=post_row(post_id))
         await self._rows.run(
@@ -86,7 +92,7 @@ class PostTables:
                 post_id,
                 *self._of(readers.list_id, post.group_key),
                 seconds(post.accepted),
-                int(bool(members)),
+                int(bool(readers.members)),
                 int(post.poster is None),
                 sealed,
             ),
@@ -95,7 +101,7 @@ class PostTables:
         await self.keep_posts(readers.list_id, keep_until - post.accepted)
         await self._rows.many(
             "INSERT INTO shards (post_id, members, position) VALUES (?, ?, 0)",
-            shard_rows(post_id, members),
+            await _shards(post_id, readers.members),
         )
 
     async def read_post(self, post: PostId) -> tuple[StoredPost, bytes]:
@@ -158,10 +164,26 @@ def _piece(found: list[tuple[Value, ...]]) -> list[tuple[Value, ...]]:
     return [(id_,) for id_, _ in found[:many]]
 
 
-async def _shuffled(members: Sequence[int]) -> Sequence[int]:
-    if len(members) <= SHARD_MEMBERS:
-        return _random.shuffled(members)
-    return await asyncio.to_thread(_random.shuffled, members)  # a million takes a second
+def _many_readers(list_id: ListId, rows: Iterator[tuple[Value, ...]]) -> Readers:
+    """Read each member once, with its longest recryption: in a thread, and in pieces.
+
+    For all else waits for what a thread does in one call, as of max().
+    """
+    members: list[MemberId] = []
+    longest = 0
+    while piece := [*islice(rows, SHARD_MEMBERS)]:
+        members += [MemberId(number(member)) for member, _ in piece]
+        longest = max(longest, max([number(own) for _, own in piece]))
+    return Readers(list_id, members, longest)
+
+
+async def _shards(post: int, members: Sequence[int]) -> list[tuple[Value, ...]]:
+    """Part a post's members, in random order, into shards; many of them in a thread."""
+
+    def parted() -> list[tuple[Value, ...]]:
+        return [*shard_rows(post, _random.shuffled(members))]
+
+    return parted() if len(members) <= SHARD_MEMBERS else await asyncio.to_thread(parted)
 
 
 def _write_post(post: StoredPost) -> bytes:

@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from enum import IntEnum
+from struct import pack
 from typing import Final
 
 from listserver.edges.sqlite_groups import read_half
 from listserver.edges.sqlite_rows import Rows, Value, number, octets
-from listserver.limits import FAULT_DELAY, FAULTS, LONGEST_DELAY, SHARD_MEMBERS
+from listserver.limits import BUSY_POSTS, FAULT_DELAY, FAULTS, LONGEST_DELAY, SHARD_MEMBERS
 from listserver.model import (
     Claim,
     DeliveryId,
@@ -44,16 +45,25 @@ class _State(IntEnum):
     HELD = 3
 
 
-# Posts with something to do now: members that nobody has claimed yet, or deliveries that are due;
-# but those of lists that the operator has stopped wait.
-_BUSY: Final = (
-    "SELECT min(id) FROM posts WHERE id > ? AND open AND NOT held"
-    " AND list_id NOT IN (SELECT id FROM lists WHERE suspended NOT NULL) AND ("
-    " EXISTS (SELECT 1 FROM shards WHERE post_id = posts.id)"
-    " OR EXISTS (SELECT 1 FROM deliveries WHERE post_id = posts.id AND state = 0 AND due <= ?)"
-    " OR EXISTS (SELECT 1 FROM deliveries WHERE post_id = posts.id AND state = 0 AND due > ?))"
+# Posts in the queue, but for those of lists that the operator has stopped.
+_OPEN: Final = (
+    " FROM posts WHERE open AND NOT held"
+    " AND list_id NOT IN (SELECT id FROM lists WHERE suspended NOT NULL)"
 )
-
+# Those with something to do, by its time; what is due too far off is known by its rows alone.
+_TIMELY: Final = f"SELECT id{_OPEN} AND next_due <= ? LIMIT ?"
+_FAR_ROWS: Final = "SELECT post_id FROM deliveries WHERE state = 0 AND due > ? LIMIT ?"
+_FAR: Final = f"SELECT id{_OPEN} AND id IN ({_FAR_ROWS})"
+# Where there are many, they aren't far from each other by number.
+_HAS_FAR_ROWS: Final = (
+    "EXISTS (SELECT 1 FROM deliveries WHERE post_id = posts.id AND state = 0 AND due > ?)"
+)
+_NEXT: Final = f"SELECT min(id){_OPEN} AND id > ? AND (next_due <= ? OR {_HAS_FAR_ROWS})"
+# Triggers see to what comes to be due, so that commands needn't; a claim, to what no longer is.
+_CLAIMED: Final = (
+    "UPDATE posts SET next_due = (SELECT min(due) FROM deliveries WHERE post_id = posts.id"
+    " AND state = 0) WHERE id = ? AND NOT EXISTS (SELECT 1 FROM shards WHERE post_id = posts.id)"
+)
 
 # Of one post, what is due; and what is due too far off, each by its index.
 _ROWS: Final = (
@@ -95,14 +105,26 @@ class QueueTables:
         )
 
     async def busy_post(self, now: datetime, after: PostId) -> PostId | None:
+        bounds = due_bounds(now)
+        few = [
+            number(row[0])
+            for statement, bound in zip((_TIMELY, _FAR), bounds, strict=True)
+            for row in await self._rows.all(statement, (bound, BUSY_POSTS))
+        ]
+        if len(few) < BUSY_POSTS:
+            found = min((id_ for id_ in few if id_ > after), default=min(few, default=None))
+            return None if found is None else PostId(found)
         for start in (after, 0):
-            found = await self._rows.all(_BUSY, (start, *due_bounds(now)))
-            if found[0][0] is not None:
-                return PostId(number(found[0][0]))
+            ((next_,),) = await self._rows.all(_NEXT, (start, *bounds))
+            if next_ is not None:
+                return PostId(number(next_))
         return None
 
     async def hold_post(self, post: PostId) -> None:
-        await self._rows.run("UPDATE posts SET held = 1 WHERE id = ?", (post,))
+        await self._rows.run(
+            "UPDATE posts SET held = 1 WHERE id = ? AND open AND NOT erased AND NOT dropped",
+            (post,),
+        )
 
     async def claim(self, post: PostId, now: datetime, limit: int) -> tuple[Claim, ...]:
         fresh = await self._claim_fresh(post, now, limit)
@@ -114,6 +136,7 @@ class QueueTables:
             "UPDATE deliveries SET state = ?, attempts = attempts + 1, due = ? WHERE id = ?",
             [(_State.CLAIMED, seconds(now), row[0]) for row in late],
         )
+        await self._rows.run(_CLAIMED, (post,))
         return tuple(
             Claim(
                 DeliveryId(number(id_)),
@@ -137,16 +160,13 @@ class QueueTables:
     async def record(self, records: Sequence[Record]) -> None:
         rows = [self._record_row(each) for each in records]
         await self._rows.many(
-            "UPDATE deliveries SET state = ?, due = coalesce(?, due), faults = faults + ?,"
-            " attempts = attempts - ?, sealed = ? WHERE id = ?",
-            [row for row in rows if row[0] is not None],
+            "UPDATE deliveries SET due = coalesce(?2, due), faults = faults + ?3,"
+            " attempts = attempts - ?4, sealed = ?5,"
+            " state = iif(?1 = 0 AND faults + ?3 >= ?7, 3, ?1) WHERE id = ?6",
+            [(*row, FAULTS) for row in rows if row[0] is not None],
         )
         await self._rows.many(
             "DELETE FROM deliveries WHERE id = ?", [(row[-1],) for row in rows if row[0] is None]
-        )
-        await self._rows.many(
-            "UPDATE deliveries SET state = ? WHERE id = ? AND state = ? AND faults >= ?",
-            [(_State.HELD, row[-1], _State.DUE, FAULTS) for row in rows if row[0] is not None],
         )
         taken = Counter(each.post for each in records if isinstance(each.outcome, Delivered))
         await self._rows.many(
@@ -192,11 +212,7 @@ class QueueTables:
     async def next_due(self, now: datetime) -> datetime | None:
         if await self.busy_post(now, PostId(0)) is not None:
             return now
-        found = await self._rows.all(
-            "SELECT min(due) FROM deliveries WHERE state = 0 AND post_id NOT IN"
-            " (SELECT id FROM posts WHERE held UNION ALL SELECT posts.id FROM lists JOIN posts"
-            " ON list_id = lists.id WHERE suspended NOT NULL)"
-        )
+        found = await self._rows.all(f"SELECT min(next_due){_OPEN}")
         due = found[0][0]
         return None if due is None else datetime.fromtimestamp(number(due), UTC)
 
@@ -211,25 +227,28 @@ class QueueTables:
         if not found:
             return []
         shard, packed, start = found[0]
-        members = _unpacked(octets(packed))
-        position = number(start) + limit
-        if position >= len(members):
+        begun, position = _ID_OCTETS * number(start), number(start) + limit
+        taken = _unpacked(octets(packed)[begun : begun + _ID_OCTETS * limit])
+        if _ID_OCTETS * position >= len(octets(packed)):
             await self._rows.run("DELETE FROM shards WHERE id = ?", (shard,))
         else:
             await self._rows.run("UPDATE shards SET position = ? WHERE id = ?", (position, shard))
-        taken = members[number(start) : position]
         first = number(
             (await self._rows.all("SELECT coalesce(max(id), 0) + 1 FROM deliveries"))[0][0]
         )
+        # No member ever goes (spec §4): who isn't there, or twice, is a shard's damage.
         await self._rows.many(
-            "INSERT INTO deliveries (id, post_id, member_id, state, attempts, faults, due, since)"
-            " VALUES (?, ?, ?, ?, 1, 0, ?, ?)",
+            "INSERT OR IGNORE INTO deliveries"
+            " (id, post_id, member_id, state, attempts, faults, due, since)"
+            " SELECT ?, ?, id, ?, 1, 0, ?, ? FROM members WHERE id = ?",
             [
-                (id_, post, member, _State.CLAIMED, seconds(now), seconds(now))
+                (id_, post, _State.CLAIMED, seconds(now), seconds(now), member)
                 for id_, member in enumerate(taken, start=first)
             ],
         )
-        return [(id_, member, 1, seconds(now)) for id_, member in enumerate(taken, start=first)]
+        return await self._rows.all(
+            "SELECT id, member_id, attempts, since FROM deliveries WHERE id >= ?", (first,)
+        )
 
     def _record_row(self, record: Record) -> tuple[Value, ...]:
         """Give state, due, faults more, attempts less, words and id; no state is its end."""
@@ -242,8 +261,8 @@ class QueueTables:
                 return (None, None, 0, 0, None, record.id)
             case TryLater(due):
                 return (_State.DUE, seconds(due), 0, 0, words, record.id)
-            case Untried():
-                return (_State.DUE, None, 0, 1, None, record.id)
+            case Untried(due):
+                return (_State.DUE, None if due is None else seconds(due), 0, 1, None, record.id)
             case Faulted(due):
                 return (_State.DUE, seconds(due), 1, 0, words, record.id)
             case GaveUp():
@@ -254,7 +273,7 @@ def shard_rows(post: int, members: Sequence[int]) -> Iterator[tuple[Value, ...]]
     """Part a post's members, in the order given, into the rows of its shards."""
     for at in range(0, len(members), SHARD_MEMBERS):
         shard = members[at : at + SHARD_MEMBERS]
-        yield (post, b"".join(each.to_bytes(_ID_OCTETS, "big") for each in shard))
+        yield (post, _packed(shard))
 
 
 def delivery_row(delivery: DeliveryId) -> bytes:
@@ -273,6 +292,15 @@ def due_bounds(now: datetime) -> tuple[int, int]:
     A time further off than the longest delay was written before the clock was set back.
     """
     return seconds(now), seconds(now + LONGEST_DELAY)
+
+
+def _packed(members: Sequence[int]) -> bytes:
+    """Write them one after the other: of each the last octets of eight."""
+    wide = pack(f">{len(members)}Q", *members)
+    packed = bytearray(_ID_OCTETS * len(members))
+    for at in range(_ID_OCTETS):
+        packed[at::_ID_OCTETS] = wide[8 - _ID_OCTETS + at :: 8]
+    return bytes(packed)
 
 
 def _unpacked(members: bytes) -> list[int]:

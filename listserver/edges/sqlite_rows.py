@@ -1,7 +1,9 @@
 """Statements and rows: what the tables' rooms need of the database."""
 
-from collections.abc import Iterable
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, TypeAlias, TypeVar
+
+T = TypeVar("T")
 
 Value: TypeAlias = bytes | int | str | None
 
@@ -25,6 +27,15 @@ class Rows(Protocol):
         self, sql: str, rows: Iterable[tuple[Value, ...]], *, large: bool = False
     ) -> int:
         """Run one statement for each row; the number of rows that it changed in all."""
+        ...
+
+    async def read(
+        self,
+        sql: str,
+        values: tuple[Value, ...],
+        take: Callable[[Iterator[tuple[Value, ...]]], T],
+    ) -> T:
+        """Run one query that is long, and give what a function makes of its rows in a thread."""
         ...
 
     async def all(self, sql: str, values: tuple[Value, ...] = ()) -> list[tuple[Value, ...]]:

@@ -65,7 +65,7 @@ _RETRY: Final = (
 )
 _KEEP_OUT: Final = ("UPDATE posts SET held = 1, dropped = 1, told = 1 WHERE id = ?",)
 _END: Final = (
-    "UPDATE posts SET held = 0, open = 0, told = 1, erased = 1 WHERE id = ?",
+    "UPDATE posts SET held = 0, dropped = 1, open = 0, told = 1, erased = 1 WHERE id = ?",
     "DELETE FROM ciphertexts WHERE post_id = ?",
 )
 _ENDED: Final = (

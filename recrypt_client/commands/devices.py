@@ -3,6 +3,7 @@
 import click
 
 from recrypt_client import devices as flows
+from recrypt_client import publishing
 from recrypt_client.commands.frame import (
     PUBLIC_MODE,
     Group,
@@ -32,6 +33,9 @@ def devices(context: click.Context) -> None:
     with using.alone():
         found = flows.of(using.home.profile().profile)
         here = [each.is_at(using.home) for each in found]
+        untold = publishing.untold(using.home)
+    for group in () if untold is None else untold.group_names:
+        using.terminal.alarm(f"{group} WASN'T TOLD of your newest profile: {_publish(group)}")
     value: JsonObject = {
         "Devices": [
             {**_stated(device), "Here": is_here}
@@ -109,7 +113,8 @@ def revoke(context: click.Context, code: str) -> None:
     """Take the device of this CODE from your profile: one that was lost, or is used no more.
 
     The services of the groups that you are in are told; it reads on until their administrators
-    take that in. It needs the profile's master key, which is where the profile was made.
+    take that in. It needs the profile's master key, which is where the profile was made. If it is
+    cut off, the same command goes on; exit status 1 if no service took it.
     """
     using = tools(context)
     with using.alone():
@@ -125,6 +130,8 @@ def revoke(context: click.Context, code: str) -> None:
     using.terminal.note(
         "It reads a group until an administrator has taken that in: recrypt refresh GROUP"
     )
+    if value["NotSent"] and not value["Sent"]:
+        context.exit(1)
 
 
 def _check_code(using: Tools, device: Device, code: str | None) -> None:
@@ -153,22 +160,28 @@ def _published(using: Tools) -> JsonObject:
     for pin in using.home.pins():
         if pin.service in sent:
             continue
+        later = _publish(pin.group_name)
         try:
             with using.desk(pin.group_name) as desk:
-                is_sent = flows.publish(desk, now=using.now())
+                is_sent = publishing.tell(desk, now=using.now())
         except Trouble as trouble:
-            using.terminal.alarm(f"{trouble}. Later: recrypt profile publish {pin.group_name}")
-            is_sent = None
-        if is_sent is False:
-            using.terminal.note(
-                f"{pin.service} doesn't know you as a member of {pin.group_name}: if you are one, "
-                f"give recrypt profile publish {pin.group_name}"
-            )
+            using.terminal.alarm(f"{pin.group_name} WASN'T TOLD: {trouble}. Later: {later}")
+            is_sent = False
+        else:
+            if not is_sent:
+                using.terminal.alarm(
+                    f"{pin.group_name} WASN'T TOLD: {pin.service} doesn't know you as a member. If "
+                    f"you are one: {later}"
+                )
         if is_sent:
             sent.append(pin.service)
         else:
             unsent.append(pin.group_name)
     return {"Sent": sent, "NotSent": unsent}
+
+
+def _publish(group: str) -> str:
+    return f"recrypt profile publish {group}"
 
 
 def _stated(device: Device) -> JsonObject:

@@ -4,7 +4,16 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from recrypt_client import chains, closing, founding, group_keys, recovering, trails, writing
+from recrypt_client import (
+    chains,
+    closing,
+    escrows,
+    founding,
+    group_keys,
+    recovering,
+    trails,
+    writing,
+)
 from recrypt_client.changing import Pace
 from recrypt_client.commands.frame import (
     PUBLIC_MODE,
@@ -56,9 +65,11 @@ def create(
     If it fails half-way, give the same command again: the group keeps its keys.
     """
     using = tools(context)
-    keys = recovering.escrow_keys([read_profile(using, name) for name in escrow])
+    people = [read_profile(using, name) for name in escrow]
+    keys = recovering.escrow_keys(people)
     wanted = Wanted(group, Curve(algorithm), keys)
     with using.alone(), using.service_of(group, service) as called:
+        escrows.note(using.home, group, escrows.named_with(people))
         pin = founding.create_group(using.home, called, wanted, now=using.now())
     using.terminal.answer(
         {
@@ -197,29 +208,32 @@ def history(context: click.Context, group: str) -> None:
     changes: list[JsonValue] = []
     rows = []
     with using.alone(), using.desk(group) as desk:
+        before: GroupState | None = None
         for state, change in chains.walk(desk, now=using.now()):
-            rows.append(_row(state, change))
-            changes.append(_stated(state, change))
+            signer = trails.signer(before or state, change)
+            rows.append(_row(state, change, signer))
+            changes.append(_stated(state, change, signer))
+            before = state
     using.terminal.rows({"Changes": changes}, ("SEQ", "WHEN", "WHO", "WHAT"), rows)
 
 
-def _row(state: GroupState, change: Change) -> tuple[str, str, str, str]:
+def _row(state: GroupState, change: Change, signer: str) -> tuple[str, str, str, str]:
     issued = f"{change.request.issued:%Y-%m-%d %H:%M}"
     what = [
         change.message.transaction,
         *(f"{who} {status}" for who, status in trails.members(state, change)),
         *trails.parts(change),
     ]
-    return str(change.link.seq), issued, trails.signer(state, change), " ".join(what)
+    return str(change.link.seq), issued, signer, " ".join(what)
 
 
-def _stated(state: GroupState, change: Change) -> JsonObject:
+def _stated(state: GroupState, change: Change, signer: str) -> JsonObject:
     return {
         "Seq": change.link.seq,
         "Hash": change.hash,
         "Issued": write_time(change.request.issued),
         "Signer": change.request.signer,
-        "SignedBy": trails.signer(state, change),
+        "SignedBy": signer,
         "Transaction": change.message.transaction,
         "Members": [
             {"AccountName": who, "Status": status} for who, status in trails.members(state, change)

@@ -8,8 +8,10 @@ import click
 from recrypt_client import (
     chains,
     changing,
+    claims,
     custody,
     debts,
+    escrows,
     policies,
     refreshing,
     rekeying,
@@ -179,7 +181,8 @@ def refreshed(
     using: Tools, desk: Desk, state: GroupState, given: Iterable[VerifiedProfile] = ()
 ) -> GroupState:
     """Take in the newer profiles of members, on the way, and these too if they are newer."""
-    done = refreshing.refresh(desk, state, Pace(using.now), given=given)
+    people = [*given]
+    done = refreshing.refresh(desk, state, Pace(using.now), given=people)
     for who in done.outcome.changed:
         using.terminal.note(f"{who} has a newer profile: the entries were made anew for it.")
     for why in done.waiting:
@@ -189,7 +192,19 @@ def refreshed(
             f"{who} administers {state.name}, and a device that is gone had its private keys: "
             f"recrypt rekey {state.name} gives it other ones"
         )
+    _tell_shared(using, done.outcome.state, people)
     return done.outcome.state
+
+
+def _tell_shared(using: Tools, state: GroupState, people: Sequence[VerifiedProfile]) -> None:
+    """Tell which keys of these people stand in profiles of others too, who aren't served now."""
+    listed = {udf for each in people for udf in claims.keys_of(each)}
+    if not listed:
+        return
+    owners = escrows.owners(using.home, state.name)
+    found = claims.shared(state, owners, past=state.members)
+    for words in (claims.told(udf, whose) for udf, whose in found.items() if udf in listed):
+        using.terminal.alarm(words)
 
 
 def settle(using: Tools, desk: Desk, owed: Owed) -> tuple[GroupState, list[str]]:

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import click
 
-from recrypt_client import devices, exporting, founding, importing, refreshing
+from recrypt_client import devices, exporting, founding, importing, publishing
 from recrypt_client.commands import devices as device_commands
 from recrypt_client.commands import passphrases
 from recrypt_client.commands.frame import (
@@ -226,7 +226,7 @@ def _take_own(using: Tools, own: VerifiedProfile) -> None:
     """Take one's own newer profile, on a device of it; tell what its owner has to compare."""
     with using.alone():
         is_new = not using.home.has_profile()
-        is_newer = devices.take(using.home, own)
+        is_newer = devices.take(using.home, own, now=using.now())
         found = devices.of(using.home.profile().profile)
         is_device = any(each.is_at(using.home) for each in found)
     if not is_device:
@@ -277,7 +277,7 @@ def publish(context: click.Context, group: str) -> None:
     """Send your profile, as it is now, to the service of GROUP, which you are a member of."""
     using = tools(context)
     with using.alone(), using.desk(group) as desk:
-        refreshing.publish(desk, now=using.now())
+        publishing.publish(desk, now=using.now())
         identifier = using.home.profile().identifier
     using.terminal.answer(
         {"GroupName": group, "Identifier": identifier},

@@ -34,10 +34,12 @@ def escrow(context: click.Context, group: str, profiles: Sequence[str], out: str
     keys: recrypt recover. It stays good when the group is rekeyed.
     """
     using = tools(context)
-    keys = recovering.escrow_keys([read_profile(using, name) for name in profiles])
+    people = [read_profile(using, name) for name in profiles]
+    keys = recovering.escrow_keys(people)
     with using.alone(), using.desk(group) as desk:
         state = chains.current(desk, now=using.now())
         former = state.master.profile.master_escrow_keys
+        recovering.name_owners(desk, state, people)
         if keys and keys != former:
             state = recovering.put_in_escrow(desk, state, keys, Pace(using.now))
         octets = recovering.escrow_file(desk, state)

@@ -13,7 +13,7 @@ from msgspec.structs import replace as but
 from recrypt_client import terminal
 from recrypt_client.terminal import Terminal
 from recrypt_core.agreement import Split, partial
-from recrypt_core.documents import UserDecryptionEntry, sign_profile
+from recrypt_core.documents import UserDecryptionEntry
 from recrypt_core.encoding import write_b64url
 from recrypt_core.envelope import read_envelope
 from recrypt_core.keys import Curve, PrivateKey
@@ -21,6 +21,7 @@ from recrypt_core.messages import GetEntryResponse, RecryptDataResponse, Respons
 from recrypt_core.records import AuditEntry, AuditResult
 from recrypt_core.wire import SealedKey
 from tests.builders import new_membership, new_person
+from tests.client.malicious_members import let_in
 from tests.client.stage import MESSAGE, TEAM, URL, Stage
 
 PLAN = b"the plan"
@@ -233,19 +234,12 @@ def test_an_entry_of_who_lists_ones_encryption_key_too_is_passed_over(
     stage: Stage, sealed: bytes
 ) -> None:
     """It opens here, but the service recrypts with it for its own member alone."""
-    stage.person("mallory")
-    home = stage.keys("mallory")
-    stated = home.profile().profile
-    master = home.signature_key(stated.identifier)
-    assert master is not None
     carol = stage.keys("carol").profile().profile
-    greedy = but(stated, encryption_keys=carol.encryption_keys, accounts=carol.accounts)
-    home.keep_profile(sign_profile(greedy, master), new=False)
-    stage.does("mallory", "profile", "show", "--out", str(stage.folder / "mallory.json"))
+    greedy = new_person(carol.accounts[0]).changed(encryption_keys=carol.encryption_keys)
     carols = entry_of(stage, "carol")
-    stage.does("alice", "add", TEAM, str(stage.folder / "mallory.json"))
+    let_in(stage, greedy)
     assert stage.service.state is not None
-    mallory = stage.service.state.members[stated.identifier].entry.entries[0]
+    mallory = stage.service.state.members[greedy.udf].entry.entries[0]
     for entries in ((mallory, carols), (carols, mallory)):
         shows(stage, *entries)
         assert stage.does("carol", "decrypt", "-", stdin=sealed) == PLAN

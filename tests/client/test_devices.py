@@ -1,12 +1,15 @@
 """One profile on several machines: each has keys of its own, and none of them travels."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace as but
 
+from listserver.signers import STRANGER
 from recrypt_client.devices import read_request
 from recrypt_core.documents import VerifiedProfile, sign_profile
 from recrypt_core.keys import Curve, PrivateKey
@@ -290,6 +293,104 @@ def test_a_service_that_fails_is_told_and_what_to_do_later(stage: Stage) -> None
         assert f"Later: recrypt profile publish {TEAM}" in result.stderr
         file, code = asked(stage, "tablet")
     assert len(stage.keys("bob").profile().profile.encryption_keys) == 3
+
+
+REVOKE = ("profile", "devices", "revoke")
+
+
+def refused(status: int, words: str, *names: str) -> Callable[[str, Response], Response]:
+    def lie(name: str, response: Response) -> Response:
+        is_it = name in (names or ("GetEntry", "UpdateProfile"))
+        return Response(status=status, status_description=words) if is_it else response
+
+    return lie
+
+
+def test_a_revocation_that_was_cut_off_goes_on(stage: Stage) -> None:
+    """Else the lost device would be served, and the repeat say that there is none."""
+    code = with_phone(stage)
+
+    def cut_off(name: str, _response: Response) -> Response:
+        raise KeyboardInterrupt(name)
+
+    stage.service.lie = cut_off
+    assert stage.run("bob", *REVOKE, code).exit_code != 0
+    stage.service.lie = lambda _name, response: response
+    assert profile_at_service(stage) is None
+    listed = stage.run("bob", "profile", "devices")
+    assert f"{TEAM} WASN'T TOLD" in listed.stderr
+    assert code not in listed.stdout
+    value = json.loads(stage.does("bob", *REVOKE, code, "--json"))
+    assert (value["Code"], value["Sent"]) == (code, [URL])
+    assert value["EncryptionKeyUDF"] is not None
+    assert profile_at_service(stage) is not None
+    assert "is the code of no device" in stage.fails("bob", *REVOKE, code)
+    assert "WASN'T TOLD" not in stage.run("bob", "profile", "devices").stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Not authentic: the request was signed over 300 s from the time here: check the clock.",
+        "Not authentic: the request is for another service: check the configured address.",
+        "No",
+    ],
+)
+def test_a_wrong_clock_is_not_taken_for_a_stranger(stage: Stage, words: str) -> None:
+    code = with_phone(stage)
+    stage.service.lie = refused(401, words)
+    result = stage.run("bob", *REVOKE, code)
+    assert result.exit_code == 1
+    assert f"{TEAM} WASN'T TOLD" in result.stderr
+    assert words.rstrip(".") in result.stderr
+    assert "doesn't know you" not in result.stderr
+    assert f"{code} is no device" in result.stdout
+    stage.service.lie = lambda _name, response: response
+    assert stage.run("bob", *REVOKE, code).exit_code == 0
+    assert profile_at_service(stage) is not None
+
+
+def test_a_revocation_that_no_service_took_fails_and_says_so(stage: Stage) -> None:
+    code = with_phone(stage)
+    stage.service.lie = refused(401, f"Not authentic: {STRANGER}.", "GetEntry")
+    result = stage.run("bob", *REVOKE, code)
+    assert result.exit_code == 1
+    assert f"{TEAM} WASN'T TOLD: {URL} doesn't know you as a member" in result.stderr
+
+
+def test_publishing_by_hand_ends_what_was_left_to_tell(stage: Stage) -> None:
+    code = with_phone(stage)
+    stage.service.lie = refused(503, "Not now")
+    assert stage.run("bob", *REVOKE, code).exit_code == 1
+    stage.service.lie = lambda _name, response: response
+    stage.does("bob", "profile", "publish", TEAM)
+    assert "is the code of no device" in stage.fails("bob", *REVOKE, code)
+
+
+def test_an_addition_that_was_not_told_goes_on_too(stage: Stage) -> None:
+    stage.team("bob")
+    stage.does("bob", "key", TEAM, "--service", URL)
+    file, code = asked(stage)
+    add = ("profile", "devices", "add", file, "--code", code)
+    stage.service.lie = refused(503, "Not now")
+    stage.does("bob", *add)
+    assert profile_at_service(stage) is None
+    stage.service.lie = lambda _name, response: response
+    stage.does("bob", *add)
+    assert profile_at_service(stage) is not None
+    assert "one of the devices already" in stage.fails("bob", *add)
+
+
+def test_an_own_profile_dated_ahead_is_not_taken(stage: Stage) -> None:
+    stage.team("bob")
+    home = stage.keys("bob")
+    stated = home.profile().profile
+    master = home.signature_key(stated.identifier)
+    assert master is not None
+    ahead = sign_profile(but(stated, updated=stated.updated + timedelta(days=2)), master)
+    file = stage.folder / "ahead.json"
+    file.write_text(json.dumps(ahead.signed.json()))
+    assert "dated over a day ahead" in stage.fails("bob", "profile", "import", str(file))
 
 
 def test_keys_that_do_not_stand_in_pairs_are_devices_too_but_none_is_added_to_them(

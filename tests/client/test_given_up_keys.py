@@ -144,3 +144,25 @@ def test_who_is_removed_by_another_in_the_midst_of_a_rekey_knows_no_key_that_com
     stage.does("alice", "rekey", TEAM)
     assert_given_up(stage, found[0])
     assert member(stage, BOB).entry.status is not Status.ACTIVE
+
+
+@pytest.mark.parametrize("is_in_its_midst", [True, False], ids=["in its midst", "after a cut"])
+def test_a_rekey_that_came_second_leaves_none_of_its_keys_behind(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, *, is_in_its_midst: bool
+) -> None:
+    """The second one gave a key up before, as somebody left who had an entry for it."""
+    stage.team("bob", "carol")
+    first = cut_off(stage, monkeypatch)
+    stage.does("alice", "suspend", TEAM, BOB)
+    second = cut_off(stage, monkeypatch)
+    other = other_machine(stage, "rekey", TEAM)
+    if is_in_its_midst:
+        stage.service.before = other
+        assert "has rekeyed" in stage.run("alice", "rekey", TEAM).stderr
+    else:
+        other()
+        stage.does("alice", "rekey", TEAM)
+    home = stage.keys("alice")
+    assert [home.agreement_key(udf) for udf in (first, second)] == [None, None]
+    stage.does("alice", "rekey", TEAM)
+    assert home.agreement_key(state(stage).key.udf) is not None

@@ -228,7 +228,7 @@ def test_history_shows_every_change_and_who_signed_it(stage: Stage) -> None:
     answer = json.loads(stage.does("alice", "history", TEAM, "--json"))
     told = [(each["Seq"], each["Transaction"], each["SignedBy"]) for each in answer["Changes"]]
     assert told == [
-        (1, "CreateGroup", TEAM),
+        (1, "CreateGroup", f"{TEAM} (its online key)"),
         (2, "AddMember", "alice@example.org"),
         (3, "UpdateMember", "alice@example.org"),
     ]

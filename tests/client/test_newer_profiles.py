@@ -1,6 +1,7 @@
 """Members' newer profiles: published, handed on by the service, taken in with entries anew."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from msgspec.structs import replace as but

@@ -3,16 +3,18 @@
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace as but
 
+from recrypt_client import changing
 from recrypt_core import limits
 from recrypt_core.chain import GroupState
 from recrypt_core.documents import Head, Policy
 from recrypt_core.messages import GetChangesResponse, GetGroupResponse, GetKeyResponse, Response
 from tests.builders import new_group, new_membership, new_person
-from tests.client.stage import TEAM, Stage
+from tests.client.stage import TEAM, URL, Stage
 
 
 def state(stage: Stage) -> GroupState:
@@ -102,10 +104,60 @@ def test_what_the_service_shows_otherwise_than_the_history_is_wrong(
     assert found["history"][0] == "ok"
 
 
-def test_a_change_of_meanwhile_is_no_lie(stage: Stage) -> None:
+def with_carol(stage: Stage) -> Path:
+    """Let Carol administer the team too; give the profile of Dave, who isn't in it."""
+    stage.team("bob")
+    carol = str(stage.person("carol"))
+    stage.does("alice", "add", TEAM, carol, "--privilege", "ADMIN", "--privilege", "RECRYPT")
+    stage.does("carol", "key", TEAM, "--service", URL)
+    stage.does("carol", "verify", TEAM)
+    return stage.person("dave")
+
+
+@pytest.mark.parametrize("when", ["GetChanges", "GetKey", "GetGroup"])
+@pytest.mark.parametrize("what", ["add", "rekey"])
+def test_a_change_of_meanwhile_is_no_lie(stage: Stage, what: str, when: str) -> None:
+    """It is looked at again, with the history as it is then."""
+    dave = with_carol(stage)
+    left = [("add", TEAM, str(dave)) if what == "add" else ("rekey", TEAM)]
+
+    def meanwhile(name: str, response: Response) -> Response:
+        if name == when and left:
+            stage.does("carol", *left.pop())
+        return response
+
+    stage.service.lie = meanwhile
+    found = checks(stage, status=0)
+    assert not left
+    assert {found[each][0] for each in ("key for senders", "members", "state at the service")} == {
+        "ok"
+    }
+    assert found["head"][1].startswith(f"{state(stage).head.seq} ")
+
+
+def test_a_head_that_the_history_does_not_have_when_asked_again_is_wrong(stage: Stage) -> None:
     stage.team("bob")
     stage.service.lie = group_lie(ahead)
-    assert checks(stage, status=0)["state at the service"][0] == "advice"
+    result, words = checks(stage, status=1)["state at the service"]
+    assert result == "wrong"
+    assert "TWO HEADS" in words
+
+
+def test_changes_without_end_do_not_keep_it_from_ending(stage: Stage) -> None:
+    dave = with_carol(stage)
+    stage.does("carol", "add", TEAM, str(dave))
+    asked: list[str] = []
+
+    def meanwhile(name: str, response: Response) -> Response:
+        if name == "GetKey":
+            asked.append(name)
+            word = "suspend" if len(asked) % 2 else "resume"
+            stage.does("carol", word, TEAM, "dave@example.org")
+        return response
+
+    stage.service.lie = meanwhile
+    assert checks(stage, status=1)["members"][0] == "wrong"
+    assert len(asked) == changing.TRIES
 
 
 def test_a_history_that_goes_back_is_wrong_and_nothing_else_is_believed(stage: Stage) -> None:

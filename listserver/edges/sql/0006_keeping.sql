@@ -72,3 +72,20 @@ CREATE INDEX members_off ON members (list_id, off) WHERE off IS NOT NULL;
 ALTER TABLE letters ADD COLUMN tells INTEGER;   -- the list that it is a notice of; NULL: none, or one was taken
 CREATE INDEX letters_tells ON letters (tells, made) WHERE tells IS NOT NULL;
 ALTER TABLE lists ADD COLUMN unheard INTEGER;   -- when a notice of it was given up last; NULL: never
+
+-- What has something to do is found by its time, and who is to have a copy in two indexes alone.
+ALTER TABLE posts ADD COLUMN next_due INTEGER DEFAULT 0;    -- 0: members wait in shards; NULL: nothing is due
+UPDATE posts SET next_due = (SELECT min(due) FROM deliveries WHERE post_id = posts.id AND state = 0)
+    WHERE id NOT IN (SELECT post_id FROM shards);
+CREATE INDEX posts_due ON posts (next_due, list_id) WHERE open AND NOT held;
+CREATE TRIGGER deliveries_began AFTER INSERT ON deliveries WHEN new.state = 0 BEGIN
+    UPDATE posts SET next_due = new.due
+        WHERE id = new.post_id AND (next_due IS NULL OR next_due > new.due);
+END;
+CREATE TRIGGER deliveries_put_off AFTER UPDATE OF state, due ON deliveries WHEN new.state = 0 BEGIN
+    UPDATE posts SET next_due = new.due
+        WHERE id = new.post_id AND (next_due IS NULL OR next_due > new.due);
+END;
+DROP INDEX entries_key;
+CREATE INDEX entries_key ON entries (key_name, member_id, own_octets);
+CREATE INDEX members_served ON members (list_id) WHERE served AND off IS NULL;
