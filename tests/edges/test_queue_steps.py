@@ -1,13 +1,16 @@
 """What it takes to find the next post, in steps of SQLite's machine, however many are open."""
 
 import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from listserver.limits import BUSY_POSTS
 from listserver.model import PostId
 from tests.builders import new_group, new_person
-from tests.fakes import Bench
+from tests.fakes import Bench, open_bench
 from tests.lists import new_list_of
 from tests.mails import mail, sealed
 
@@ -26,6 +29,13 @@ THEIR_DELIVERIES = (
     "INSERT INTO deliveries (post_id, member_id, state, attempts, faults, due)"
     " SELECT posts.id, members.id, 0, 1, 0, ? + posts.id FROM posts, members WHERE posts.id > 1"
 )
+
+
+@pytest_asyncio.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    """Open a server."""
+    async with open_bench(tmp_path) as opened:
+        yield opened
 
 
 async def open_posts(bench: Bench, due: int) -> int:
@@ -91,7 +101,7 @@ async def test_where_many_are_due_they_take_turns_at_the_same_cost(bench: Bench)
 async def test_what_ended_or_was_claimed_is_due_no_more(bench: Bench) -> None:
     now = await open_posts(bench, -OPEN - HOUR)
     async with bench.store.begin() as work:
-        (claim,) = await work.claim(PostId(OPEN), bench.clock.now(), 9)
-    assert await bench.rows(f"SELECT next_due FROM posts WHERE id = {OPEN}") == [(None,)]
+        (claim,) = await work.claim(PostId(3000), bench.clock.now(), 9)
+    assert await bench.rows("SELECT next_due FROM posts WHERE id = 3000") == [(None,)]
     await bench.delivering.record([bench.delivering.untried(claim)])
-    assert await bench.rows(f"SELECT next_due FROM posts WHERE id = {OPEN}") == [(now,)]
+    assert await bench.rows("SELECT next_due FROM posts WHERE id = 3000") == [(now,)]

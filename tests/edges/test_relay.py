@@ -13,10 +13,11 @@ from listserver.copies import Frame
 from listserver.delivering import Delivering
 from listserver.edges import relay as relay_room
 from listserver.edges.relay import Relay
-from listserver.limits import FAULTS, QUEUE_PATIENCE
+from listserver.limits import FAULTS, QUEUE_PATIENCE, STORE_RETRY, STORE_TROUBLES
 from listserver.model import Claim, MemberId, Record
 from listserver.outcomes import Answer, Broken, Phase, Refused, Schedule
 from listserver.ports import Outgoing
+from listserver.store import StoreDamaged, StoreTrouble
 from tests.builders import new_group, new_membership, new_person
 from tests.fakes import (
     TAKEN,
@@ -279,6 +280,60 @@ async def test_an_outcome_that_cannot_be_written_stops_no_other(tmp_path: Path) 
             await until(in_state(bench, 1))
         assert "record-fault" in {name for name, _ in bench.log.events}
         assert len(courier.sent) == 8
+
+
+class Untold(Delivering):
+    """Gets no answer of the store about one member; counts how often it asks."""
+
+    def __init__(self, bench: Bench, problem: StoreTrouble) -> None:
+        super().__init__(bench.store, bench.courier, bench.vault, bench.clock, Schedule())
+        self._fixed, self._problem = bench.clock, problem
+        self.asked = 0
+
+    async def attempt(self, frame: Frame, claim: Claim) -> Record:
+        """Try, or fail."""
+        if claim.member == MemberId(2):
+            self.asked += 1
+            raise self._problem
+        return await super().attempt(frame, claim)
+
+    async def pause(self) -> timedelta:
+        """Let a moment pass."""
+        self._fixed.advance(STORE_RETRY)
+        return timedelta(seconds=-1)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("problem", "tries"), [(StoreTrouble("I/O"), STORE_TROUBLES), (StoreDamaged("page"), 1)]
+)
+async def test_what_the_store_has_no_answer_for_is_put_off_and_at_last_a_fault(
+    tmp_path: Path, problem: StoreTrouble, tries: int
+) -> None:
+    async with open_bench(tmp_path) as bench:
+        await queued(bench, 4)
+        delivering = Untold(bench, problem)
+        begun = bench.clock.now()
+        async with running(bench, delivering):
+            await until(in_state_after(bench, "delivery-fault"))
+        assert delivering.asked == tries
+        assert len(bench.courier.sent) == 3
+        assert bench.clock.now() - begun >= (tries - 1) * STORE_RETRY
+        assert await bench.rows("SELECT state, attempts, faults FROM deliveries") == [(0, 1, 1)]
+
+
+@pytest.mark.asyncio
+async def test_an_outcome_whose_row_is_damaged_stops_no_other(tmp_path: Path) -> None:
+    async with open_bench(tmp_path) as bench:
+        await queued(bench, 4)
+        async with bench.store.begin():
+            await bench.store._rows.run(
+                "CREATE TRIGGER stuck BEFORE DELETE ON deliveries WHEN old.member_id = 2"
+                " BEGIN SELECT RAISE(ABORT, 'damaged'); END"
+            )
+        async with running(bench):
+            await until(in_state(bench, 1))
+        assert ("record-fault", {"error": "StoreDamaged"}) in bench.log.events
 
 
 LOST = Broken(Phase.CONNECT, "ConnectionRefusedError")

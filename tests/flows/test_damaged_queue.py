@@ -1,4 +1,4 @@
-"""A queue with damage in it, or that somebody changes meanwhile: one post's trouble is no other's."""
+"""A queue with damage in it, or that is changed meanwhile: one post's trouble is no other's."""
 
 from datetime import timedelta
 
@@ -13,9 +13,8 @@ from tests.lists import Team, new_list_of
 from tests.mails import mail, sealed
 
 NAMES = ("alice", "bob", "carol")
-NOBODY = "x'0000000f4240'"  # a million, in six octets
 SECOND_IS_NOBODY = (
-    f"UPDATE shards SET members = CAST(substr(members, 1, 6) || {NOBODY}"
+    "UPDATE shards SET members = CAST(substr(members, 1, 6) || x'0000000f4240'"  # a million
     " || substr(members, 13) AS BLOB) WHERE post_id = 1"
 )
 SECOND_IS_FIRST = (

@@ -89,6 +89,21 @@ async def test_a_clock_that_stays_ahead_is_believed_after_three_days(bench: Benc
 
 
 @pytest.mark.asyncio
+async def test_the_doubt_is_as_long_however_often_it_is_asked_about(bench: Bench) -> None:
+    await posted(bench)
+    await kept(bench)
+    bench.clock.jump(KEEP)
+    asked = 1000
+    for _ in range(asked - 1):
+        await bench.erasing_time.now()
+        await bench.erasing_time.now()
+        bench.clock.advance(CLOCK_DOUBT / asked)
+    assert await kept(bench) == 1
+    bench.clock.advance(CLOCK_DOUBT / asked)
+    assert await kept(bench) == 0
+
+
+@pytest.mark.asyncio
 async def test_a_jump_of_a_day_is_believed(bench: Bench) -> None:
     await posted(bench)
     await kept(bench)
