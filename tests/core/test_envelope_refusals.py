@@ -280,6 +280,8 @@ OCTETS: list[Callable[[bytes], bytes]] = [
 
 @pytest.mark.parametrize("change", OCTETS)
 def test_octets_of_another_form_are_refused(change: Callable[[bytes], bytes]) -> None:
-    mmx = seal(b"content", [KEYS[0].public]).mmx()
+    envelope = seal(b"content", [KEYS[0].public])
+    while envelope.ciphertext[:1] in (b" ", b"\n"):  # without its own, the line could end there
+        envelope = seal(b"content", [KEYS[0].public])
     with pytest.raises(Malformed):
-        read_envelope(change(mmx))
+        read_envelope(change(envelope.mmx()))
