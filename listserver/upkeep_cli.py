@@ -1,11 +1,12 @@
 """Commands that look after a store: queue, lists, back-ups, the vault's key (spec §11)."""
 
 import asyncio
+import fcntl
 import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,7 @@ _HEADS: Final = (
 )  # fmt: skip
 _UNREADABLE: Final = "(can't be read)"
 _POST: Final = click.IntRange(1, 2**48)  # ids of posts: see listserver.tokens
+_PART: Final = re.compile(r"store-\d{8}T\d{6}Z\.part(-journal)?", re.ASCII)
 _SHOW: Final = "`listserver queue` shows what there is"
 
 
@@ -272,7 +274,29 @@ async def _open_and_close(config: Config, vault: Vault, *, alone: bool) -> None:
 
 
 def _copy(config: Config, copy: Path) -> None:
-    """Copy the store, under another name until all of it is on the disk."""
+    """Copy the store, under another name until all of it is on the disk; one copy after the other.
+
+    What others left that were killed is erased, if the folder can be locked: a network disk's can't
+    always.
+    """
+    folder = os.open(copy.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            _erase_parts(copy.parent)
+        _write_copy(config, copy)
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _erase_parts(folder: Path) -> None:
+    for each in folder.iterdir():
+        if _PART.fullmatch(each.name):
+            each.unlink()
+
+
+def _write_copy(config: Config, copy: Path) -> None:
     if copy.exists():
         raise OSError(f"{copy} is there already")
     part = copy.with_suffix(".part")
@@ -284,11 +308,6 @@ def _copy(config: Config, copy: Path) -> None:
         part.rename(copy)
     finally:
         part.unlink(missing_ok=True)
-    folder = os.open(copy.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _confirm(what: str, *, given: bool) -> None:

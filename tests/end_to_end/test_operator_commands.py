@@ -250,6 +250,19 @@ def test_a_back_up_that_fails_leaves_nothing(server: ListServer, tmp_path: Path)
     assert list(copies.iterdir()) == []
 
 
+def test_a_back_up_erases_what_one_that_was_killed_left_and_nothing_else(
+    server: ListServer, tmp_path: Path
+) -> None:
+    left = [f"store-20260101T000000Z.part{end}" for end in ("", "-journal")]
+    others = ["store-mine.part", "store-20260101T000000Z.db", "notes.part"]
+    for name in (*left, *others):
+        (tmp_path / name).write_bytes(b"")
+    said(server, "backup", tmp_path)
+    found = {each.name for each in tmp_path.iterdir() if each.is_file()}
+    assert not found & {*left}
+    assert found > {*others}
+
+
 def test_another_vault_key_and_all_goes_on(team: Team, mail_host: MailHost, tmp_path: Path) -> None:
     key = team.server.folder / "vault.key"
     before = key.read_bytes()

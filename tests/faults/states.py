@@ -49,10 +49,10 @@ def let_pass(store: Path, seconds: int) -> None:
         database.execute("UPDATE deliveries SET due = due - ? WHERE state = 0", (seconds,))
 
 
-def change(store: Path, statement: str) -> None:
+def change(store: Path, statement: str, *values: bytes) -> None:
     """Change rows, as a fault would."""
     with closing(sqlite3.connect(store)) as database, database:
-        assert database.execute(statement).rowcount, statement
+        assert database.execute(statement, values).rowcount, statement
 
 
 def _ask(store: Path, query: str) -> str | float:

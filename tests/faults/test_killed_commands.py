@@ -118,6 +118,7 @@ def test_a_back_up_that_was_killed_harms_nobody_and_runs_again(
         copies = backed_up(server, tmp_path / at)
         assert {integrity(copy) for copy in copies} == {"ok"}, at
         assert posts(copies[-1]) == POSTS + len(killed), at
+        assert sorted((tmp_path / at).iterdir()) == copies, at
     assert {"fsync-1", "rename-1", "fdatasync-1"} <= set(killed)
     host.start()
     ledger.finish()

@@ -18,7 +18,7 @@ from tests.faults.sinks import sink
 from tests.faults.states import deliveries, let_pass
 
 VERBS: Final = ("CONNECT", "EHLO", "MAIL", "RCPT", "DATA", ".")
-FAILURES: Final = {"-r": "4yz", "-f": "5yz", "-q": "hangs up"}
+FAILURES: Final = {"-r": "4yz", "-f": "5yz", "-q": "hangs up", "-Q": "421 and hangs up"}
 # A peer that refuses these for good refuses the mail; one that refuses earlier refuses us.
 FINAL: Final = {("-f", verb) for verb in ("MAIL", "RCPT", "DATA", ".")}
 FIRST_DELAY: Final = 300  # seconds

@@ -12,6 +12,11 @@ from tests.faults.states import change, deliveries, held_posts, kept_posts, let_
 
 ATTEMPTS = 3  # then it is held
 SPOIL_ENTRY = "UPDATE entries SET sealed = zeroblob(length(sealed)) WHERE id = 3"
+UNCLAIMED = (
+    "DELETE FROM deliveries",
+    "UPDATE posts SET next_due = 0",
+)
+SHARD = "INSERT INTO shards (post_id, members, position) VALUES (1, ?, 0)"
 SPOIL_POST = "UPDATE posts SET sealed = zeroblob(length(sealed)) WHERE id = 1"
 
 
@@ -93,6 +98,28 @@ def test_a_post_whose_row_is_damaged_is_held_and_the_next_ones_go_out(
     assert deliveries(server.store) == {"due": len(MEMBERS)}  # kept, and never begun again
     assert held_posts(server.store) == 1
     ledger.check("F18 a damaged row of a post, held: the posts after it")
+
+
+def test_a_shard_that_names_somebody_who_is_no_member_holds_up_nobody_else(
+    ledger: Ledger, host: MailHost
+) -> None:
+    server = ledger.server
+    ledger.take(1)  # the host refuses connections, so all is put off
+    judged(server, len(MEMBERS))
+    server.stop()
+    for statement in UNCLAIMED:
+        change(server.store, statement)
+    members = (1_000_000, *range(2, len(MEMBERS) + 1))
+    change(server.store, SHARD, b"".join(each.to_bytes(6, "big") for each in members))
+    ledger.acked.clear()
+    host.start()
+    server.start()
+    ledger.take(3)
+    assert ledger.settle(), server.child.output
+    server.child.wait_total("delivered", 4 * len(MEMBERS) - 1)
+    server.stop()
+    assert deliveries(server.store) == {}
+    ledger.check("F18 a damaged shard: the posts after it")
 
 
 def kill_under_way(server: Server, silent: Silent) -> None:
