@@ -16,11 +16,8 @@ from recrypt_core.agreement import halves_match
 from recrypt_core.chain import GroupState, change_of
 from recrypt_core.documents import (
     CreateAuthorization,
-    FromPolicy,
     Head,
     MemberEntry,
-    Policy,
-    PostRight,
     UserDecryptionEntry,
     past_group_key,
     read_create,
@@ -33,6 +30,7 @@ from recrypt_core.jose import ContentCipher
 from recrypt_core.keys import PrivateKey
 from recrypt_core.members import Member, Members, check_not_ahead
 from recrypt_core.messages import AddMember, CreateGroup, UpdateGroup, UpdateMember
+from recrypt_core.policy import FromPolicy, Policy, PostRight
 from recrypt_core.signing import Jws, Kind, SignedRequest, signer_of, verify_document
 from recrypt_core.udf import Udf
 

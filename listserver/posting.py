@@ -14,9 +14,9 @@ from listserver.posts import PostHeaders, PostRefused, Reason, read_post
 from listserver.preparing import Prepared, finished, prepare, with_fresh_id
 from listserver.replies import Reply
 from listserver.store import Store, Work
-from recrypt_core.documents import PostRight
 from recrypt_core.envelope import Envelope, read_post_envelope
 from recrypt_core.errors import Malformed, Recrypted
+from recrypt_core.policy import PostRight
 from recrypt_core.udf import Udf
 
 _Post: TypeAlias = tuple[PostHeaders, Envelope]

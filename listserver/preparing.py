@@ -13,9 +13,9 @@ from listserver.model import House, StoredList, StoredPost
 from listserver.posts import PostHeaders
 from listserver.replies import Reply
 from listserver.threads import ThreadIds
-from recrypt_core.documents import ReplyTo
 from recrypt_core.envelope import Envelope
 from recrypt_core.errors import Malformed
+from recrypt_core.policy import ReplyTo
 from recrypt_core.udf import Udf
 
 

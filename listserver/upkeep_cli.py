@@ -31,7 +31,7 @@ _HEADS: Final = (
 )  # fmt: skip
 _UNREADABLE: Final = "(can't be read)"
 _POST: Final = click.IntRange(1, 2**48)  # ids of posts: see listserver.tokens
-_PART: Final = re.compile(r"store-\d{8}T\d{6}Z\.part(-journal)?", re.ASCII)
+_PART: Final = re.compile(r"store-\d{8}T\d{6}Z\.part(-journal|-shm|-wal)?", re.ASCII)
 _SHOW: Final = "`listserver queue` shows what there is"
 
 

@@ -12,11 +12,12 @@ from recrypt_client.entries import Made
 from recrypt_client.errors import Trouble, about
 from recrypt_client.home import Home
 from recrypt_core.chain import GroupState
-from recrypt_core.documents import History, Privilege, Status, VerifiedProfile
+from recrypt_core.documents import Privilege, Status, VerifiedProfile
 from recrypt_core.errors import Malformed
 from recrypt_core.keys import PrivateKey
 from recrypt_core.members import Member, check_not_ahead
 from recrypt_core.messages import AddMember, Redeliver, RedeliverResponse, UpdateMember
+from recrypt_core.policy import History
 from recrypt_core.udf import TYPED_LENGTH, Udf, bare, read_typed
 
 POWERS: Final = frozenset({Privilege.ADMIN, Privilege.SUPER})

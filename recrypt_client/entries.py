@@ -11,7 +11,6 @@ from recrypt_client.errors import Trouble
 from recrypt_core import limits
 from recrypt_core.chain import GroupState
 from recrypt_core.documents import (
-    History,
     MemberEntry,
     Privilege,
     Status,
@@ -20,6 +19,7 @@ from recrypt_core.documents import (
 )
 from recrypt_core.encoding import write_json
 from recrypt_core.keys import PrivateKey, PublicKey
+from recrypt_core.policy import History
 from recrypt_core.sealing import seal
 from recrypt_core.signing import Jws
 from recrypt_core.splitting import split

@@ -8,15 +8,9 @@ from typing import Final
 
 from recrypt_client.errors import Trouble, about
 from recrypt_core import limits
-from recrypt_core.documents import (
-    FromPolicy,
-    History,
-    Policy,
-    PostRight,
-    RecryptionGroup,
-    ReplyTo,
-)
+from recrypt_core.documents import RecryptionGroup
 from recrypt_core.encoding import JsonObject, JsonValue, read_object
+from recrypt_core.policy import FromPolicy, History, Policy, PostRight, ReplyTo
 from recrypt_core.wire import from_json, to_json
 from recrypt_core.words import Word
 

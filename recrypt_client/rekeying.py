@@ -14,10 +14,11 @@ from recrypt_client.changing import TRIES, Pace, change_members
 from recrypt_client.entries import Made
 from recrypt_client.errors import ServiceRefused, Trouble
 from recrypt_core.chain import GroupState
-from recrypt_core.documents import History, RecryptionGroup, UserDecryptionEntry
+from recrypt_core.documents import RecryptionGroup, UserDecryptionEntry
 from recrypt_core.keys import PrivateKey
 from recrypt_core.members import Member
 from recrypt_core.messages import AddMember, UpdateGroup, UpdateMember
+from recrypt_core.policy import History
 from recrypt_core.udf import Udf
 from recrypt_core.wire import Document, UdfText
 

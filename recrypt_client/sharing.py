@@ -9,11 +9,12 @@ from typing import Final, TypeAlias
 
 from recrypt_core import limits
 from recrypt_core.chain import GroupState
-from recrypt_core.documents import History, Privilege, VerifiedProfile
+from recrypt_core.documents import Privilege, VerifiedProfile
 from recrypt_core.encoding import JsonValue, read_json, read_object, write_json
 from recrypt_core.errors import Malformed, NotAuthentic, NotForThisKey
 from recrypt_core.keys import PrivateKey, PublicKey
 from recrypt_core.opening import open_whole
+from recrypt_core.policy import History
 from recrypt_core.sealing import seal
 from recrypt_core.signature_keys import SignaturePrivateKey
 from recrypt_core.udf import Udf

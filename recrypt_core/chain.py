@@ -12,9 +12,7 @@ from recrypt_core import limits, messages
 from recrypt_core.documents import (
     NO_HEAD,
     Head,
-    History,
     MemberEntry,
-    Policy,
     Privilege,
     RecryptionGroup,
     UserDecryptionEntry,
@@ -29,6 +27,7 @@ from recrypt_core.errors import Malformed, NotAuthentic, Refused, TooLarge, Why
 from recrypt_core.keys import PublicKey
 from recrypt_core.members import Member, Members, check_stated
 from recrypt_core.messages import AddMember, CreateGroup, UpdateGroup, UpdateMember
+from recrypt_core.policy import History, Policy
 from recrypt_core.signature_keys import SignaturePublicKey
 from recrypt_core.signing import UNKNOWN_KEY, Jws, Link, SignedRequest, read_signed
 from recrypt_core.udf import Udf

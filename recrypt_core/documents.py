@@ -12,6 +12,7 @@ from recrypt_core.agreement import Split
 from recrypt_core.encoding import JsonObject
 from recrypt_core.errors import Malformed, NotAuthentic
 from recrypt_core.keys import PublicKey
+from recrypt_core.policy import Policy
 from recrypt_core.signature_keys import SignaturePrivateKey, SignaturePublicKey
 from recrypt_core.signing import Jws, Kind, sign_document, signer_of, unverified_payload
 from recrypt_core.signing import verify_document as verify
@@ -33,11 +34,9 @@ Account = Annotated[_Printed, msgspec.Meta(min_length=3, max_length=limits.ACCOU
 """An RFC 5321 address without control characters; who mails to it checks its grammar."""
 
 _Seq = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
-_Count = Annotated[int, msgspec.Meta(ge=0, lt=10**9)]
 _AdministratorKeys = Annotated[
     tuple[SealedKey, ...], msgspec.Meta(max_length=limits.ADMINISTRATOR_KEYS)
 ]
-_Days = Annotated[int, msgspec.Meta(ge=0, le=limits.KEEP_DAYS_AT_MOST)]
 
 
 class Privilege(Word):
@@ -261,52 +260,6 @@ class MemberEntry(Document, frozen=True, kw_only=True):
     def addressed(self, account: str) -> "MemberEntry":
         """Give the same entry with this AccountName."""
         return msgspec.structs.replace(self, account_name=account)
-
-
-class PostRight(Word):
-    """Who may post to a list."""
-
-    ANYONE = "anyone"
-    MEMBERS = "members"
-    MODERATED = "moderated"
-    ANNOUNCE = "announce"
-
-
-class ReplyTo(Word):
-    """Where answers go by default."""
-
-    NONE = "none"
-    LIST = "list"
-
-
-class FromPolicy(Word):
-    """Whose name a copy's From shows."""
-
-    LIST = "list"
-    VIA = "via"
-
-
-class History(Word):
-    """How much of the past a new member can read."""
-
-    NONE = "none"
-    SINCE_JOIN = "since-join"
-    ALL = "all"
-
-
-class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
-    """The rules of a list, with their defaults (spec §7)."""
-
-    post: PostRight = PostRight.ANYONE
-    reply_to: ReplyTo = ReplyTo.NONE
-    from_: FromPolicy = FromPolicy.LIST
-    notice: bool = True
-    past_keys: bool = True
-    history: History = History.NONE
-    keep: _Days = limits.KEEP_DAYS
-    """So many days the service keeps a post's ciphertext, for late delivery."""
-    recrypt_per_day: _Count | None = None
-    """So many RecryptData a day of all members together; None: as many as the service allows."""
 
 
 class RecryptionGroup(Document, frozen=True, kw_only=True):

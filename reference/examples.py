@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from recrypt_core import documents, jose, limits, messages, records
+from recrypt_core import documents, jose, limits, messages, policy, records
 from recrypt_core.agreement import Split, partial
 from recrypt_core.encoding import JsonObject, write_b64url
 from recrypt_core.keys import Curve
@@ -72,7 +72,7 @@ def _changes(cast: Cast) -> tuple[messages.Change, ...]:
         ),
         messages.UpdateGroup(
             recryption_group=documents.RecryptionGroup(
-                group_name=TEAM, policy=documents.Policy(keep=30)
+                group_name=TEAM, policy=policy.Policy(keep=30)
             )
         ),
         messages.AddMember(recryption_group=team, member_entry=(bob,)),
@@ -202,5 +202,5 @@ def _group(cast: Cast) -> documents.RecryptionGroup:
         current_encryption_key=cast.group_key.signed,
         members=cast.members,
         administrator_keys=(cast.sealed("AdministratorKey"),),
-        policy=documents.Policy(),
+        policy=policy.Policy(),
     )

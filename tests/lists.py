@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 
 from msgspec.structs import replace as replace_members
 
-from recrypt_core.documents import Head, Policy
+from recrypt_core.documents import Head
 from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.messages import CreateGroup, Response
+from recrypt_core.policy import Policy
 from tests.builders import (
     TEAM,
     Group,

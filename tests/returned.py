@@ -13,8 +13,8 @@ from listserver.outcomes import Phase, Refused
 from listserver.ports import Outgoing
 from listserver.replies import Reply
 from listserver.tokens import DeliveryToken, ProbeToken, write_token
-from recrypt_core.documents import Policy
 from recrypt_core.opening import open_whole
+from recrypt_core.policy import Policy
 from tests.builders import Person, new_group, new_membership, new_person
 from tests.fakes import Bench
 from tests.lists import Team, new_list_of

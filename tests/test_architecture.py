@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {
     "recrypt_core": (
         "_random errors limits words encoding mailboxes keys signature_keys udf fields agreement "
-        "splitting envelope jose wire passphrases sealing opening labels stream documents records "
-        "messages signing members chain authorship",
+        "splitting envelope jose wire passphrases sealing opening labels stream policy documents "
+        "records messages signing members chain authorship",
     ),
     "listserver": (
         "model ports store store_audit store_joins store_letters store_profiles store_stops limits "
@@ -111,8 +111,9 @@ DEPENDENCIES = {
     "httpx2": "recrypt_client.service",
     "jwcrypto": "recrypt_core.jose",
     "msgspec": (
-        "recrypt_core.encoding recrypt_core.wire recrypt_core.passphrases recrypt_core.documents "
-        "recrypt_core.records recrypt_core.messages recrypt_core.signing recrypt_core.authorship"
+        "recrypt_core.encoding recrypt_core.wire recrypt_core.passphrases recrypt_core.policy "
+        "recrypt_core.documents recrypt_core.records recrypt_core.messages recrypt_core.signing "
+        "recrypt_core.authorship"
     ),
     "prometheus_client": "listserver.edges.metrics",
     "platformdirs": "recrypt_client.home recrypt_client.paths listserver.options",

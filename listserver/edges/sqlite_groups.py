@@ -16,7 +16,6 @@ from recrypt_core.chain import GroupState
 from recrypt_core.documents import (
     Head,
     MemberEntry,
-    Policy,
     Privilege,
     RecryptionGroup,
     Status,
@@ -37,6 +36,7 @@ from recrypt_core.encoding import (
 from recrypt_core.errors import Malformed
 from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.members import Member, Members
+from recrypt_core.policy import Policy
 from recrypt_core.signing import Jws
 from recrypt_core.udf import Udf, read_udf
 from recrypt_core.wire import from_json, to_json

@@ -25,8 +25,9 @@ from recrypt_client.commands.frame import Command, GroupName, Tools, tools
 from recrypt_client.debts import Owed
 from recrypt_client.errors import Trouble
 from recrypt_core.chain import GroupState
-from recrypt_core.documents import Policy, Privilege, RecryptionGroup, VerifiedProfile
+from recrypt_core.documents import Privilege, RecryptionGroup, VerifiedProfile
 from recrypt_core.encoding import JsonObject
+from recrypt_core.policy import Policy
 
 
 @click.command(cls=Command, epilog="Example: recrypt rekey team@lists.example")

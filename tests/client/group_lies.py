@@ -5,17 +5,12 @@ from typing import Final
 
 from msgspec.structs import replace as but
 
-from recrypt_core.documents import (
-    Head,
-    MemberEntry,
-    Policy,
-    RecryptionGroup,
-    Status,
-)
+from recrypt_core.documents import Head, MemberEntry, RecryptionGroup, Status
 from recrypt_core.messages import (
     GetGroupResponse,
     Response,
 )
+from recrypt_core.policy import Policy
 from recrypt_core.signing import Jws
 from recrypt_core.udf import Udf
 from tests.builders import new_person

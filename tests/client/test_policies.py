@@ -6,7 +6,7 @@ import pytest
 
 from recrypt_client import policies
 from recrypt_client.errors import Trouble
-from recrypt_core.documents import History, Policy, PostRight
+from recrypt_core.policy import History, Policy, PostRight
 from tests.client.stage import TEAM, Stage
 
 

@@ -9,9 +9,9 @@ import pytest
 from recrypt_client import entries, rekeying
 from recrypt_core import limits
 from recrypt_core.chain import GroupState
-from recrypt_core.documents import History
 from recrypt_core.members import Member
 from recrypt_core.messages import ChangeResponse, Response
+from recrypt_core.policy import History
 from recrypt_core.udf import Udf
 from tests.builders import EVERY_POWER, new_group, new_history, new_membership, new_person
 from tests.client.stage import TEAM, Stage

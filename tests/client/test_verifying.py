@@ -11,8 +11,9 @@ from msgspec.structs import replace as but
 from recrypt_client import changing
 from recrypt_core import limits
 from recrypt_core.chain import GroupState
-from recrypt_core.documents import Head, Policy
+from recrypt_core.documents import Head
 from recrypt_core.messages import GetChangesResponse, GetGroupResponse, GetKeyResponse, Response
+from recrypt_core.policy import Policy
 from tests.builders import new_group, new_membership, new_person
 from tests.client.stage import TEAM, URL, Stage
 

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from recrypt_core import chain
-from recrypt_core.documents import NO_HEAD, Head, Policy, Privilege, Status
+from recrypt_core.documents import NO_HEAD, Head, Privilege, Status
 from recrypt_core.encoding import read_b64url, write_b64url
 from recrypt_core.errors import Malformed, NotAuthentic, RecryptError, Refused, TooLarge, Why
 from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.messages import CreateGroup, GetGroup, Hello, UpdateMember, write_message
+from recrypt_core.policy import Policy
 from recrypt_core.signature_keys import SignaturePrivateKey
 from recrypt_core.signing import Jws, Link, read_request, sign_request
 from recrypt_core.udf import Udf

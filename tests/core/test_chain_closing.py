@@ -6,10 +6,11 @@ import pytest
 from msgspec.structs import replace as but
 
 from recrypt_core import chain
-from recrypt_core.documents import GroupKey, Policy, Privilege, sign_group_key
+from recrypt_core.documents import GroupKey, Privilege, sign_group_key
 from recrypt_core.encoding import JsonObject
 from recrypt_core.errors import Malformed, NotAuthentic, Refused, Why
 from recrypt_core.keys import Curve, PrivateKey
+from recrypt_core.policy import Policy
 from recrypt_core.signature_keys import SignaturePrivateKey
 from recrypt_core.wire import from_json, to_json
 from tests.builders import (

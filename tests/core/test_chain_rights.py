@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from recrypt_core import limits
-from recrypt_core.documents import MemberEntry, Policy, Privilege, Status
+from recrypt_core.documents import MemberEntry, Privilege, Status
 from recrypt_core.errors import Malformed, NotAuthentic, Refused, Why
 from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.members import Members
+from recrypt_core.policy import Policy
 from recrypt_core.signature_keys import SignaturePrivateKey
 from recrypt_core.signing import Jws
 from tests.builders import (

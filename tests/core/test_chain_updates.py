@@ -6,20 +6,13 @@ from typing import Any
 import pytest
 
 from recrypt_core import chain, limits
-from recrypt_core.documents import (
-    Head,
-    Policy,
-    PostRight,
-    Privilege,
-    RecryptionGroup,
-    Status,
-    VerifiedGroupKey,
-)
+from recrypt_core.documents import Head, Privilege, RecryptionGroup, Status, VerifiedGroupKey
 from recrypt_core.encoding import write_json
 from recrypt_core.errors import Malformed, NotAuthentic, Refused, TooLarge, Why
 from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.members import Member, Members
 from recrypt_core.messages import UpdateGroup
+from recrypt_core.policy import Policy, PostRight
 from recrypt_core.sealing import seal
 from recrypt_core.signature_keys import SignaturePrivateKey
 from recrypt_core.wire import SealedKey

@@ -9,18 +9,13 @@ import pytest
 
 from recrypt_core.agreement import Split
 from recrypt_core.documents import (
-    FromPolicy,
     GroupKey,
-    History,
     JoinAnswer,
     MemberEntry,
-    Policy,
-    PostRight,
     Privilege,
     Profile,
     Quota,
     RecryptionGroup,
-    ReplyTo,
     Status,
     UserDecryptionEntry,
     kept_profile,
@@ -36,6 +31,7 @@ from recrypt_core.documents import (
 from recrypt_core.encoding import JsonValue, write_json
 from recrypt_core.errors import Malformed, NotAuthentic
 from recrypt_core.keys import Curve, PrivateKey
+from recrypt_core.policy import FromPolicy, History, Policy, PostRight, ReplyTo
 from recrypt_core.signature_keys import SignatureCurve
 from recrypt_core.signing import Kind, sign_document, unverified_payload, verify_document
 from recrypt_core.wire import from_json, to_json

@@ -13,8 +13,7 @@ from listserver.edges import sqlite_stops
 from listserver.edges.sqlite_upkeep import copy_store
 from listserver.outcomes import Phase
 from listserver.outcomes import Refused as Turned
-from recrypt_core.documents import History as Kept
-from recrypt_core.documents import Policy, Privilege, RecryptionGroup
+from recrypt_core.documents import Privilege, RecryptionGroup
 from recrypt_core.encoding import write_b64url
 from recrypt_core.messages import (
     GetChanges,
@@ -33,6 +32,8 @@ from recrypt_core.messages import (
     UpdateMember,
     write_message,
 )
+from recrypt_core.policy import History as Kept
+from recrypt_core.policy import Policy
 from recrypt_core.sealing import seal
 from recrypt_core.signing import sign_request
 from tests.asking import asked

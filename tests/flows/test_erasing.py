@@ -7,7 +7,7 @@ import pytest
 
 from listserver.edges import sqlite_posts
 from listserver.limits import CLOCK_DOUBT, CLOCK_SLACK, ERASING_STEP
-from recrypt_core.documents import Policy
+from recrypt_core.policy import Policy
 from tests.builders import new_group, new_person
 from tests.fakes import Bench, open_bench
 from tests.lists import Team, new_list_of

@@ -9,17 +9,7 @@ import pytest_asyncio
 from msgspec.structs import replace as but
 
 from recrypt_core import chain
-from recrypt_core.documents import (
-    FromPolicy,
-    MemberEntry,
-    Policy,
-    PostRight,
-    Privilege,
-    RecryptionGroup,
-    Status,
-    VerifiedGroupKey,
-)
-from recrypt_core.documents import History as Kept
+from recrypt_core.documents import MemberEntry, Privilege, RecryptionGroup, Status, VerifiedGroupKey
 from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.messages import (
     Change,
@@ -31,6 +21,8 @@ from recrypt_core.messages import (
     UpdateMember,
     write_message,
 )
+from recrypt_core.policy import FromPolicy, Policy, PostRight
+from recrypt_core.policy import History as Kept
 from recrypt_core.sealing import seal
 from recrypt_core.signing import sign_request
 from recrypt_core.wire import SealedKey

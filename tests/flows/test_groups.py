@@ -9,17 +9,11 @@ from msgspec.structs import replace as but
 
 from listserver.model import House
 from listserver.transactions import Transactions
-from recrypt_core.documents import (
-    CreateAuthorization,
-    FromPolicy,
-    Policy,
-    PostRight,
-    Status,
-    sign_create,
-)
+from recrypt_core.documents import CreateAuthorization, Status, sign_create
 from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.members import AHEAD
 from recrypt_core.messages import Change, ChangeResponse, CreateGroup, Response, UpdateMember
+from recrypt_core.policy import FromPolicy, Policy, PostRight
 from recrypt_core.signing import Jws
 from tests.builders import (
     NOW,

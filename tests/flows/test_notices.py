@@ -19,9 +19,10 @@ from recrypt_client.reading import Unsigned, read_copy
 from recrypt_client.recrypting import Asking
 from recrypt_client.service import Service
 from recrypt_core.authorship import sign_sender
-from recrypt_core.documents import Policy, PostRight, Privilege, Status
+from recrypt_core.documents import Privilege, Status
 from recrypt_core.errors import NotForThisKey
 from recrypt_core.keys import Curve
+from recrypt_core.policy import Policy, PostRight
 from tests.builders import NOW, TEAM, Membership, Person, new_group, new_membership, new_person
 from tests.fakes import OPERATOR, Bench
 from tests.lists import Team, new_list_of

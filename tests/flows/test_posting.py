@@ -9,9 +9,10 @@ import pytest
 from listserver import replies
 from listserver.addresses import ListAddress, Role
 from recrypt_core.authorship import sign_sender
-from recrypt_core.documents import Policy, PostRight, Privilege, Status
+from recrypt_core.documents import Privilege, Status
 from recrypt_core.envelope import read_envelope
 from recrypt_core.keys import Curve, PrivateKey
+from recrypt_core.policy import Policy, PostRight
 from tests.builders import (
     NOW,
     TEAM,

@@ -11,8 +11,7 @@ from listserver import profiles
 from listserver.limits import PROFILES_PER_DAY
 from listserver.signers import USED_NONCE
 from recrypt_core.authorship import sign_sender
-from recrypt_core.documents import History as Kept
-from recrypt_core.documents import Policy, PostRight, Privilege, RecryptionGroup, Status
+from recrypt_core.documents import Privilege, RecryptionGroup, Status
 from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.members import AHEAD
 from recrypt_core.messages import (
@@ -27,6 +26,8 @@ from recrypt_core.messages import (
     UpdateProfile,
     write_message,
 )
+from recrypt_core.policy import History as Kept
+from recrypt_core.policy import Policy, PostRight
 from recrypt_core.signature_keys import SignatureCurve, SignaturePrivateKey
 from recrypt_core.signing import request_body, sign_request
 from recrypt_core.udf import Udf

@@ -11,8 +11,7 @@ from listserver import limits, recrypting
 from listserver.model import House
 from listserver.transactions import Transactions
 from recrypt_core.agreement import partial
-from recrypt_core.documents import History as Kept
-from recrypt_core.documents import Policy, Privilege, RecryptionGroup, Status
+from recrypt_core.documents import Privilege, RecryptionGroup, Status
 from recrypt_core.encoding import read_b64url
 from recrypt_core.envelope import Envelope, Recryption
 from recrypt_core.errors import RecryptError
@@ -27,6 +26,8 @@ from recrypt_core.messages import (
     write_message,
 )
 from recrypt_core.opening import open_decryption_key, open_whole, open_with_halves
+from recrypt_core.policy import History as Kept
+from recrypt_core.policy import Policy
 from recrypt_core.sealing import seal
 from recrypt_core.signature_keys import SignaturePublicKey
 from recrypt_core.signing import SignedRequest, sign_request

@@ -9,7 +9,7 @@ import pytest_asyncio
 from listserver.limits import LIFETIME, QUEUE_PATIENCE
 from listserver.model import ListId, MemberId
 from listserver.outcomes import Phase, Refused
-from recrypt_core.documents import Policy, Status
+from recrypt_core.documents import Status
 from recrypt_core.messages import (
     GetGroup,
     GetGroupResponse,
@@ -21,6 +21,7 @@ from recrypt_core.messages import (
     write_message,
 )
 from recrypt_core.opening import open_recrypted
+from recrypt_core.policy import Policy
 from recrypt_core.signing import sign_request
 from recrypt_core.udf import Udf
 from tests.builders import (

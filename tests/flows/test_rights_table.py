@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 import pytest_asyncio
 
-from recrypt_core.documents import Policy, Privilege, RecryptionGroup, Status
+from recrypt_core.documents import Privilege, RecryptionGroup, Status
 from recrypt_core.messages import (
     AddMember,
     Change,
@@ -24,6 +24,7 @@ from recrypt_core.messages import (
     UpdateProfile,
     write_message,
 )
+from recrypt_core.policy import Policy
 from recrypt_core.sealing import seal
 from recrypt_core.signing import sign_request
 from tests.asking import asked

@@ -10,7 +10,7 @@ from listserver.addresses import ListAddress, Role
 from listserver.edges.sqlite_upkeep import Upkeep, open_upkeep
 from listserver.outcomes import Phase
 from listserver.outcomes import Refused as Turned
-from recrypt_core.documents import Policy, RecryptionGroup
+from recrypt_core.documents import RecryptionGroup
 from recrypt_core.messages import (
     AddMember,
     GetEntry,
@@ -22,6 +22,7 @@ from recrypt_core.messages import (
     UpdateGroup,
     write_message,
 )
+from recrypt_core.policy import Policy
 from recrypt_core.sealing import seal
 from recrypt_core.signing import sign_request
 from tests.asking import asked

@@ -14,10 +14,10 @@ from listserver.limits import LONGEST_DELAY, NOTICE_PATIENCE, NOTICE_RETRY, TELL
 from listserver.model import Letter, PostId
 from listserver.store import QueueFull
 from recrypt_core.authorship import sign_sender
-from recrypt_core.documents import Policy, PostRight
 from recrypt_core.errors import NotForThisKey
 from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.members import Member
+from recrypt_core.policy import Policy, PostRight
 from tests.builders import NOW, TEAM, Person
 from tests.fakes import Bench
 from tests.mails import mail, sealed, with_head

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from recrypt_core.documents import Policy, Privilege, Status
+from recrypt_core.documents import Privilege, Status
+from recrypt_core.policy import Policy
 from recrypt_core.signing import Jws
 from recrypt_core.udf import Udf
 

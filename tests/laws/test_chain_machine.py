@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from recrypt_core import chain
-from recrypt_core.documents import Policy, Privilege, Status
+from recrypt_core.documents import Privilege, Status
 from recrypt_core.errors import NotAuthentic, RecryptError, Refused
+from recrypt_core.policy import Policy
 from tests.builders import (
     EVERY_POWER,
     Membership,

@@ -12,11 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from msgspec.structs import replace as but
 
 from recrypt_core import chain
-from recrypt_core.documents import (
-    Policy,
-    RecryptionGroup,
-    Status,
-)
+from recrypt_core.documents import RecryptionGroup, Status
 from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.messages import (
     AddMember,
@@ -30,6 +26,7 @@ from recrypt_core.messages import (
     UpdateMember,
     UpdateProfile,
 )
+from recrypt_core.policy import Policy
 from recrypt_core.signature_keys import SignatureCurve, SignaturePrivateKey
 from tests.builders import (
     TEAM,
