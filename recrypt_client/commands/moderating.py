@@ -1,0 +1,152 @@
+"""`recrypt held`, `ban`, `unban`: moderation without reading at the server."""
+
+from collections.abc import Sequence
+
+import click
+
+from recrypt_client import chains, moderating
+from recrypt_client.changing import Pace
+from recrypt_client.commands.frame import Command, GroupName, Tools, tools
+from recrypt_client.errors import Trouble
+from recrypt_core.chain import GroupState
+from recrypt_core.encoding import JsonObject, JsonValue, write_time
+from recrypt_core.moderation import Decision, HeldPost
+from recrypt_core.udf import Udf
+
+_DONE = {
+    Decision.ACCEPT: "accepted: all readers get it",
+    Decision.REJECT: "rejected: its sender is told, if that was proven",
+    Decision.DISCARD: "discarded: nobody is told",
+}
+
+
+@click.command(cls=Command, epilog="Example: recrypt held team@lists.example accept 3")
+@click.argument("group", type=GroupName())
+@click.argument(
+    "decision",
+    metavar="[accept|reject|discard]",
+    required=False,
+    type=click.Choice([each.value for each in Decision]),
+)
+@click.argument("posts", metavar="[N]...", nargs=-1, type=click.IntRange(1, 2**53 - 1))
+@click.option("--mail", "by_mail", is_flag=True, help="Write a signed mail that says it instead.")
+@click.pass_context
+def held(
+    context: click.Context,
+    group: str,
+    decision: str | None,
+    posts: Sequence[int],
+    *,
+    by_mail: bool,
+) -> None:
+    """Show which posts to GROUP wait for a decision, or decide: each once, and the first counts.
+
+    A copy of each came to you, to be read. SENDER is who is proven to have sent it. What waits too
+    long is discarded. With --mail the decision is written as a mail, for `sendmail -t`.
+    """
+    using = tools(context)
+    if decision is None:
+        if by_mail:
+            raise click.UsageError("--mail goes with a decision", context)
+        _show(using, group)
+        return
+    if not posts:
+        raise click.UsageError("name the posts by their numbers", context)
+    wanted, numbers = Decision(decision), list(dict.fromkeys(posts))
+    if by_mail:
+        with using.alone(), using.desk(group) as desk:
+            using.terminal.octets(
+                moderating.mail(desk, numbers, wanted, now=using.now()).encode("ascii")
+            )
+        return
+    deciding = using.terminal.progress("Deciding", len(numbers))
+    with using.alone(), using.desk(group) as desk, deciding as progress:
+        refused = moderating.decide(desk, numbers, wanted, Pace(using.now, progress))
+    failed = dict(refused)
+    done: list[JsonValue] = [each for each in numbers if each not in failed]
+    using.terminal.answer(
+        {"GroupName": group, "Decision": decision, "Decided": done, "Refused": [*failed]},
+        *(f"Post {each} is {_DONE[wanted]}" for each in done),
+    )
+    if refused:
+        words = "; ".join(why for _, why in refused)
+        raise Trouble(words, f"See what waits with recrypt held {group}")
+
+
+@click.command(cls=Command, epilog="Example: recrypt ban team@lists.example mallory@example.org")
+@click.argument("group", type=GroupName())
+@click.argument("who", metavar="ADDRESS|FINGERPRINT...", nargs=-1, required=True)
+@click.pass_context
+def ban(context: click.Context, group: str, who: Sequence[str]) -> None:
+    """Let people post to GROUP no more, nor ask in; they aren't told, and read on if they may.
+
+    Who is no member is named by the whole fingerprint. To end a membership: recrypt delete.
+    """
+    _ban(tools(context), group, who, is_banned=True)
+
+
+@click.command(cls=Command, epilog="Example: recrypt unban team@lists.example mallory@example.org")
+@click.argument("group", type=GroupName())
+@click.argument("who", metavar="ADDRESS|FINGERPRINT...", nargs=-1, required=True)
+@click.pass_context
+def unban(context: click.Context, group: str, who: Sequence[str]) -> None:
+    """Let people who were banned post to GROUP, and ask in, as its rules say."""
+    _ban(tools(context), group, who, is_banned=False)
+
+
+def _ban(using: Tools, group: str, who: Sequence[str], *, is_banned: bool) -> None:
+    with using.alone(), using.desk(group) as desk:
+        done = moderating.ban(desk, who, Pace(using.now), is_banned=is_banned)
+        state = using.tend(desk, done.state)
+    now = "banned from" if is_banned else "not banned any more from"
+    value: JsonObject = {
+        "GroupName": group,
+        "Changed": [*done.changed],
+        "Skipped": [*done.skipped],
+        "Head": {"seq": state.head.seq, "hash": state.head.hash},
+    }
+    using.terminal.answer(
+        value,
+        *(f"{_name(state, each)} is {now} {group}" for each in done.changed),
+        *(f"{_name(state, each)} was so already" for each in done.skipped),
+    )
+
+
+def _show(using: Tools, group: str) -> None:
+    with using.alone(), using.desk(group) as desk:
+        state = chains.current(desk, now=using.now())
+        found = list(moderating.waiting(desk, now=using.now()))
+    value: JsonObject = {"GroupName": group, "Held": [_json(state, each) for each in found]}
+    rows = [
+        (
+            f"{each.post}",
+            f"{each.since:%Y-%m-%d %H:%M}",
+            f"{each.until:%Y-%m-%d %H:%M}",
+            f"{each.octets}",
+            "not proven" if each.recrypt_udf is None else _name(state, each.recrypt_udf),
+        )
+        for each in found
+    ]
+    using.terminal.rows(value, ("POST", "SINCE", "UNTIL", "OCTETS", "SENDER"), rows)
+
+
+def _json(state: GroupState, each: HeldPost) -> JsonObject:
+    return {
+        "Post": each.post,
+        "Since": write_time(each.since),
+        "Until": write_time(each.until),
+        "Octets": each.octets,
+        "RecryptUDF": each.recrypt_udf,
+        "AccountName": None if each.recrypt_udf is None else _account(state, each.recrypt_udf),
+    }
+
+
+def _account(state: GroupState, udf: Udf) -> str | None:
+    member = state.members.get(udf)
+    return None if member is None else member.account
+
+
+def _name(state: GroupState, udf: Udf) -> str:
+    """Name somebody as the verified chain does, and by the fingerprint."""
+    account = _account(state, udf)
+    return udf if account is None else f"{account} {udf}"
