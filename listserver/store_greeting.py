@@ -1,0 +1,46 @@
+"""What welcomes and goodbyes ask of the store; a part of `Work` in listserver.store."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from listserver.model import ListId, MemberId, StoredList
+from recrypt_core.members import Member
+from recrypt_core.udf import Udf
+
+
+class Greeting(Enum):
+    """What a member is told of its new status."""
+
+    WELCOME = 1
+    GOODBYE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Greeted:
+    """A member who is to be told something, by its newest profile.
+
+    list, member: None if a row that tells of it can't be read.
+    """
+
+    id: MemberId
+    greeting: Greeting
+    list: StoredList | None
+    member: Member | None
+
+
+class GreetingWork(Protocol):
+    """The part of a transaction that welcomes and goodbyes use."""
+
+    async def put_greetings(self, list_id: ListId, greetings: Mapping[Udf, Greeting]) -> None:
+        """Note what members are to be told; the latest counts."""
+        ...
+
+    async def greetings(self, limit: int) -> tuple[Greeted, ...]:
+        """Read up to `limit` of them, the first noted first."""
+        ...
+
+    async def greeted(self, told: Collection[Greeted]) -> frozenset[MemberId]:
+        """Forget these; give those of them that hadn't become others meanwhile."""
+        ...
