@@ -1,0 +1,31 @@
+"""The pages for people on a server under test: `from tests.sites import ...`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from starlette.applications import Starlette
+
+from listserver.edges.pages import Leaves, Pages
+from listserver.edges.service import Beside, application
+from listserver.edges.templates import Templates
+from listserver.model import House
+from listserver.showing import Showing
+from tests.builders import URL
+from tests.fakes import Bench
+
+HOUSE: Final = House("lists.example", URL, 2**20)
+
+
+def new_site(
+    bench: Bench,
+    *,
+    front: Sequence[str] = (),
+    templates: Path | None = None,
+    leaving: Leaves | None = None,
+) -> Starlette:
+    """Make the service's whole application."""
+    showing = Showing(HOUSE, bench.store, bench.clock, front=front)
+    leaves = leaving or bench.leaving
+    pages = Pages(HOUSE, showing, leaves, templates=Templates(templates), log=bench.log)
+    return application(bench.transactions, bench.log, beside=Beside(pages=pages))
