@@ -1,0 +1,216 @@
+"""Mail programs in which people read a list: neomutt in a terminal, and Thunderbird."""
+
+import json
+import mailbox
+import os
+import re
+import shlex
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from tests.end_to_end.network import LOCALHOST, free_port
+from tests.end_to_end.programs import Program, run
+
+NEOMUTT: Final = """\
+set realname = "{name}"
+set from = "{address}"
+set use_from = yes
+set hostname = "{host}"
+set mbox_type = Maildir
+set folder = "{folder}"
+lists team@lists.example
+set record = ""
+set header_cache = ""
+set sort = threads
+set sort_aux = date
+set strict_threads = yes
+set hide_thread_subject = no
+set ascii_chars = yes
+set index_format = "%i %s"
+set sidebar_visible = no
+set help = no
+set editor = "true"
+set edit_headers = no
+set abort_unmodified = no
+set include = no
+set fast_reply = yes
+set reverse_name = no
+set sendmail = "{folder}/keep"
+set sendmail_wait = 0
+set crypt_use_gpgme = no
+"""
+KEEP: Final = "#!/bin/sh\nexec cat > {folder}/written\n"
+
+_INDEX_LINE: Final = re.compile(r"^(<[^>]+>) ((?:[|` ] ?)*[|`]->)?\[", re.MULTILINE)
+
+# Tells which message each one is below, as Thunderbird's threads have it.
+THUNDERBIRD_THREADS: Final = """
+const [name, done] = arguments;
+const { MailServices } = ChromeUtils.importESModule("resource:///modules/MailServices.sys.mjs");
+(async () => {
+  const root = MailServices.accounts.localFoldersServer.rootFolder;
+  const folder = root.getChildNamed(name);
+  await new Promise(ready => {
+    const listener = {
+      QueryInterface: ChromeUtils.generateQI(["nsIUrlListener"]),
+      OnStartRunningUrl() {},
+      OnStopRunningUrl() { ready(); },
+    };
+    try {
+      folder.QueryInterface(Ci.nsIMsgLocalMailFolder).getDatabaseWithReparse(listener, null);
+      ready();
+    } catch { /* it is being read now */ }
+  });
+  const database = folder.msgDatabase;
+  const found = {};
+  for (const each of database.enumerateMessages()) {
+    const above = each.threadParent === 0xffffffff ? null : each.threadParent;
+    found[each.messageId] = above === null ? null : database.getMsgHdrForKey(above).messageId;
+  }
+  return found;
+})().then(done, problem => done(String(problem)));
+"""
+THUNDERBIRD: Final = """\
+user_pref("marionette.port", {port});
+user_pref("mail.accountmanager.accounts", "account1");
+user_pref("mail.accountmanager.localfoldersserver", "server1");
+user_pref("mail.account.account1.server", "server1");
+user_pref("mail.server.server1.type", "none");
+user_pref("mail.server.server1.hostname", "Local Folders");
+user_pref("mail.server.server1.userName", "nobody");
+user_pref("mail.server.server1.name", "Local Folders");
+user_pref("mail.server.server1.directory-rel", "[ProfD]Mail/Local Folders");
+user_pref("mail.provider.suppress_dialog_on_startup", true);
+user_pref("app.update.enabled", false);
+user_pref("datareporting.policy.dataSubmissionEnabled", false);
+user_pref("network.online", false);
+user_pref("offline.startup_state", 3);
+"""
+
+
+class Neomutt:
+    """One person's neomutt over a maildir of its own; mail that it sends is kept."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder = folder
+        self._mail = mailbox.Maildir(folder / "mail", create=True)
+        self._keep = folder / "keep"
+        self._keep.write_text(KEEP.format(folder=shlex.quote(str(folder))))
+        self._keep.chmod(0o755)
+        settings = NEOMUTT.format(
+            name=name.title(), address=f"{name}@example.org", host=f"{name}.example", folder=folder
+        )
+        (folder / "neomuttrc").write_text(settings)
+        self._never = folder / "never"  # ends, as an input: then tmux would
+        os.mkfifo(self._never)
+
+    def put(self, message: bytes) -> None:
+        """Have a mail in the maildir."""
+        self._mail.add(message)
+
+    def reply_to(self, message_id: str) -> bytes:
+        """Let it answer a mail, and give what it hands to sendmail."""
+        one = re.escape(message_id.strip("<>"))
+        with self._running(f"<limit>~i '{one}'<enter><list-reply><send-message><quit>") as program:
+            program.wait()
+        return (self._folder / "written").read_bytes()
+
+    def shown(self, count: int) -> Sequence[tuple[str, int]]:
+        """Give the index as it stands on the screen: each id, and how deep it is in its thread."""
+        with self._running("<first-entry><enter-command>echo THE-INDEX<enter>") as program:
+            program.wait_for(r"^%output .*THE-INDEX")
+            screen = self._tmux("capture-pane", "-p")
+        found = [(each[1], len(each[2] or " ") // 2) for each in _INDEX_LINE.finditer(screen)]
+        assert len(found) == count, screen
+        return found
+
+    @contextmanager
+    def _running(self, keys: str) -> Iterator[Program]:
+        """Run it in a terminal of tmux, whose control mode tells what the terminal is sent."""
+        rc = self._folder / "neomuttrc"
+        words = ["neomutt", "-n", "-F", rc, "-f", self._folder / "mail", "-e", f'push "{keys}"']
+        command = shlex.join(map(str, words))
+        program = Program(
+            "sh", "-c", 'exec "$@" <>"$0"', self._never,
+            "tmux", "-S", self._folder / "tmux", "-f", "/dev/null", "-C", "new-session",
+            "-x", "150", "-y", "30", command,
+        )  # fmt: skip
+        try:
+            yield program
+        finally:
+            self._tmux("kill-server")
+            program.wait()
+
+    def _tmux(self, *words: str) -> str:
+        return run("tmux", "-S", self._folder / "tmux", *words).stdout
+
+
+class Thunderbird:
+    """Thunderbird without a window, over a folder of mails; Marionette asks it things."""
+
+    def __init__(self, profile: Path, mails: Iterable[bytes]) -> None:
+        folder = profile / "Mail" / "Local Folders"
+        folder.mkdir(parents=True)
+        box = mailbox.mbox(folder / "Team")
+        for mail in mails:
+            box.add(mail.replace(b"\r\n", b"\n"))
+        box.close()
+        self._port = free_port()
+        (profile / "user.js").write_text(THUNDERBIRD.format(port=self._port))
+        self._profile = profile
+
+    def parents(self) -> Mapping[str, str | None]:
+        """Give each mail's id, and that of the one below which it is shown."""
+        program = Program(
+            "env", f"HOME={self._profile}", "thunderbird", "--headless", "--no-remote",
+            "--marionette", "--remote-allow-system-access", "--profile", self._profile,
+        )  # fmt: skip
+        try:
+            program.wait_for(rf"Listening on port {self._port}")
+            with Marionette(self._port) as marionette:
+                found = marionette.script(THUNDERBIRD_THREADS, "Team")
+            assert isinstance(found, dict), found
+            return found
+        finally:
+            program.stop()
+
+
+class Marionette:
+    """The few words of Mozilla's remote protocol that a test needs."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = socket.create_connection((LOCALHOST, port), timeout=60)
+        self._stream = self._connection.makefile("rb")
+        self._read()
+        self._ask("WebDriver:NewSession", {})
+        self._ask("Marionette:SetContext", {"value": "chrome"})
+
+    def __enter__(self) -> "Marionette":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+        self._connection.close()
+
+    def script(self, text: str, *arguments: str) -> object:
+        """Run a script in Thunderbird itself; give what it calls its last argument with."""
+        stated = {"script": text, "args": list(arguments), "newSandbox": True}
+        answer = self._ask("WebDriver:ExecuteAsyncScript", stated)
+        return answer["value"] if isinstance(answer, dict) else answer
+
+    def _ask(self, command: str, stated: Mapping[str, object]) -> object:
+        octets = json.dumps([0, 1, command, stated]).encode()
+        self._connection.sendall(b"%d:%b" % (len(octets), octets))
+        _, _, problem, answer = self._read()
+        assert problem is None, problem
+        return answer
+
+    def _read(self) -> list[object]:
+        count = b""
+        while (octet := self._stream.read(1)) not in (b":", b""):
+            count += octet
+        answer = json.loads(self._stream.read(int(count)))
+        return list(answer)
