@@ -5,12 +5,15 @@ A module uses its own floor and those below, never one above:
 * entry: `cli`, `upkeep_cli` and its `letters_cli`, `checkup_cli` and their `options`; `app` (makes
   and wires every object), `rotation`
 * `edges`: all that touches network, disk or clock
-* flows, through ports only: `receiving` and what it hands mail to, `posting`, `bouncing` and
-  `forwarding`; `delivering` of copies, `mailing` of letters, `probing`, `notices`, `erasing`;
-  `transactions` and what it hands requests to: `groups`, `profiles`, `lookups`, `redelivering`,
-  `recrypting`, `audit`, `joining`; their `signers`
-* rules, pure: `tokens`, `admission`, `mime`, `posts`, `headers`, `threads`, `copies`, `letters`,
-  `refusals`, `reports`, `bounces`, `vault`
-* words: `model`, `ports`, `store` and its `store_...`, `limits`, `config` and
+* flows, through ports only: `receiving` and what it hands mail to, `posting` (and `own_posts`,
+  `ways`), `bouncing`, `forwarding`, `front_desk` (and `answering`), `owner_mail`; `delivering` of
+  copies, `mailing` of letters, `probing`, `leaving`, `notices`, `erasing`; `transactions` and what
+  it hands requests to: `groups`, `profiles`, `wishes`, `lookups`, `showing` (for pages),
+  `redelivering`, `recrypting`, `audit`, `joining`, `inviting`, `holding`; their `signers`;
+  `greeting`
+* rules, pure: `tokens`, `links`, `admission`, `mime`, `manners`, `attachments`, `answers`, `posts`,
+  `names`, `headers`, `threads`, `copies`, `letters`, `invitations`, `refusals`, `reports`,
+  `bounces`, `vault`
+* words: `model`, `troubles`, `held`, `ports`, `store` and its `store_...`, `limits`, `config` and
   its `sections`, `addresses`, `outcomes`, `replies`
 """

@@ -1,7 +1,10 @@
 """Whether a list takes a post: decided from the envelope and what the list is, purely (spec §7)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, auto
+from typing import Final
 
 from listserver import replies
 from listserver.posts import PostHeaders
@@ -9,10 +12,12 @@ from listserver.replies import Reply
 from recrypt_core import jose
 from recrypt_core.authorship import sender_kid, verify_sender
 from recrypt_core.chain import GroupState
+from recrypt_core.documents import Privilege
 from recrypt_core.envelope import Envelope, Recipient
 from recrypt_core.errors import Malformed, NotAuthentic
 from recrypt_core.keys import PublicKey
 from recrypt_core.members import Member
+from recrypt_core.policy import Policy, PostRight
 from recrypt_core.signing import read_compact
 from recrypt_core.udf import Udf
 
@@ -30,6 +35,54 @@ class Refuse:
     """Don't, and say this."""
 
     reply: Reply
+
+
+class Standing(Enum):
+    """What the `sender` of a post proves."""
+
+    NOBODY = auto()
+    """Nothing, or who isn't an ACTIVE member."""
+    MEMBER = auto()
+    ADMINISTRATOR = auto()
+    BANNED = auto()
+    """Who is or was a member, and is banned."""
+
+
+class Way(Enum):
+    """What becomes of a post."""
+
+    TAKE = auto()
+    HOLD = auto()
+    REFUSE = auto()
+
+
+_WAYS: Final[Mapping[PostRight, tuple[Way, Way, Way]]] = {  # nobody, a member, an administrator
+    PostRight.ANYONE: (Way.TAKE, Way.TAKE, Way.TAKE),
+    PostRight.MEMBERS: (Way.REFUSE, Way.TAKE, Way.TAKE),
+    PostRight.MODERATED: (Way.HOLD, Way.HOLD, Way.TAKE),
+    PostRight.ANNOUNCE: (Way.REFUSE, Way.REFUSE, Way.TAKE),
+}
+_PLACES: Final = {
+    Standing.NOBODY: 0,
+    Standing.BANNED: 0,
+    Standing.MEMBER: 1,
+    Standing.ADMINISTRATOR: 2,
+}
+
+
+def way_of(policy: Policy, standing: Standing) -> Way:
+    """Decide by the Policy of a list what becomes of a post; who is banned is as nobody (spec §7).
+
+    In an emergency what would be taken is held, whoever sent it.
+    """
+    way = _WAYS[policy.post][_PLACES[standing]]
+    return Way.HOLD if policy.hold and way is Way.TAKE else way
+
+
+def asks_for_sender(policy: Policy) -> bool:
+    """Tell whether it makes a difference to a list, or to its moderators, who sent a post."""
+    is_counted = policy.posts_per_day is not None
+    return policy.post is not PostRight.ANYONE or policy.hold or bool(policy.banned) or is_counted
 
 
 def signer_of(envelope: Envelope) -> Udf | None:
@@ -62,13 +115,37 @@ def decide(
     key = _key_of(state, recipient)
     if key is None or key.curve is not recipient.epk.curve:
         return Refuse(replies.malformed_post("Its epk is of another curve than the list's key."))
+    most = state.policy.post_kib
+    if most is not None and len(envelope.ciphertext) > most * 1024:
+        return Refuse(replies.post_too_large(most))
     return Accept(key.udf, recipient)
+
+
+def standing_of(
+    envelope: Envelope, state: GroupState, member: Member | None, *, now: datetime
+) -> Standing:
+    """Tell what the `sender` in this post proves; `member` is as for `is_proven`."""
+    if not is_proven(envelope, state, member, now=now) or member is None:
+        return Standing.NOBODY
+    if member.profile.identifier in state.policy.banned:
+        return Standing.BANNED
+    if member.may(Privilege.ADMIN, Privilege.SUPER):
+        return Standing.ADMINISTRATOR
+    return Standing.MEMBER if member.is_active else Standing.NOBODY
 
 
 def may_post(
     envelope: Envelope, state: GroupState, member: Member | None, *, now: datetime
 ) -> bool:
-    """Tell whether the `sender` in this post proves an ACTIVE member (spec §7).
+    """Tell whether the `sender` in this post proves an ACTIVE member (spec §7)."""
+    is_member = is_proven(envelope, state, member, now=now)
+    return is_member and member is not None and member.is_active
+
+
+def is_proven(
+    envelope: Envelope, state: GroupState, member: Member | None, *, now: datetime
+) -> bool:
+    """Tell whether the `sender` in this post is a member's, of whatever status.
 
     It takes as long for a stranger's as for a member's that is bad.
 
@@ -92,7 +169,7 @@ def may_post(
         verify_sender(envelope.sender, key, list_name=state.name, cid=cid, now=now)
     except (Malformed, NotAuthentic):
         return False
-    return member is not None and member.is_active
+    return True
 
 
 def _key_of(state: GroupState, recipient: Recipient) -> PublicKey | None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from listserver.answering import Answering
 from listserver.audit import AuditKeeping
 from listserver.bouncing import Bouncing
 from listserver.config import Config
@@ -21,21 +22,31 @@ from listserver.edges.gateway import Gateway
 from listserver.edges.housekeeping import Housekeeping
 from listserver.edges.logs import EventLog
 from listserver.edges.metrics import Metrics, Page, Places
+from listserver.edges.pages import Pages
 from listserver.edges.relay import Relay
-from listserver.edges.service import Service, open_socket
+from listserver.edges.service import Beside, MetricsPage, Service, open_socket
 from listserver.edges.sqlite import SqliteStore, open_store
+from listserver.edges.templates import Templates
 from listserver.erasing import Erasing, ErasingTime
 from listserver.forwarding import Forwarding
-from listserver.joining import JoinKeeping
+from listserver.front_desk import FrontDesk
+from listserver.greeting import Greetings
+from listserver.holding import Holding, HoldKeeping
+from listserver.joining import Joining, JoinKeeping
+from listserver.leaving import Leaving
 from listserver.limits import PROBE_DAYS, PROBE_SLACK
+from listserver.links import Links
 from listserver.mailing import Mailing
 from listserver.model import House, Scoring
 from listserver.notices import Notices
+from listserver.owner_mail import OwnerMail
 from listserver.posting import Posting
 from listserver.probing import Probing
 from listserver.profiles import note_members
 from listserver.receiving import Receiving
 from listserver.sections import Endpoint
+from listserver.showing import Showing
+from listserver.signers import Signers
 from listserver.transactions import Transactions
 from listserver.vault import Vault, read_key_line
 from recrypt_core.errors import Malformed
@@ -57,18 +68,11 @@ class App:
         store.on_commit = self._log.committed
         self._courier = SmtpCourier(config.relay, config.domain, password=password)
         schedule = config.relay.schedule
-        self._delivering = Delivering(store, self._courier, vault, self._clock, schedule)
+        links = Links(vault, config.public_url)
+        self._delivering = Delivering(store, self._courier, links, self._clock, schedule)
         self._mailing = Mailing(store, self._courier, self._clock, schedule)
         self._written = asyncio.Event()
-        house = House(
-            config.domain,
-            config.public_url,
-            config.smtp.max_post_octets,
-            operator=_operator(config),
-            groups_per_profile=config.service.groups_per_profile,
-            recryptions_per_member=config.service.recryptions_per_member,
-            recryptions_per_group=config.service.recryptions_per_group,
-        )
+        house = _house(config)
         posting = Posting(house, store, self._clock, self._log)
         self._relays = (
             Relay(
@@ -85,6 +89,7 @@ class App:
             reserve=config.store.reserve_mib * 2**20,
             spare=lambda: store.spare_octets,
         )
+        self._leaving = Leaving(house, store, vault, self._clock, self._log)
         self._housekeeping = self._make_housekeeping()
         self._gateway = self._make_gateway(house, posting, room)
         self._service = self._make_service(house, posting, room)
@@ -96,27 +101,60 @@ class App:
             posting,
             bouncing,
             Forwarding(house, self._store, self._clock, self._log, written=self._written.set),
+            self._make_desk(house, posting),
+            self._make_owner_mail(house),
         )
         # A post may come as JSON, a third longer than its copies, whose size is what counts.
         octets = house.post_octets * 4 // 3 + 2**20
         at_door = replace(self._config.smtp, max_post_octets=octets)
         return Gateway(receiving, self._log, at_door, domain=house.domain, room=room)
 
-    def _make_service(self, house: House, posting: Posting, room: DiskRoom) -> Service:
-        config = self._config
-        places = Places(config.store.file, certificates(config), self._gateway.door)
+    def _make_desk(self, house: House, posting: Posting) -> FrontDesk:
+        answering = Answering(house, self._store, self._clock, self._log)
+        answering.on_written = self._written.set
+        signers = Signers(house, self._store)
+        joining = Joining(house, self._store, signers, self._written.set)
+        desk = FrontDesk(answering, joining, self._leaving, self._clock, self._log)
+        desk.decide = Holding(self._store, signers, self._waking(posting)).decide_by_mail
+        return desk
 
+    def _waking(self, posting: Posting) -> Callable[[], None]:
         def wake() -> None:
             posting.arrived.set()
             self._written.set()
 
+        return wake
+
+    def _make_owner_mail(self, house: House) -> OwnerMail:
+        owner_mail = OwnerMail(house, self._store, self._clock, self._log)
+        owner_mail.on_written = self._written.set
+        return owner_mail
+
+    def _make_service(self, house: House, posting: Posting, room: DiskRoom) -> Service:
+        config = self._config
+        places = Places(config.store.file, certificates(config), self._gateway.door)
+        wake = self._waking(posting)
+        transactions = Transactions(house, self._store, self._clock, self._log, wake=wake)
+        transactions.on_greeting = self._housekeeping.wake
         return Service(
-            Transactions(house, self._store, self._clock, self._log, wake=wake),
+            transactions,
             config.service,
             self._log,
             has_room=room.has_room,
-            figures=Page(self._log, places, self._clock).text,
+            beside=Beside(
+                MetricsPage(Page(self._log, places, self._clock).text, config.service.metrics),
+                self._make_pages(house),
+            ),
         )
+
+    def _make_pages(self, house: House) -> Pages:
+        settings = self._config.service
+        showing = Showing(house, self._store, self._clock, front=settings.show_lists)
+        try:
+            templates = Templates(settings.templates)
+            return Pages(house, showing, self._leaving, templates=templates, log=self._log)
+        except Malformed as problem:
+            raise StartError(f"[service] templates: {problem}: mend it, or empty this") from problem
 
     def _make_housekeeping(self) -> Housekeeping:
         """Make what is done every half minute, or soon after something went wrong."""
@@ -130,9 +168,14 @@ class App:
         time = ErasingTime(self._store, self._clock, self._log)
         log = AuditKeeping(self._store, self._clock, time, keep)
         joins = JoinKeeping(self._store, self._clock)
-        erasing = (Erasing(self._store, time).erase, log.erase_old, joins.erase_old)
-        chores = (notices.tell, probing.probe, *erasing)
+        held = HoldKeeping(self._store, time)
+        erasing = (Erasing(self._store, time).erase, log.erase_old, joins.erase_old, held.end_old)
+        leaving = (self._leaving.write_some, self._leaving.make_final)
+        greetings = Greetings(self._store, self._clock, self._log)
+        greetings.on_written = self._written.set
+        chores = (*leaving, notices.tell, probing.probe, greetings.write_some, *erasing)
         housekeeping = Housekeeping(chores, self._log)
+        self._leaving.on_asked, self._leaving.on_written = housekeeping.wake, self._written.set
         self._delivering.on_trouble = self._mailing.on_trouble = housekeeping.wake
         return housekeeping
 
@@ -247,6 +290,18 @@ def open_vault(config: Config) -> Vault:
         ) from problem
     except Malformed as problem:
         raise StartError(f"{file}: {problem}: restore it from where it was kept") from problem
+
+
+def _house(config: Config) -> House:
+    return House(
+        config.domain,
+        config.public_url,
+        config.smtp.max_post_octets,
+        operator=_operator(config),
+        groups_per_profile=config.service.groups_per_profile,
+        recryptions_per_member=config.service.recryptions_per_member,
+        recryptions_per_group=config.service.recryptions_per_group,
+    )
 
 
 def _operator(config: Config) -> str | None:

@@ -67,6 +67,8 @@ class ServiceSettings:
     groups_per_profile: how many groups an authorised profile may create.
     recryptions_per_member, recryptions_per_group: how many RecryptData are answered on a day.
     audit_days: how long the log of them is kept.
+    templates: a folder whose files are taken before ours, for the pages that people see.
+    show_lists: names of lists that the start page has links to.
     """
 
     listen: Endpoint
@@ -77,6 +79,8 @@ class ServiceSettings:
     recryptions_per_member: int = limits.RECRYPTIONS_PER_MEMBER
     recryptions_per_group: int = limits.RECRYPTIONS_PER_GROUP
     audit_days: int = limits.AUDIT_DAYS
+    templates: PurePath | None = None
+    show_lists: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +234,8 @@ def _service(section: Section) -> ServiceSettings:
         audit_days=section.number(
             "audit_days", limits.AUDIT_DAYS, range(1, limits.AUDIT_DAYS_MOST + 1)
         ),
+        templates=section.path_or_off("templates"),
+        show_lists=section.list_names("show_lists"),
     )
     section.finish()
     return settings

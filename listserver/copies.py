@@ -39,6 +39,18 @@ _NOTICE: Final = (
     "To read it, save this message and run: recrypt read FILE\r\n"
     f"--{_BOUNDARY}\r\n"
 )
+_HELD: Final = (
+    f'Content-Type: multipart/mixed; boundary="{_BOUNDARY}"\r\n\r\n'
+    f"--{_BOUNDARY}\r\n"
+    "Content-Type: text/plain; charset=us-ascii\r\n\r\n"
+    "This message to the list %(list)s is held, as number %(held)d: only those who\r\n"
+    "administer the list have it, until one of them decides. It is encrypted.\r\n"
+    "\r\n"
+    "To read it, save this message and run: recrypt read FILE\r\n"
+    "Then decide: recrypt held %(list)s accept %(held)d\r\n"
+    "or reject, which tells a sender who is proven, or discard.\r\n"
+    f"--{_BOUNDARY}\r\n"
+)
 _END: Final = f"--{_BOUNDARY}--\r\n".encode("ascii")
 
 
@@ -84,16 +96,17 @@ def line_octets(line: bytes, longest_own: int) -> int:
     return size
 
 
-def copy_octets(post: StoredPost, ciphertext_octets: int) -> int:
-    """Tell how long a finished copy is."""
+def copy_octets(post: StoredPost, ciphertext_octets: int, *, own_octets: int = 0) -> int:
+    """Tell how long a finished copy is, with so many octets of fields of its own."""
     lines = -(-(post.line_octets + ciphertext_octets) // _BASE64_OCTETS)
     letters = -(-(post.line_octets + ciphertext_octets) // 3) * 4
-    return len(_head(post)) + letters + 2 * lines + (len(_END) if post.notice else 0)
+    shared = len(_head(post)) + len(_tail(post))
+    return own_octets + shared + letters + 2 * lines
 
 
 def make_frame(post: StoredPost, ciphertext: bytes) -> Frame:
     """Make what all copies of a post have in common, once."""
-    return Frame(post, _head(post), tuple(_base64_lines(ciphertext)), _END if post.notice else b"")
+    return Frame(post, _head(post), tuple(_base64_lines(ciphertext)), _tail(post))
 
 
 def frame_octets(frame: Frame) -> int:
@@ -101,10 +114,12 @@ def frame_octets(frame: Frame) -> int:
     return len(frame.head) + sum(map(len, frame.body))
 
 
-def make_copy(frame: Frame, half: Half) -> tuple[bytes, ...]:
-    """Make one member's copy, in parts of which only the one after the head is its own.
+def make_copy(frame: Frame, half: Half, *, fields: bytes = b"") -> tuple[bytes, ...]:
+    """Make one member's copy, in parts of which only those around the head are its own.
 
     It computes the partial, which is all that is done with r.
+
+    fields: header fields of this copy alone, CRLF lines; they come first.
 
     Raises:
         Malformed: if the half isn't of the post's curve.
@@ -115,12 +130,23 @@ def make_copy(frame: Frame, half: Half) -> tuple[bytes, ...]:
     # An entry that grew after acceptance may not fit: then this copy alone is longer.
     size = max(post.line_octets, line_octets(post.line, len(own)))
     own_lines = _base64_lines(line.ljust(size - 1) + b"\n")
-    return (frame.head, *own_lines, *frame.body, frame.tail)
+    return (fields, frame.head, *own_lines, *frame.body, frame.tail)
 
 
 def _head(post: StoredPost) -> bytes:
-    mime = (_NOTICE % post.list_address if post.notice else "") + _PART
+    mime = _text(post) + _PART
     return post.header + b"MIME-Version: 1.0\r\n" + mime.encode("ascii")
+
+
+def _text(post: StoredPost) -> str:
+    """Write what stands before the envelope; moderators are told in any list what is held."""
+    if post.held is not None:
+        return _HELD % {"list": post.list_address, "held": post.held}
+    return _NOTICE % post.list_address if post.notice else ""
+
+
+def _tail(post: StoredPost) -> bytes:
+    return _END if post.notice or post.held is not None else b""
 
 
 def _recryption(half: Half, part: bytes) -> bytes:

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from listserver.addresses import ListAddress, Role, write_list_address
 from listserver.bounces import weight_of_end
 from listserver.bouncing import QUARTERS
 from listserver.copies import Frame, frame_octets, make_copy, make_frame
 from listserver.limits import FAULT_DELAY, FAULTS, FRAMES_OCTETS, QUEUE_PATIENCE, STORE_RETRY
+from listserver.links import Links
 from listserver.model import Claim, Faulted, PostId, Record, Untried, Withdrawn
 from listserver.outcomes import GaveUp, Outcome, Schedule, TryLater, has_reached, outcome_of
 from listserver.ports import Clock, Courier, Outgoing
 from listserver.store import Store, StoreDamaged
-from listserver.tokens import DeliveryToken, write_token
-from listserver.vault import Vault
 from recrypt_core.errors import RecryptError
 
 # What rows that are damaged make of reading them.
@@ -36,12 +34,12 @@ class Delivering:
     """Takes due deliveries from the store and carries each to the relay host."""
 
     def __init__(
-        self, store: Store, courier: Courier, vault: Vault, clock: Clock, schedule: Schedule
+        self, store: Store, courier: Courier, links: Links, clock: Clock, schedule: Schedule
     ) -> None:
         self._schedule = schedule
         self._store = store
         self._courier = courier
-        self._vault = vault
+        self._links = links
         self._clock = clock
         self._last = PostId(0)
         self._frames: dict[PostId, Frame] = {}
@@ -84,10 +82,11 @@ class Delivering:
                 return self.untried(claim)
             if half is None:
                 return Record(claim.id, claim.post, Withdrawn())
-            parts = make_copy(frame, half)
+            to = (frame.post.list_address, claim.post, claim.member)
+            parts = make_copy(frame, half, fields=self._links.leave_fields(*to))
         except RecryptError as problem:
             return self.faulted(claim, problem)
-        mail = Outgoing(self._return_path(frame, claim), half.address, parts)
+        mail = Outgoing(self._links.return_path(*to), half.address, parts)
         answer = await self._courier.deliver(mail)
         outcome = outcome_of(
             answer,
@@ -180,12 +179,6 @@ class Delivering:
         octets = sum(map(frame_octets, self._frames.values()))
         while len(self._frames) > 1 and octets > FRAMES_OCTETS:
             octets -= frame_octets(self._frames.pop(next(iter(self._frames))))
-
-    def _return_path(self, frame: Frame, claim: Claim) -> str:
-        """Write the envelope sender: a token for each delivery, unlinkable (spec §7)."""
-        name, _, domain = frame.post.list_address.partition("@")
-        token = write_token(self._vault, DeliveryToken(claim.post, claim.member))
-        return str(write_list_address(ListAddress(name, Role.BOUNCES, token), domain))
 
 
 def _last_words(outcome: Outcome) -> str:

@@ -1,11 +1,11 @@
 """The changes of a group: verified as its chain asks, halves checked, all or nothing (spec §6)."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from listserver import joining
+from listserver import greeting, joining
 from listserver.addresses import check_list_name, parse_address
 from listserver.copies import recryption_octets
 from listserver.model import EntryRow, Half, House, ListId, StoredList
@@ -30,7 +30,7 @@ from recrypt_core.jose import ContentCipher
 from recrypt_core.keys import PrivateKey
 from recrypt_core.members import Member, Members, check_not_ahead
 from recrypt_core.messages import AddMember, CreateGroup, UpdateGroup, UpdateMember
-from recrypt_core.policy import FromPolicy, Policy, PostRight
+from recrypt_core.policy import FromPolicy, Policy
 from recrypt_core.signing import Jws, Kind, SignedRequest, signer_of, verify_document
 from recrypt_core.udf import Udf
 
@@ -45,6 +45,8 @@ class Groups:
     def __init__(self, house: House, store: Store) -> None:
         self._house = house
         self._store = store
+        self.on_greeting: Callable[[], None] = lambda: None
+        """Called when members may be to be told of their new status."""
 
     async def create(self, request: SignedRequest, message: CreateGroup, now: datetime) -> Head:
         """Register a group, for a profile that the operator has authorised (spec §5).
@@ -112,6 +114,10 @@ class Groups:
                 return repeated
             await self._append(work, request, before, state, now)
             await _put(work, before.id, rows)
+            if state.policy.welcome:
+                due = greeting.greetings_due(entries, full.members)
+                await work.put_greetings(before.id, due)
+        self.on_greeting()
         return state.head
 
     async def update(self, request: SignedRequest, message: UpdateGroup, now: datetime) -> Head:
@@ -236,8 +242,6 @@ async def _repeated(work: Work, request: SignedRequest) -> Head | None:
 
 def _check_policy(policy: Policy) -> None:
     """Refuse rules that this service doesn't keep yet, rather than not keep them."""
-    if policy.post not in (PostRight.ANYONE, PostRight.MEMBERS):
-        raise Malformed("this service takes post = anyone or members only")
     if policy.from_ is not FromPolicy.LIST:
         raise Malformed("this service takes from = list only")
 

@@ -1,19 +1,24 @@
 """The header block of a relayed copy, written from an allow-list: nothing else passes (spec §7)."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Final
 
+from listserver.addresses import Role
+from listserver.names import is_name, phrase
 from listserver.threads import is_id
 from recrypt_core.errors import Malformed
+from recrypt_core.policy import SUBJECT, SUBJECT_PATTERN
 
 LINE_OCTETS: Final = 78  # of a header line without CRLF, where its words allow (RFC 5322 §2.1.1)
-SUBJECT: Final = "[...]"  # of every copy: the real one is inside the envelope (spec §7)
 
 _ADDRESS = re.compile(r"[a-z0-9][a-z0-9._-]*@[a-z0-9][a-z0-9.-]*")
 _KEYWORD = re.compile(r"[a-z-]{1,32}")
+_SUBJECT = re.compile(SUBJECT_PATTERN)
+_PAGE = re.compile(r"https?://[!#-+\--;=?-~]+")  # no comma, quote or angle bracket (RFC 2369 §2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +26,8 @@ class CopyFacts:
     """All that the header of a copy is made of: the same for every copy of one post.
 
     `message_id`, `references` and `in_reply_to` are the list's own ids, already mapped. `accepted`
-    is an aware time. `auto_submitted` is a keyword of RFC 3834 §5, or None.
+    is an aware time. `auto_submitted` is a keyword of RFC 3834 §5, or None. `page` is the list's
+    page for people, or None. `author` is a name of `shown_name` for From to say, or None.
     """
 
     list_name: str
@@ -32,6 +38,9 @@ class CopyFacts:
     in_reply_to: tuple[str, ...] = ()
     auto_submitted: str | None = None
     reply_to_list: bool = False
+    subject: str = SUBJECT
+    page: str | None = None
+    author: str | None = None
 
 
 def header_block(facts: CopyFacts) -> bytes:
@@ -45,9 +54,9 @@ def header_block(facts: CopyFacts) -> bytes:
     address = f"{facts.list_name}@{facts.domain}"
     return b"".join(
         (
-            _line("From", _phrase(facts.list_name), f"<{address}>"),
+            _line("From", *_author(facts), f"<{address}>"),
             _line("To", address),
-            _line("Subject", SUBJECT),
+            _line("Subject", facts.subject),
             # Always +0000, so that the place of the server or the author doesn't show (spec §7).
             _line("Date", format_datetime(facts.accepted.astimezone(UTC))),
             _line("Message-ID", facts.message_id),
@@ -56,7 +65,7 @@ def header_block(facts: CopyFacts) -> bytes:
             _line("Auto-Submitted", *([facts.auto_submitted] if facts.auto_submitted else [])),
             _line("Reply-To", *([address] if facts.reply_to_list else [])),
             _line("List-Id", f"<{facts.list_name}.{facts.domain}>"),  # RFC 2919 §3
-            _line("List-Post", f"<mailto:{address}>"),  # RFC 2369 §3.4
+            *_list_fields(facts, address),
             _line("Precedence", "list"),
         )
     )
@@ -70,13 +79,37 @@ def _check(facts: CopyFacts) -> None:
         raise Malformed("A Message-ID of the copy isn't one.")
     if facts.auto_submitted is not None and not _KEYWORD.fullmatch(facts.auto_submitted):
         raise Malformed("The Auto-Submitted of the copy isn't a keyword.")
+    if not (_SUBJECT.fullmatch(facts.subject) and SUBJECT in facts.subject):
+        raise Malformed("The Subject of the copy isn't one.")
+    if facts.author is not None and not is_name(facts.author):
+        raise Malformed("The author's name for the copy isn't one.")
+    if facts.page is not None and not _PAGE.fullmatch(facts.page):
+        raise Malformed("The page of the list isn't one.")
     if facts.accepted.tzinfo is None:
         raise ValueError("the time of acceptance must be aware")
 
 
-def _phrase(list_name: str) -> str:
-    """Return the display name; a dot may stand in a quoted string only (RFC 5322 §3.2.5)."""
-    return f'"{list_name}"' if "." in list_name else list_name
+def _list_fields(facts: CopyFacts, address: str) -> Iterator[bytes]:
+    """Write where to post, ask for help, ask in, and ask a person (RFC 2369 §3).
+
+    How to leave stands in each copy by itself, with a token of its own.
+    """
+
+    def mailto(role: Role, question: str = "") -> str:
+        return f"<mailto:{facts.list_name}{role.value}@{facts.domain}{question}>"
+
+    page = [f"<{facts.page}>"] if facts.page else []
+    helping = ", ".join([mailto(Role.REQUEST, "?subject=help"), *page])
+    yield _line("List-Post", f"<mailto:{address}>")
+    yield _line("List-Help", *helping.split(" "))
+    yield _line("List-Subscribe", mailto(Role.SUBSCRIBE))
+    yield _line("List-Owner", mailto(Role.OWNER))
+
+
+def _author(facts: CopyFacts) -> list[str]:
+    """Return the display name: the list's, after the author's if one is to be shown."""
+    own = phrase(facts.list_name)
+    return own if facts.author is None else [*phrase(facts.author), "via", *own]
 
 
 def _line(name: str, *words: str) -> bytes:

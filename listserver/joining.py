@@ -6,7 +6,7 @@ same work, and their mailboxes get the same letters. A request is kept only whil
 
 import asyncio
 import base64
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Final
@@ -22,6 +22,7 @@ from listserver.limits import (
     JOINS_PER_SIGNER,
     JOINS_WAITING,
     PAGE_OCTETS,
+    PROFILE_OCTETS,
 )
 from listserver.model import (
     Applicant,
@@ -46,9 +47,10 @@ from recrypt_core.documents import (
     verified_join,
     verified_profile,
 )
-from recrypt_core.errors import Malformed, NotAuthentic, Refused, Why
+from recrypt_core.errors import Malformed, NotAuthentic, Refused, TooLarge, Why
 from recrypt_core.members import Member, check_not_ahead
 from recrypt_core.messages import Response
+from recrypt_core.records import JoinRequest
 from recrypt_core.signing import Jws, Kind, SignedRequest, signer_of
 from recrypt_core.udf import Udf
 
@@ -114,10 +116,47 @@ class Joining:
         """
         applicant = await _applicant(request, message, now)
         request.check_fresh(self._house.public_url, now)
+
+        async def take(work: Work) -> Udf:
+            await take_fresh(work, request, self._house.public_url, now)
+            return request.signer
+
+        await self._mail_token(message.group_name, applicant, take, now=now)
+        return Response(status_description=LOOK_THERE)
+
+    async def ask_by_mail(self, name: str, stated: Jws, *, sender: str, now: datetime) -> None:
+        """Send a token of the list of that name, as `ask` does, to a profile's first address.
+
+        That its owner wants it is proven by the answer alone. The mail's sender is counted.
+
+        Raises:
+            TooLarge, Malformed, NotAuthentic: if it is no profile that can ask.
+            Refused: as `ask`.
+        """
+        if len(stated.payload) > PROFILE_OCTETS:
+            raise TooLarge(f"a profile of over {PROFILE_OCTETS} octets")
+        profile = await asyncio.to_thread(verified_profile, stated)
+        applicant = Applicant(next(iter(profile.profile.accounts), ""), profile)
+        _check_applicant(applicant, now)
+
+        async def take(_work: Work) -> str:
+            return sender.lower()
+
+        await self._mail_token(f"{name}@{self._house.domain}", applicant, take, now=now)
+
+    async def _mail_token(
+        self,
+        group: str,
+        applicant: Applicant,
+        take: Callable[[Work], Awaitable[str]],
+        *,
+        now: datetime,
+    ) -> None:
+        """Send a token; `take` takes the request in the same transaction, and tells who asks."""
         async with self._store.begin() as work:
-            found = await work.find_list(message.group_name)
-            await self._check_mailbox(work, applicant.account)
-            if found is None or found.state.name.lower() != message.group_name.lower():
+            found = await work.find_list(group)
+            await check_mailbox(work, self._house, applicant.account)
+            if found is None or found.state.name.lower() != group.lower():
                 raise Refused(Why.UNKNOWN, _NO_GROUP)
             if found.state.is_closed:
                 raise Refused(Why.CONFLICT, "the group is closed for good: nobody can join it")
@@ -126,8 +165,7 @@ class Joining:
         letter = await asyncio.to_thread(_letter, found, applicant, token, now)
         try:
             async with self._store.begin() as work:
-                await take_fresh(work, request, self._house.public_url, now)
-                await _check_often(work, request, found, now)
+                await _check_often(work, await take(work), found, now)
                 await work.check_letter_room(letter)
                 if await _may_have_letter(work, applicant, now):
                     until = now + LIFE[JoinState.ASKED]
@@ -136,19 +174,24 @@ class Joining:
         except QueueFull:
             raise StoreTrouble("the queue of letters is full") from None
         self._wake()
-        return Response(status_description=LOOK_THERE)
 
-    async def confirm(self, message: messages.ConfirmJoin, now: datetime) -> Response:
+    async def confirm(
+        self, message: messages.ConfirmJoin, now: datetime, *, token: str | None = None
+    ) -> Response:
         """Take a token that came back, signed by the profile that it was made for.
 
         Nothing comes of a key that a newer profile has withdrawn, here in any list: it may be a
         thief's, who isn't told of a membership.
+
+        token: in the address that it was mailed to, which is to be the same.
 
         Raises:
             Malformed: if the Answer breaks the format.
             Refused: UNKNOWN whatever else is wrong with it; QUOTA if too many wait.
         """
         stated = unverified_join(message.answer)
+        if token is not None and token != stated.token.lower():
+            raise Refused(Why.UNKNOWN, NOT_GOOD)
         async with self._store.begin() as work:
             found = await work.join_of_token(stated.token.lower(), now)
             if found is None or not await asyncio.to_thread(_answers, found, message.answer):
@@ -165,7 +208,7 @@ class Joining:
     async def requests(
         self, request: SignedRequest, message: messages.GetJoinRequests, now: datetime
     ) -> messages.GetJoinRequestsResponse:
-        """Tell an administrator who waits for a decision, a page at a time.
+        """Tell an administrator who waits for a decision, a page at a time; not who is banned.
 
         Raises:
             NotAuthentic, Refused: for anyone else.
@@ -173,7 +216,9 @@ class Joining:
         async with self._signers.administered(request, message.group_id, now) as (work, found):
             page, more = await work.joins_after(found.id, message.after, now, octets=PAGE_OCTETS)
         last = verified_profile(page[-1].profile).identifier if more else None
-        return messages.GetJoinRequestsResponse(join_requests=page, next=last)
+        banned = found.state.policy.banned
+        shown = await asyncio.to_thread(_without, banned, page) if banned else page
+        return messages.GetJoinRequestsResponse(join_requests=shown, next=last)
 
     async def deny(
         self, request: SignedRequest, message: messages.DenyJoin, now: datetime
@@ -191,14 +236,6 @@ class Joining:
                 raise Refused(Why.UNKNOWN, "nobody of that fingerprint waits: see who does")
         return Response()
 
-    async def _check_mailbox(self, work: Work, account: str) -> None:
-        """Refuse an address of a list or of the operator's here: a letter would come back in."""
-        to = read_list_address(parse_address(account), self._house.domain)
-        if to is not None:
-            name = f"{to.name}@{self._house.domain}"
-            if to.role is Role.OPERATOR or await work.find_list(name) is not None:
-                raise Malformed("an AccountName that is a list's address: name a mailbox")
-
 
 class JoinKeeping:
     """Erases requests whose time is over: a chore of the house."""
@@ -213,6 +250,29 @@ class JoinKeeping:
             await work.erase_joins(self._clock.now())
 
 
+async def check_mailbox(work: Work, house: House, account: str) -> None:
+    """Refuse an address of a list or of the operator's here: a letter would come back in.
+
+    Raises:
+        Malformed: if it is one, or no address.
+    """
+    if await is_ours(work, house, account):
+        raise Malformed("an AccountName that is a list's address: name a mailbox")
+
+
+async def is_ours(work: Work, house: House, address: str) -> bool:
+    """Tell whether mail to an address comes back in: a list's, or the operator's.
+
+    Raises:
+        Malformed: if it is none.
+    """
+    to = read_list_address(parse_address(address), house.domain)
+    if to is None:
+        return False
+    name = f"{to.name}@{house.domain}"
+    return to.role is Role.OPERATOR or await work.find_list(name) is not None
+
+
 async def added(work: Work, list_id: ListId, members: Collection[Udf]) -> None:
     """End the requests of those whose entry an administrator has just written."""
     await work.end_joins(list_id, members, states_before(Event.ADDED))
@@ -223,24 +283,33 @@ def states_before(event: Event) -> tuple[JoinState, ...]:
     return tuple(state for state, happens in NEXT if happens is event)
 
 
+def _without(banned: Collection[Udf], page: Sequence[JoinRequest]) -> tuple[JoinRequest, ...]:
+    """Leave out who is banned: their requests wait, unseen, until their time is over."""
+    return tuple(each for each in page if verified_profile(each.profile).identifier not in banned)
+
+
 async def _applicant(
     request: SignedRequest, message: messages.JoinGroup, now: datetime
 ) -> Applicant:
     profile = await own_profile(request, message.profile)
+    applicant = Applicant(message.account_name, profile, message.invitation)
+    _check_applicant(applicant, now)
+    return applicant
+
+
+def _check_applicant(applicant: Applicant, now: datetime) -> None:
+    profile = applicant.profile
     check_not_ahead(profile, now)
-    if message.account_name not in profile.profile.accounts:
+    if applicant.account not in profile.profile.accounts:
         raise Malformed("an AccountName that isn't among the Profile's Accounts")
     if not profile.profile.encryption_keys:
         raise Malformed("a Profile without EncryptionKeys: nothing can be sealed to it")
-    parse_address(message.account_name)
-    return Applicant(message.account_name, profile)
+    parse_address(applicant.account)
 
 
-async def _check_often(
-    work: Work, request: SignedRequest, found: StoredList, now: datetime
-) -> None:
-    """Refuse who asks too often; these counts tell nothing about any address."""
-    if await work.count_join(JoinCount.SIGNER, request.signer, now) > JOINS_PER_SIGNER:
+async def _check_often(work: Work, by: str, found: StoredList, now: datetime) -> None:
+    """Refuse who asks too often, by key or by mail; these counts tell nothing about any address."""
+    if await work.count_join(JoinCount.SIGNER, by, now) > JOINS_PER_SIGNER:
         raise Refused(Why.QUOTA, f"you have asked {_TOMORROW}")
     if await work.count_join(JoinCount.LIST, found.state.identifier, now) > JOINS_PER_LIST:
         raise Refused(Why.QUOTA, f"people have asked to join this list {_TOMORROW}")

@@ -11,7 +11,8 @@ from email.utils import format_datetime
 from typing import Final
 
 from listserver import limits
-from listserver.model import Failure, StoredPost, Troubles
+from listserver.model import StoredPost
+from listserver.troubles import Failure, Troubles
 from recrypt_core import _random
 from recrypt_core.encoding import write_b64url
 from recrypt_core.members import Member
@@ -32,7 +33,39 @@ class Words:
 
 
 def write_letter(words: Words, to: Member, list_address: str, *, now: datetime) -> bytes:
-    """Write a letter from a list's server to a member, sealed to all keys of its profile.
+    """Write a letter from a list's server to a member, sealed to all keys of its profile."""
+    body = ("", *words.lines, "")
+    content = ("text/plain; charset=us-ascii", "\r\n".join(body).encode("ascii"))
+    return _letter(words.subject, content, to, list_address=list_address, now=now)
+
+
+def write_enclosing(
+    mail: bytes, sender: str, to: Member, *, list_address: str, now: datetime
+) -> bytes:
+    """Write a letter with a mail in it, as that came, to one who administers the list.
+
+    sender: of its envelope, which nobody has proven.
+    """
+    name = list_address.partition("@")[0]
+    boundary = write_b64url(_random.octets(16))
+    encoding = "7bit" if mail.isascii() else "8bit"
+    before = (
+        "", f"--{boundary}", "Content-Type: text/plain; charset=us-ascii", "",
+        f"{sender} seems to have written to those who administer",
+        f"{list_address}. What came is attached; nothing in it is proven.",
+        f"--{boundary}", "Content-Type: message/rfc822", f"Content-Transfer-Encoding: {encoding}",
+        "", "",
+    )  # fmt: skip
+    octets = "\r\n".join(before).encode("ascii") + mail + f"\r\n--{boundary}--\r\n".encode("ascii")
+    content = (f'multipart/mixed; boundary="{boundary}"', octets)
+    subject = f"{name}: mail to those who administer the list"
+    return _letter(subject, content, to, list_address=list_address, now=now)
+
+
+def _letter(
+    subject: str, content: tuple[str, bytes], to: Member, *, list_address: str, now: datetime
+) -> bytes:
+    """Write and seal a letter; the content is its type, and its octets from the empty line on.
 
     It is generated mail (RFC 3834 §5), and no recipient of the envelope is named (spec §4).
     """
@@ -46,14 +79,13 @@ def write_letter(words: Words, to: Member, list_address: str, *, now: datetime) 
         "Auto-Submitted: auto-generated",
     )
     inner = (
-        *outer[:2], f"Subject: {words.subject}", *outer[3:],
+        *outer[:2], f"Subject: {subject}", *outer[3:],
         *(f"HP-Outer: {field}" for field in outer),
         "MIME-Version: 1.0",
-        'Content-Type: text/plain; charset=us-ascii; hp="cipher"; protected-headers="v1"',
-        "", *words.lines, "",
+        f'Content-Type: {content[0]}; hp="cipher"; protected-headers="v1"', "",
     )  # fmt: skip
     sealed = seal(
-        "\r\n".join(inner).encode("ascii"),
+        "\r\n".join(inner).encode("ascii") + content[1],
         to.profile.profile.encryption_keys,
         cty="message/rfc822",
         named=False,
@@ -71,19 +103,24 @@ def write_letter(words: Words, to: Member, list_address: str, *, now: datetime) 
 
 
 def troubles(found: Troubles) -> Words:
-    """Tell administrators what was given up, what is held, and whose mail was turned off."""
+    """Tell administrators what waits, was given up or is held, and whose mail was turned off."""
     address = found.list.state.name
     failed, off = len(found.failures) + found.more, len(found.turned_off) + found.more_off
+    left = len(found.left) + found.more_left
     subjects = {
+        f"posts that wait for a decision: {found.waiting}": found.waiting,
         f"posts that are held: {found.stopped}": found.stopped,
         f"copies that failed: {failed}": failed,
         f"members without mail: {off}": off,
+        f"members who left: {left}": left,
     }
     parts = ", ".join(part for part, count in subjects.items() if count)
     lines = (
+        *(_waiting(found, address) if found.waiting else ()),
         *(_stopped(found, address) if found.stopped else ()),
         *(_failed(found, address) if failed else ()),
         *(_off(found, address) if off else ()),
+        *(_left(found, address) if left else ()),
     )
     return Words(f"{address.partition('@')[0]}: {parts}", lines)
 
@@ -113,11 +150,78 @@ def asking(list_address: str, account: str, token: str) -> Words:
             "",
             f"  recrypt join {list_address} --token LETTER",
             "",
-            f"within {limits.JOIN_TOKEN_LIFE.days} days. It sends this back, which is good once:",
+            f"within {limits.JOIN_TOKEN_LIFE.days} days. It sends this back, which is good once",
+            "(with --by-mail it writes a mail that does):",
             "",
             f"  Token: {token}",
             "",
             "Then an administrator of the list decides. If it wasn't you, do nothing.",
+        ),
+    )
+
+
+def leaving(list_address: str, page: str, address: str) -> Words:
+    """Tell who is to leave how to stay; the page and the address have the token for it."""
+    days = limits.LEAVE_PATIENCE.days
+    return Words(
+        f"{list_address.partition('@')[0]}: you are leaving the list",
+        (
+            f"By a link in a copy that you had from the list {list_address}",
+            "somebody asked that you be sent nothing more. Nothing is, from now on.",
+            "",
+            f"If that was you, there is nothing to do: in {days} days you have left.",
+            "If it wasn't, or you want to stay, open this page within that time,",
+            "",
+            f"  {page}",
+            "",
+            "or send a mail, with whatever in it, to",
+            "",
+            f"  {address}",
+            "",
+            f"or run: recrypt mail {list_address} on",
+            "",
+            "Then mail comes again, and links in the copies that you had before do",
+            "nothing any more. What came meanwhile an administrator can send you.",
+        ),
+    )
+
+
+def welcome(list_address: str, account: str) -> Words:
+    """Tell a new member that it is one."""
+    return Words(
+        f"{list_address.partition('@')[0]}: welcome to the list",
+        (
+            f"You are a member of the list {list_address} now, as {account}.",
+            "Nobody but its administrators is told so. Copies of what is written to it come",
+            "to this address; `recrypt read` shows them.",
+            "",
+            "To write to the list, so that only its members can read it:",
+            "",
+            f"  recrypt seal --to {list_address} --from {account}",
+            "",
+            "makes a mail from the mail on its standard input. If you want no mail for a",
+            "while, or to leave:",
+            "",
+            f"  recrypt mail {list_address} off",
+            f"  recrypt leave {list_address}",
+            "",
+            "Keep a back-up of your keys: recrypt profile export FILE. Without them nobody,",
+            "not even an administrator, can make readable to you what you have.",
+        ),
+    )
+
+
+def goodbye(list_address: str, account: str) -> Words:
+    """Tell who was removed that it is no member any more; not by whom, or why."""
+    return Words(
+        f"{list_address.partition('@')[0]}: you are no longer on the list",
+        (
+            f"You, as {account}, are no member of the list {list_address} any more,",
+            "and get nothing more from it. Nobody but its administrators is told so.",
+            "",
+            "Copies that you have you can read as before, if you keep your keys.",
+            "",
+            f"To ask to be a member again: recrypt join {list_address}",
         ),
     )
 
@@ -134,6 +238,28 @@ def in_vain(post: StoredPost) -> Words:
             "Its administrators know. You can send it again later, or ask them.",
         ),
     )
+
+
+def rejected(post: StoredPost) -> Words:
+    """Tell a poster that moderators rejected a post; not who did."""
+    return Words(
+        f"{post.list_address.partition('@')[0]}: your post was not accepted",
+        (
+            f"Your post to {post.list_address} waited for a decision,",
+            "and those who administer the list have rejected it. Nobody else got it.",
+            "",
+            f"  {_when(post)}",
+        ),
+    )
+
+
+def _waiting(found: Troubles, address: str) -> tuple[str, ...]:
+    return (
+        f"Posts to {address} that wait for a decision: {found.waiting}.",
+        "Who administers the list has a copy of each. To see and to decide:",
+        f"  recrypt held {address}",
+        f"  recrypt held {address} accept NUMBER", "",
+    )  # fmt: skip
 
 
 def _stopped(found: Troubles, address: str) -> tuple[str, ...]:
@@ -163,6 +289,20 @@ def _off(found: Troubles, address: str) -> tuple[str, ...]:
         "", "When their address works again:",
         f"  recrypt resume {address} ADDRESS",
         f"  recrypt redeliver {address} ADDRESS --since DATE", "",
+    )  # fmt: skip
+
+
+def _left(found: Troubles, address: str) -> tuple[str, ...]:
+    return (
+        "These members have left, and are sent nothing more:", "",
+        *(f"  {account}" for account in found.left),
+        *(
+            (f"... and {found.more_left} more: recrypt members {address}",)
+            if found.more_left
+            else ()
+        ),
+        "", "They can read what they have, and are members until you end that:",
+        f"  recrypt refresh {address}", "",
     )  # fmt: skip
 
 

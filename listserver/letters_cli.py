@@ -23,12 +23,12 @@ def means_letters(word: str) -> bool:
 def row(letter: HeldLetter) -> tuple[str, ...]:
     """Give a row of the table."""
     why = "not delivered" if letter.code is None else f"refused: {letter.code}"
-    return (f"L{letter.id}", write_time(letter.since), f"{letter.octets}", why)
+    return (f"L{letter.id}", _time(letter), f"{letter.octets}", why)
 
 
 def as_json(letter: HeldLetter) -> JsonObject:
     """Give it for programs."""
-    since = write_time(letter.since)
+    since = None if letter.since is None else write_time(letter.since)
     return {"id": letter.id, "since": since, "octets": letter.octets, "code": letter.code}
 
 
@@ -40,6 +40,10 @@ def retry(letters: HeldLetters, word: str, now: datetime) -> str:
 def drop(letters: HeldLetters, word: str) -> str:
     """Erase letters; give the words for it."""
     return f"Dropped: letters {_some(letters.drop(_meant(word)), word)}."
+
+
+def _time(letter: HeldLetter) -> str:
+    return "(can't be read)" if letter.since is None else write_time(letter.since)
 
 
 def _some(count: int, word: str) -> int:

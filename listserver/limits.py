@@ -119,14 +119,30 @@ JOIN_TOKEN_LIFE: Final = timedelta(days=7)  # ours: how long a token that was ma
 JOIN_PATIENCE: Final = timedelta(days=30)  # ours: how long a request waits for a decision
 JOIN_LETTERS: Final = 3  # ours: on a day to one address, whoever asks
 JOINS_PER_SIGNER: Final = 10  # ours: that one key signs on a day
-JOINS_PER_LIST: Final = 200  # ours: on a day; so much mail strangers can have a list send
-JOINS_WAITING: Final = 1000  # ours: of a list, that wait for a decision
+ANSWERS_PER_ADDRESS: Final = 5  # ours: on a day to one address, of whatever lists
+ANSWERS_PER_SOURCE: Final = 500  # ours: on a day to one domain; who it is can be forged
+ANSWERS_PER_LIST: Final = 1000  # ours: on a day, by mail to its desk
+OWNER_MAILS_PER_LIST: Final = 200  # ours: on a day, to those who administer it
+OWNER_MAILS_PER_SENDER: Final = 20  # ours: on a day, of one address, to whatever lists
+JOINS_PER_LIST: Final = 2000  # ours: on a day; so much mail strangers can have a list send
+HELD_POSTS: Final = 1000  # ours: of a list, that wait for a decision
+MAIL_DECISIONS: Final = 20  # ours: signed decisions that one mail may hold
+HELD_ENDED: Final = 100  # ours: posts over their time, in one transaction
+JOINS_WAITING: Final = 2000  # ours: of a list, that wait for a decision
+INVITATIONS_PER_LIST: Final = 2000  # ours: on a day, mailed by the service
+INVITATION_LETTERS: Final = 2  # ours: on a day to one address, of whatever lists
+GREETINGS_AT_ONCE: Final = 25  # ours: sealed at once, a millisecond each
+LEAVE_PATIENCE: Final = timedelta(days=7)  # ours: in which who leaves by a link may stay
+LEFT_AT_ONCE: Final = 1000  # ours: members, made final in one transaction
 NONCE_LIFE: Final = timedelta(days=30)  # ours: the largest jump of the clock that replays none
 
 # Requests at the service
 SHORT_REQUEST_OCTETS: Final = 4096  # ours: read on the event loop, at most 2 ms; more, in a thread
 HEAD_OCTETS: Final = 64 * 2**10  # ours: of a request's line and header fields
 HEAD_TIMEOUT: Final = timedelta(seconds=20)  # ours: for them to come whole, or at all
+PAGE_BODY_OCTETS: Final = 1024  # ours: of a form with one button (RFC 8058 §3.2)
+SHOWN_LISTS: Final = 100  # ours: that the start page may have links to
+PAGE_BODY_TIMEOUT: Final = timedelta(seconds=20)  # ours: for it to come
 
 # The store and a stop
 RESERVE_MIB: Final = 256  # default of [store] reserve_mib

@@ -7,7 +7,7 @@ from listserver.limits import PAGE_OCTETS
 from listserver.model import House
 from listserver.signers import Signers
 from listserver.store import Store
-from recrypt_core import limits, messages
+from recrypt_core import limits, messages, records
 from recrypt_core.errors import Refused, Why
 from recrypt_core.keys import Curve
 from recrypt_core.members import Member
@@ -26,10 +26,10 @@ class Lookups:
     def hello(self) -> messages.HelloResponse:
         """Tell what the service is."""
         return messages.HelloResponse(
-            version=messages.Version(major=1, minor=0),
+            version=records.Version(major=1, minor=0),
             algorithms=tuple(curve.value for curve in Curve),
             encodings=("JSON",),
-            limits=messages.ServiceLimits(
+            limits=records.ServiceLimits(
                 request_octets=limits.REQUEST_OCTETS,
                 request_entries=limits.REQUEST_ENTRIES,
                 post_octets=self._house.post_octets,
@@ -63,13 +63,17 @@ class Lookups:
             )
             named = [each.recrypt_udf for each in members]
             undeliverable = await work.undeliverable(found.id, named)
+            left = await work.left(found.id, named)
             newer = await work.newer_profiles(found.id, named)
+            stopped = await work.stopped(found.id)
         return messages.GetGroupResponse(
             recryption_group=found.state.document(members),
             next=named[-1] if more else None,
             head=found.state.head,
             undeliverable=tuple(udf for udf in named if udf in undeliverable),
+            left=tuple(udf for udf in named if udf in left),
             newer_profiles=tuple(newer[udf].signed for udf in named if udf in newer),
+            stopped=stopped,
         )
 
     async def changes(

@@ -118,12 +118,20 @@ class JoinState(Enum):
 
 
 class JoinCount(Enum):
-    """Of what it is counted how often it comes on a day: requests to join, and profiles."""
+    """Of what it is counted how often it comes on a day: requests, profiles, posts, letters."""
 
     ADDRESS = "address"
     LIST = "list"
     SIGNER = "signer"
     PROFILE = "profile"
+    POSTER = "poster"
+    POSTS = "posts"
+    INVITED = "invited"
+    INVITING = "inviting"
+    ANSWERED = "answered"
+    ANSWERED_AT = "answered at"
+    ANSWERING = "answering"
+    OWNER = "owner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +140,8 @@ class Applicant:
 
     account: str
     profile: VerifiedProfile
+    invitation: str | None = None
+    """The proof of an invitation, which only who invited can check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +197,7 @@ class StoredPost:
         notice: Whether a copy has a text beside the envelope.
         list_address: The list's address, for the notice and the return path.
         poster: Whose `sender` was verified; None if nobody's had to be.
+        held: Its number, if it waits for a decision and its copies are for moderators alone.
     """
 
     header: bytes = field(repr=False)
@@ -198,6 +209,7 @@ class StoredPost:
     list_address: str
     accepted: datetime
     poster: Udf | None = None
+    held: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +294,14 @@ class LetterKind(Enum):
     """To administrators and posters, and probes."""
     JOIN = 1
     """With the token of who asks to join: strangers have them sent."""
+    INVITATION = 3
+    """To who is no member yet, in clear."""
+    GREETING = 4
+    """A welcome, or a goodbye."""
+    ANSWER = 5
+    """From a list's desk, to whoever seems to have asked."""
+    OWNER = 6
+    """What somebody wrote to those who administer a list, sealed to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,55 +366,3 @@ class Suspect:
     id: MemberId
     list: StoredList
     member: Member
-
-
-@dataclass(frozen=True, slots=True)
-class InVain:
-    """A post that reached nobody, and who posted, by the newest profile; None if it's no member.
-
-    list, post: None if a row that tells of it can't be read.
-    """
-
-    id: PostId
-    list: StoredList | None
-    post: StoredPost | None
-    poster: Member | None
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A copy that was given up or is held, for the list's administrators.
-
-    Attributes:
-        account: The member's address in the list.
-        post: What the copies of the post have in common.
-        held: It failed here, and an operator is to look at it.
-        words: The peer's last ones, or the kind of fault.
-    """
-
-    account: str
-    post: StoredPost
-    held: bool
-    words: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Troubles:
-    """What the administrators of a list weren't told yet.
-
-    Attributes:
-        failures: Copies that failed; some of them, the oldest first.
-        more: How many there are besides.
-        turned_off: Addresses of members whose mail was turned off after bounces; some of them.
-        more_off: How many there are besides.
-        stopped: How many posts are held whole, so that nobody has more copies of them.
-        mark: What there was to tell when this was read; for the store alone.
-    """
-
-    list: StoredList
-    failures: tuple[Failure, ...]
-    more: int
-    turned_off: tuple[str, ...]
-    more_off: int
-    stopped: int = 0
-    mark: tuple[tuple[int, int], ...] = ()

@@ -11,9 +11,10 @@ from datetime import datetime
 from listserver import letters
 from listserver.letters import Words, write_letter
 from listserver.limits import NOTICE_LINES, NOTICE_PATIENCE, POSTERS_TOLD, TELLING_TRIES
-from listserver.model import InVain, Letter, ListId, PostId, Troubles
+from listserver.model import Letter, ListId, PostId
 from listserver.ports import Clock, Log
 from listserver.store import Store, Work
+from listserver.troubles import InVain, Troubles
 from recrypt_core.errors import RecryptError
 from recrypt_core.members import Member
 

@@ -59,7 +59,7 @@ class Reception(Protocol):
         """
         ...
 
-    async def receive(self, raw: bytes, to: ListAddress, *, null_sender: bool) -> Reply:
+    async def receive(self, raw: bytes, to: ListAddress, *, sender: str) -> Reply:
         """Take a mail, or say why not. A positive reply means that it is committed.
 
         It runs to its end even if the sender hangs up meanwhile, so the same mail may come again.
@@ -67,7 +67,8 @@ class Reception(Protocol):
         raw: the octets as they came, dots un-stuffed. Every line ends in CRLF and has at most
             limits.LINE_OCTETS; there is no bare CR or LF and no NUL. Nothing else is believed.
         to: one that `recipient` gave a positive reply for in this transaction.
-        null_sender: it came from <>, as bounces do (RFC 5321 §4.5.5).
+        sender: the reverse-path, an address that `parse_address` takes, which nobody has proven;
+            "" is <>, from which bounces come (RFC 5321 §4.5.5).
 
         Any exception becomes 451 4.3.0, and none of its text leaves the house.
         """

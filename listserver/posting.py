@@ -1,22 +1,26 @@
 """Receive a post: read, decide, put in the queue; a positive reply means that it is committed."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
-from listserver import admission, replies
+from listserver import replies
 from listserver.addresses import ListAddress, Role
+from listserver.admission import Way
 from listserver.limits import LIST_MEMORY, QUICK_OCTETS
-from listserver.model import House, StoredList
+from listserver.model import House, ListId, Readers, StoredList
+from listserver.own_posts import for_others
 from listserver.ports import Clock, Log
 from listserver.posts import PostHeaders, PostRefused, Reason, read_post
 from listserver.preparing import Prepared, finished, prepare, with_fresh_id
 from listserver.replies import Reply
 from listserver.store import Store, Work
+from listserver.together import Together
+from listserver.ways import Verdict, judge, put
 from recrypt_core.envelope import Envelope, read_post_envelope
 from recrypt_core.errors import Malformed, Recrypted
-from recrypt_core.policy import PostRight
 from recrypt_core.udf import Udf
 
 _Post: TypeAlias = tuple[PostHeaders, Envelope]
@@ -35,14 +39,13 @@ class Posting:
         self.arrived = asyncio.Event()
         """Set whenever there is something new in the queue."""
         self._seen: dict[str, _Seen] = {}
+        self._together = Together[_Arrived, Reply](store, self._admit)
 
     async def recipient(self, to: ListAddress) -> Reply:
         """Answer RCPT by whether there is such a list, and nothing else (spec §7).
 
         One that goes on is believed to for a moment; what counts is the end of DATA.
         """
-        if to.role not in (Role.POST, Role.BOUNCES):
-            return replies.NO_SUCH_LIST
         address = self._address(to)
         seen = self._seen.get(address)
         if seen is not None and seen.is_good(self._clock.now()):
@@ -51,14 +54,14 @@ class Posting:
             found = await work.find_list(address)
             if found is None:
                 return replies.NO_SUCH_LIST
-            stopped = None if to.role is Role.BOUNCES else await _stopped(work, found)
+            stopped = await _refused(work, found, to.role)
         if to.role is Role.POST and stopped is None:
             self._see(address, found)
         return stopped or replies.RECIPIENT_OK
 
-    async def receive(self, raw: bytes, to: ListAddress, *, null_sender: bool) -> Reply:
+    async def receive(self, raw: bytes, to: ListAddress, *, sender: str) -> Reply:
         """Take a post, or say why not; bounces are taken and discarded (spec §7)."""
-        if null_sender or to.role is not Role.POST:
+        if not sender or to.role is not Role.POST:
             self._log.event("mail-discarded")
             return replies.ACCEPTED
         try:
@@ -75,7 +78,7 @@ class Posting:
             self._log.event("post-refused", reason="ENVELOPE")
             return replies.malformed_post(f"Its envelope is no good: {problem}.")
         try:
-            reply = await self._admit(post, to)
+            reply = await self._together.done(self._arrived(post, to))
         except _TooLarge as problem:
             reply = problem.reply
         if reply.positive:
@@ -95,37 +98,46 @@ class Posting:
             case _:
                 return replies.malformed_post(problem.reason.value)
 
-    async def _admit(self, post: _Post, to: ListAddress) -> Reply:
-        """Decide in one transaction: what is refused leaves nothing behind."""
+    def _arrived(self, post: _Post, to: ListAddress) -> "_Arrived":
+        """Prepare a post by its list as last seen, while another's commit has the store."""
         address = self._address(to)
         seen = self._seen.get(address)
-        prepared = None if seen is None else self._prepare(post, seen.list)
-        async with self._store.begin() as work:
-            found = await work.find_list(address)
-            if found is None:
-                return replies.NO_SUCH_LIST
-            if stopped := await _stopped(work, found):
-                self._seen.pop(address, None)
-                return stopped
-            if prepared is None or seen is None or found is not seen.list:
-                prepared = self._prepare(post, found)
-            self._see(address, found)
-            if isinstance(prepared, Reply):
-                return prepared
-            return await self._decide(work, prepared)
+        if seen is None:
+            return _Arrived(address, post)
+        return _Arrived(address, post, seen.list, self._prepare(post, seen.list))
+
+    async def _admit(self, work: Work, arrived: Sequence["_Arrived"]) -> list[Reply]:
+        """Decide upon posts in one transaction: what is refused leaves nothing behind."""
+        turn = _Turn(work)
+        return [await self._admit_one(turn, each) for each in arrived]
+
+    async def _admit_one(self, turn: "_Turn", arrived: "_Arrived") -> Reply:
+        found = await turn.find_list(arrived.address)
+        if isinstance(found, Reply):
+            self._seen.pop(arrived.address, None)
+            return found
+        prepared = arrived.prepared
+        if prepared is None or arrived.by is not found:
+            prepared = self._prepare(arrived.post, found)
+        self._see(arrived.address, found)
+        if isinstance(prepared, Reply):
+            return prepared
+        return await self._decide(turn, prepared)
 
     def _prepare(self, post: _Post, found: StoredList) -> Prepared | Reply:
         return prepare(found, *post, self._house, now=self._clock.now())
 
-    async def _decide(self, work: Work, prepared: Prepared) -> Reply:
-        found, verdict = prepared.found, prepared.verdict
-        if verdict.key != found.state.key.udf and not await self._past_key_counts(work, prepared):
+    async def _decide(self, turn: "_Turn", prepared: Prepared) -> Reply:
+        found, key, work = prepared.found, prepared.verdict.key, turn.work
+        if key != found.state.key.udf and not await self._past_key_counts(work, prepared):
             reason = "It is encrypted to a key that this list no longer takes."
             return replies.not_encrypted(reason, found.state.name, self._house.public_url)
-        may_post, poster = await self._may_post(work, prepared)
-        return (
-            await self._queue(work, prepared, poster) if may_post else replies.NOT_ALLOWED_TO_POST
-        )
+        verdict = await judge(work, prepared)
+        if verdict is None:
+            return replies.TOO_OFTEN
+        if verdict.way is Way.REFUSE:
+            return replies.NOT_ALLOWED_TO_POST
+        return await self._queue(turn, prepared, verdict)
 
     async def _past_key_counts(self, work: Work, prepared: Prepared) -> bool:
         """Take a post to a past key while members have entries for it (spec §7)."""
@@ -134,34 +146,28 @@ class Posting:
             found.id, prepared.verdict.key
         )
 
-    async def _may_post(self, work: Work, prepared: Prepared) -> tuple[bool, Udf | None]:
-        """Look for the sender where the list's Policy asks for one, and only there."""
-        found, envelope = prepared.found, prepared.envelope
-        if found.state.policy.post is PostRight.ANYONE:
-            return True, None
-        kid = admission.signer_of(envelope)
-        member = None if kid is None else await work.signing_member(found, kid)
-        may_post = admission.may_post(envelope, found.state, member, now=prepared.accepted)
-        return may_post, member.profile.identifier if may_post and member else None
-
-    async def _queue(self, work: Work, prepared: Prepared, poster: Udf | None) -> Reply:
-        """Put it in the queue, if it wasn't had before.
+    async def _queue(self, turn: "_Turn", prepared: Prepared, verdict: Verdict) -> Reply:
+        """Put it in the queue, or hold it, if it wasn't had before.
 
         Raises:
             _TooLarge: its copies would be. What was written meanwhile is undone by it.
         """
         found, envelope, key = prepared.found, prepared.envelope, prepared.verdict.key
+        work, poster = turn.work, verdict.poster
         if not await work.take_content(found.id, envelope.content_id, key):
             return replies.ACCEPTED  # had before: a sender that didn't see our 250, or a replay
         if not await work.take_message_id(found.id, prepared.facts.message_id):
             prepared = with_fresh_id(prepared, self._house)
             await work.take_message_id(found.id, prepared.facts.message_id)
-        readers = await work.readers(found.id, key)
-        post = finished(prepared, self._house, longest_own=readers.longest_own, poster=poster)
+        readers = await turn.readers(found.id, key)
+        readers = await for_others(work, prepared, readers, poster=poster)
+        longest = readers.longest_own
+        post = finished(
+            prepared, self._house, longest_own=longest, poster=poster, held=verdict.number
+        )
         if isinstance(post, Reply):
             raise _TooLarge(post)
-        kept = prepared.accepted + timedelta(days=found.state.policy.keep)
-        await work.enqueue(readers, post, envelope.ciphertext, keep_until=kept)
+        await put(work, prepared, post, readers, verdict)
         return replies.ACCEPTED
 
     def _see(self, address: str, found: StoredList) -> None:
@@ -171,6 +177,41 @@ class Posting:
 
     def _address(self, to: ListAddress) -> str:
         return f"{to.name}@{self._house.domain}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    """A post, and what is made of it by its list as last seen; that is told by the reply then."""
+
+    address: str
+    post: _Post
+    by: StoredList | None = None
+    prepared: Prepared | Reply | None = None
+
+
+class _Turn:
+    """What posts of one block ask of the store, each thing once."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self._lists: dict[str, StoredList | Reply] = {}
+        self._readers: dict[tuple[ListId, Udf], Readers] = {}
+
+    async def find_list(self, address: str) -> StoredList | Reply:
+        """Find a list that takes posts, or say why it doesn't."""
+        known = self._lists.get(address)
+        if known is None:
+            found = await self.work.find_list(address)
+            stopped = replies.NO_SUCH_LIST if found is None else await _stopped(self.work, found)
+            known = self._lists[address] = stopped or found or replies.NO_SUCH_LIST
+        return known
+
+    async def readers(self, list_id: ListId, key: Udf) -> Readers:
+        """Give who is to have a post."""
+        known = self._readers.get((list_id, key))
+        if known is None:
+            known = self._readers[list_id, key] = await self.work.readers(list_id, key)
+        return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +232,15 @@ class _TooLarge(Exception):
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply.text)
         self.reply = reply
+
+
+async def _refused(work: Work, found: StoredList, role: Role) -> Reply | None:
+    """Refuse mail to an address of a list; while it is stopped, people can leave it (spec §7)."""
+    if role is Role.BOUNCES:
+        return None
+    if role in (Role.POST, Role.SUBSCRIBE):
+        return await _stopped(work, found)
+    return replies.NO_SUCH_LIST if found.state.is_closed else None
 
 
 async def _stopped(work: Work, found: StoredList) -> Reply | None:

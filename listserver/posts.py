@@ -60,7 +60,8 @@ class Kind(Enum):
 class PostHeaders:
     """What copies and loop checks may know of a post's header; all else is gone.
 
-    Ids keep their angle brackets; `list_ids` are lower-case, without them. Nothing here is proven.
+    Ids keep their angle brackets; `list_ids` are lower-case, without them. `senders` are the values
+    of From, octets as Latin-1. Nothing here is proven.
     """
 
     message_id: str | None
@@ -69,6 +70,7 @@ class PostHeaders:
     auto_submitted: str | None
     list_ids: tuple[str, ...]
     hops: int
+    senders: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,4 +172,5 @@ def _post_headers(fields: mime.Fields) -> PostHeaders:
         auto_submitted=next(known, None),
         list_ids=tuple(one for found in list_ids for one in found),
         hops=len(values_of(fields, "received")),
+        senders=tuple(values_of(fields, "from")),
     )

@@ -9,13 +9,15 @@ from datetime import datetime
 
 from listserver import admission, copies, replies
 from listserver.headers import CopyFacts, header_block
+from listserver.links import leave_octets, list_page
 from listserver.model import House, StoredList, StoredPost
+from listserver.names import shown_name
 from listserver.posts import PostHeaders
 from listserver.replies import Reply
 from listserver.threads import ThreadIds
 from recrypt_core.envelope import Envelope
 from recrypt_core.errors import Malformed
-from recrypt_core.policy import ReplyTo
+from recrypt_core.policy import FromPolicy, ReplyTo
 from recrypt_core.udf import Udf
 
 
@@ -49,7 +51,7 @@ def prepare(
     verdict = admission.decide(envelope, headers, found.state, service=house.public_url)
     if isinstance(verdict, admission.Refuse):
         return verdict.reply
-    threads = _threads(found, house)
+    threads, policy = _threads(found, house), found.state.policy
     facts = CopyFacts(
         list_name=_name(found),
         domain=house.domain,
@@ -60,7 +62,10 @@ def prepare(
         references=threads.mapped_thread(headers.references),
         in_reply_to=threads.mapped_thread(headers.in_reply_to),
         auto_submitted=headers.auto_submitted,
-        reply_to_list=found.state.policy.reply_to is ReplyTo.LIST,
+        reply_to_list=policy.reply_to is ReplyTo.LIST,
+        subject=policy.subject,
+        page=list_page(house.public_url, _name(found)),
+        author=shown_name(headers.senders) if policy.from_ is FromPolicy.VIA else None,
     )
     line = copies.common_line(envelope, verdict.recipient)
     return Prepared(found, envelope, now, verdict, line, facts, header_block(facts))
@@ -74,7 +79,12 @@ def with_fresh_id(prepared: Prepared, house: House) -> Prepared:
 
 
 def finished(
-    prepared: Prepared, house: House, *, longest_own: int, poster: Udf | None
+    prepared: Prepared,
+    house: House,
+    *,
+    longest_own: int,
+    poster: Udf | None,
+    held: int | None = None,
 ) -> StoredPost | Reply:
     """Write what its copies have in common, or say that they would be too large.
 
@@ -95,8 +105,11 @@ def finished(
         list_address=state.name,
         accepted=prepared.accepted,
         poster=poster,
+        held=held,
     )
-    if copies.copy_octets(post, len(prepared.envelope.ciphertext)) > house.post_octets:
+    own = leave_octets(state.name, house.public_url)
+    octets = len(prepared.envelope.ciphertext)
+    if copies.copy_octets(post, octets, own_octets=own) > house.post_octets:
         return replies.copy_too_large(house.post_octets)
     return post
 

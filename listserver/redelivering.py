@@ -55,3 +55,5 @@ async def _check_served(work: Work, found: StoredList, udf: Udf) -> None:
         raise Refused(
             Why.CONFLICT, "mail to the member is off after bounces: resume the member first"
         )
+    if not await work.wants_mail(found.id, udf):
+        raise Refused(Why.CONFLICT, "the member wants no mail now, or has left: nothing is sent")

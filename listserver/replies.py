@@ -1,6 +1,6 @@
 """Every word that goes out over SMTP: one wording for member and stranger (spec §7)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from listserver import limits
 
@@ -9,18 +9,24 @@ from listserver import limits
 class Reply:
     """An SMTP reply (RFC 5321 §4.2) with its enhanced status (RFC 3463).
 
-    Its str is one line of printable ASCII without CRLF, however its text came about.
+    Its str is one line of printable ASCII without CRLF, however its text came about; `octets` are
+    that line with its end.
     """
 
     code: int
     enhanced: str
     text: str
+    octets: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Written once: the same few are said with every mail.
+        object.__setattr__(self, "octets", f"{self}\r\n".encode("ascii"))
 
     def __str__(self) -> str:
         words = self.text
         if not (words.isascii() and words.isprintable()):
             words = "".join(c if " " <= c <= "~" else "?" for c in words)
-        return f"{self.code} {self.enhanced} {words[: limits.REPLY_OCTETS]}"
+        return " ".join(filter(None, (f"{self.code}", self.enhanced, words[: limits.REPLY_OCTETS])))
 
     @property
     def positive(self) -> bool:
@@ -50,6 +56,8 @@ NO_SMTPUTF8 = Reply(553, "5.6.7", "SMTPUTF8 is not offered here; use ASCII addre
 NOT_ALLOWED_TO_POST = Reply(
     550, "5.7.1", "This list takes no such post: sign it with `recrypt seal`, as its rules say."
 )
+TOO_OFTEN = Reply(450, "4.7.1", "This list takes no more posts for now; try again later.")
+OWNERS_BUSY = Reply(450, "4.7.1", "Too many have written to this list's owners; try tomorrow.")
 LOOP = Reply(550, "5.4.6", "This mail has been through this list: a loop or a replay. Not taken.")
 BARE_LINE_END = Reply(554, "5.6.0", "Lines must end in CRLF; bare CR, bare LF and NUL are refused.")
 LONG_LINE = Reply(
@@ -66,6 +74,7 @@ TOO_OLD = Reply(421, "4.7.0", "Too long a session without a mail.")
 NO_ROOM = Reply(452, "4.3.1", "Too much mail is under way. Try again later.")
 DISK_FULL = Reply(452, "4.3.1", "The server's disk is nearly full; try again later.")
 OUT_OF_STEP = Reply(554, "5.5.0", "Wait for the reply before you send more (RFC 2920).")
+GO_AHEAD = Reply(354, "", "End data with <CR><LF>.<CR><LF>")  # RFC 2034 §3: 3yz have no status
 START_TLS = Reply(220, "2.0.0", "Begin TLS.")
 
 NO_MAIL = Reply(503, "5.5.1", "Send MAIL FROM first.")
@@ -90,6 +99,11 @@ def too_large(most: int) -> Reply:
 def copy_too_large(most: int) -> Reply:
     """Refuse a post of which each copy would have more than `most` octets."""
     return Reply(552, "5.3.4", f"Too large: a copy of it would be over {most} octets.")
+
+
+def post_too_large(most: int) -> Reply:
+    """Refuse a post whose ciphertext has more than so many KiB, which a list's rules allow."""
+    return Reply(552, "5.3.4", f"Too large: this list takes at most {most} KiB, encrypted.")
 
 
 def not_encrypted(reason: str, list_address: str, service: str) -> Reply:

@@ -8,7 +8,8 @@ from ipaddress import ip_address
 from pathlib import PurePath
 from typing import Final, TypeVar
 
-from listserver.addresses import Address, check_domain, parse_address
+from listserver.addresses import Address, check_domain, check_list_name, parse_address
+from listserver.limits import SHOWN_LISTS
 from recrypt_core.errors import Malformed
 
 _E = TypeVar("_E", bound=Enum)
@@ -136,6 +137,19 @@ class Section:
         if (certificate is None) != (key is None):
             raise self.wrong("tls_key", "set exactly when tls_certificate is")
         return certificate, key
+
+    def list_names(self, key: str) -> tuple[str, ...]:
+        """Read names of lists, without the domain; none unless said."""
+        wanted = f'names of lists, at most {SHOWN_LISTS}, such as ["team", "news"]'
+        names = self._take(key, [])
+        if not isinstance(names, list) or len(names) > SHOWN_LISTS:
+            raise self.wrong(key, wanted)
+        for name in names:
+            try:
+                check_list_name(name if isinstance(name, str) else "")
+            except Malformed as problem:
+                raise self.wrong(key, wanted) from problem
+        return tuple(names)
 
     def sqlite_url(self, key: str, default: str) -> str:
         """Read the store's URL."""

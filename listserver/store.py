@@ -22,7 +22,10 @@ from listserver.model import (
     Suspect,
 )
 from listserver.store_audit import AuditWork
+from listserver.store_greeting import GreetingWork
+from listserver.store_holding import HoldWork
 from listserver.store_joins import JoinWork
+from listserver.store_leaving import LeavingWork
 from listserver.store_letters import LetterWork
 from listserver.store_profiles import ProfileWork
 from listserver.store_stops import StopWork
@@ -45,7 +48,17 @@ class QueueFull(Exception):
     """So many letters wait that this one isn't taken. It undoes its block, so nothing is lost."""
 
 
-class Work(AuditWork, JoinWork, LetterWork, ProfileWork, StopWork, Protocol):
+class Work(
+    AuditWork,
+    GreetingWork,
+    HoldWork,
+    JoinWork,
+    LeavingWork,
+    LetterWork,
+    ProfileWork,
+    StopWork,
+    Protocol,
+):
     """One transaction of the store. Leaving the block commits; an exception undoes all of it."""
 
     # --- who may create groups

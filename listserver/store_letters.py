@@ -4,15 +4,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from listserver.model import (
-    InVain,
-    Letter,
-    LetterClaim,
-    LetterRecord,
-    ListId,
-    PostId,
-    Troubles,
-)
+from listserver.model import Letter, LetterClaim, LetterRecord, ListId, PostId
+from listserver.troubles import InVain, Troubles
 from recrypt_core.members import Member
 
 

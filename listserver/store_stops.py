@@ -13,6 +13,10 @@ class StopWork(Protocol):
         """Tell whether the operator has stopped a list for now."""
         ...
 
+    async def stopped(self, list_id: ListId) -> datetime | None:
+        """Tell since when the operator has stopped a list for now."""
+        ...
+
     async def waits(self, post: PostId) -> bool:
         """Tell whether the operator has stopped the list of a post for now."""
         ...

@@ -7,6 +7,8 @@ from typing import Final, TypeVar
 
 from listserver.audit import Audit
 from listserver.groups import Groups
+from listserver.holding import Holding
+from listserver.inviting import Inviting
 from listserver.joining import Joining
 from listserver.limits import SHORT_REQUEST_OCTETS
 from listserver.lookups import Lookups
@@ -17,6 +19,7 @@ from listserver.recrypting import Recrypting
 from listserver.redelivering import Redelivering
 from listserver.signers import Signers, authentic
 from listserver.store import Store, StoreTrouble
+from listserver.wishes import Wishes
 from recrypt_core import messages
 from recrypt_core.documents import Head, Status
 from recrypt_core.encoding import read_b64url
@@ -29,8 +32,11 @@ from recrypt_core.errors import (
     TooLarge,
     Why,
 )
+from recrypt_core.invitations import Invite
 from recrypt_core.messages import Response
+from recrypt_core.moderation import Decide, Decision, GetHeld
 from recrypt_core.signing import SignedRequest, read_request
+from recrypt_core.wishes import SetMail
 
 T = TypeVar("T")
 
@@ -53,13 +59,19 @@ class Transactions:
         self._clock = clock
         self._log = log
         signers = Signers(house, store)
+        self.on_greeting: Callable[[], None] = lambda: None
+        """Called when members may be to be told of their new status, or administrators who left."""
         self._groups = Groups(house, store)
+        self._groups.on_greeting = lambda: self.on_greeting()
         self._profiles = Profiles(house, store)
+        self._wishes = Wishes(house, store)
         self._lookups = Lookups(house, store, signers)
         self._redelivering = Redelivering(signers, wake)
         self._recrypting = Recrypting(house, store)
         self._audit = Audit(signers)
         self._joining = Joining(house, store, signers, wake)
+        self._inviting = Inviting(house, signers, wake)
+        self._holding = Holding(store, signers, wake)
 
     async def answer(
         self, body: bytes, *, signed: bool, has_room: bool = True
@@ -139,16 +151,40 @@ class Transactions:
                 | messages.GetAudit()
             ):
                 return await self._look_up(request, message, now)
-            case messages.Redeliver():
-                return await self._redelivering.redeliver(request, message, now)
-            case messages.UpdateProfile():
-                return await self._profiles.update(request, message, now)
+            case messages.Redeliver() | GetHeld() | Decide():
+                return await self._of_posts(request, message, now)
+            case messages.UpdateProfile() | SetMail():
+                return await self._of_own(request, message, now)
             case messages.RecryptData():
                 return await self._recrypting.recrypt(request, message, now)
-            case messages.JoinGroup() | messages.GetJoinRequests() | messages.DenyJoin():
+            case messages.JoinGroup() | messages.GetJoinRequests() | messages.DenyJoin() | Invite():
                 return await self._join(request, message, now)
             case messages.Hello() | messages.GetKey() | messages.ConfirmJoin():
                 raise Malformed(f"{message.transaction} is not signed: send it as application/json")
+
+    async def _of_posts(
+        self, request: SignedRequest, message: messages.Redeliver | GetHeld | Decide, now: datetime
+    ) -> Response:
+        """Hand on what an administrator asks about posts."""
+        match message:
+            case messages.Redeliver():
+                return await self._redelivering.redeliver(request, message, now)
+            case GetHeld():
+                return await self._holding.waiting(request, message, now)
+            case Decide():
+                return await self._holding.decide(request, message, now)
+
+    async def _of_own(
+        self, request: SignedRequest, message: messages.UpdateProfile | SetMail, now: datetime
+    ) -> Response:
+        """Hand on what a member says of itself."""
+        match message:
+            case messages.UpdateProfile():
+                return await self._profiles.update(request, message, now)
+            case SetMail():
+                answer = await self._wishes.set_mail(request, message, now)
+                self.on_greeting()
+                return answer
 
     async def _change(
         self, request: SignedRequest, message: messages.Change, now: datetime
@@ -164,7 +200,7 @@ class Transactions:
     async def _join(
         self,
         request: SignedRequest,
-        message: messages.JoinGroup | messages.GetJoinRequests | messages.DenyJoin,
+        message: messages.JoinGroup | messages.GetJoinRequests | messages.DenyJoin | Invite,
         now: datetime,
     ) -> Response:
         match message:
@@ -174,6 +210,8 @@ class Transactions:
                 return await self._joining.requests(request, message, now)
             case messages.DenyJoin():
                 return await self._joining.deny(request, message, now)
+            case Invite():
+                return await self._inviting.invite(request, message, now)
 
     async def _look_up(
         self,
@@ -199,10 +237,12 @@ def _is_change(opened: messages.UnreadRequest) -> bool:
 def _adds(message: messages.Request) -> bool:
     """Tell whether a request adds to the store; to stop a member is possible on a full disk."""
     match message:
-        case messages.CreateGroup() | messages.AddMember() | messages.JoinGroup():
+        case messages.CreateGroup() | messages.AddMember() | messages.JoinGroup() | Invite():
             return True
         case messages.UpdateProfile() | messages.Redeliver() | messages.RecryptData():
             return True  # to all its lists; to the queue; to its log, as it isn't done unlogged
+        case Decide():
+            return message.decision is not Decision.DISCARD
         case messages.UpdateGroup():
             return message.recryption_group.administrator_keys is not None
         case messages.UpdateMember():

@@ -143,7 +143,7 @@ def drop(post: str, config_file: Path | None, *, yes: bool) -> None:
 @click.argument("address")
 @with_config
 def suspend(address: str, config_file: Path | None) -> None:
-    """Stop the list ADDRESS for a while: posts are put off, and nothing is sent to its members.
+    """Stop the list ADDRESS for a while: posts are put off, and no post is sent.
 
     Senders' mail servers try again, for days; what the list has taken already waits. Its
     administrators can go on with it. A server that runs does so at once.
@@ -323,7 +323,13 @@ def _row(post: QueuedPost) -> tuple[str, ...]:
     counts = (post.waiting, post.under_way, post.put_off, post.given_up)
     held = f"{post.held}, all stopped" if post.stopped else f"{post.held}"
     where = post.list_address or _UNREADABLE
-    return (f"{post.id}", where, write_time(post.accepted), *map(str, counts), held)
+    if post.list_stopped:
+        where = f"{where} (stopped)"
+    return (f"{post.id}", where, _accepted(post), *map(str, counts), held)
+
+
+def _accepted(post: QueuedPost) -> str:
+    return _UNREADABLE if post.accepted is None else write_time(post.accepted)
 
 
 def _counts(post: QueuedPost) -> tuple[str, ...]:
@@ -338,10 +344,12 @@ def _counts(post: QueuedPost) -> tuple[str, ...]:
 
 def _words(post: QueuedPost, codes: dict[str, int]) -> Iterator[str]:
     where = post.list_address or _UNREADABLE
-    yield f"post {post.id} to {where}, accepted {write_time(post.accepted)}"
+    yield f"post {post.id} to {where}, accepted {_accepted(post)}"
     yield f"copies: {', '.join(_counts(post))}"
     if post.due is not None:
         yield f"next: {write_time(post.due)}; attempts so far: {post.attempts} at most"
+    if post.list_stopped:
+        yield "its list is stopped by `listserver suspend`: what is open waits"
     if codes:
         each = (f"{code or 'no code'}: {count}" for code, count in sorted(codes.items()))
         yield f"given up by code: {', '.join(each)}"

@@ -34,15 +34,15 @@ _NAMING: Final = b"naming "  # begins the second line of a key that was changed
 class Vault:
     """Seals, names and enciphers under one key of 32 octets; prints as nothing but itself."""
 
-    __slots__ = ("_key", "_names", "_naming", "_seals", "_tokens")
+    __slots__ = ("_blocks", "_key", "_namer", "_names", "_naming", "_seals")
 
     def __init__(self, key: bytes, *, naming: bytes | None = None) -> None:
         if any(len(each) != KEY_OCTETS for each in (key, naming) if each is not None):
             raise Malformed(f"a vault key that is not {KEY_OCTETS} octets long")
         self._key = key
         self._naming = self._derive("name") if naming is None else naming
-        # One block, enciphered alone: every token is another block, so ECB repeats nothing.
-        self._tokens = Cipher(AES(self._derive("token")), ECB())  # noqa: S305
+        self._namer = hmac.new(self._naming, digestmod=hashlib.sha256)  # begun once, half the work
+        self._blocks: dict[str, Cipher[ECB]] = {}
         self._seals: dict[str, AESGCM] = {}
         self._names: dict[tuple[str, ...], bytes] = {}
 
@@ -74,7 +74,9 @@ class Vault:
         if name is None:
             encoded = [part.encode() for part in named]
             text = b"".join([len(part).to_bytes(4, "big") + part for part in encoded])
-            name = hmac.digest(self._naming, text, hashlib.sha256)
+            begun = self._namer.copy()
+            begun.update(text)
+            name = begun.digest()
             if len(self._names) >= _NAMES_KEPT:
                 self._names.clear()
             self._names[named] = name
@@ -88,15 +90,26 @@ class Vault:
         naming = write_b64url(self._naming).encode("ascii")
         return new_key_line() + _NAMING + naming + b"\n"
 
-    def encipher(self, block: bytes) -> bytes:
-        """Encipher one block of 16 octets; the block must hold its own check octets."""
-        encryptor = self._tokens.encryptor()
+    def encipher(self, block: bytes, *, use: str = "token") -> bytes:
+        """Encipher one block of 16 octets; the block must hold its own check octets.
+
+        Each use has a key of its own, so a block of one tells nothing of those of another.
+        """
+        encryptor = self._cipher(use).encryptor()
         return encryptor.update(block) + encryptor.finalize()
 
-    def decipher(self, block: bytes) -> bytes:
+    def decipher(self, block: bytes, *, use: str = "token") -> bytes:
         """Undo `encipher`; what comes of a block from outside is believed by its check octets."""
-        decryptor = self._tokens.decryptor()
+        decryptor = self._cipher(use).decryptor()
         return decryptor.update(block) + decryptor.finalize()
+
+    def _cipher(self, use: str) -> "Cipher[ECB]":
+        cipher = self._blocks.get(use)
+        if cipher is None:
+            # One block, enciphered alone: every token is another block, so ECB repeats nothing.
+            cipher = Cipher(AES(self._derive(use)), ECB())  # noqa: S305
+            self._blocks[use] = cipher
+        return cipher
 
     def _seal_of(self, table: str) -> AESGCM:
         seal = self._seals.get(table)

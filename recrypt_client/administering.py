@@ -60,11 +60,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Redelivery:
-    """How many posts a member of a group is sent late."""
+    """How many posts a member of a group is sent late; and since when it is stopped, if so."""
 
     state: GroupState
     account: str
     posts: int
+    stopped: datetime | None = None
 
 
 def add(desk: Desk, profiles: Sequence[VerifiedProfile], terms: Terms, pace: Pace) -> Outcome:
@@ -127,7 +128,8 @@ def set_status(
     back with RECRYPT alone.
 
     Raises:
-        Trouble: if one of them isn't a member, or the service doesn't take it.
+        Trouble: if one of them isn't a member, or would be served again and lists a key of
+            another's, or the service doesn't take it.
     """
     named: dict[Udf, Member] = {}
 
@@ -136,6 +138,8 @@ def set_status(
         found = [directory.find(one) for one in who]
         named.update({each.profile.identifier: each for each in found})
         key = custody.group_key(desk.home, state) if status is Status.ACTIVE else None
+        if status is Status.ACTIVE:
+            _check_claims(desk, state, [each.profile for each in found if not each.is_active])
         off = _mail_off(desk, state, named, status, now=pace.clock())
         for udf in [*named]:
             if udf in off or _needs(state.members[udf], state, status):
@@ -162,7 +166,16 @@ def redeliver(desk: Desk, who: str, since: datetime, *, now: datetime) -> Redeli
         group_id=state.identifier, recrypt_udf=member.profile.identifier, since=since
     )
     answer = chains.ask(desk, request, RedeliverResponse, now=now)
-    return Redelivery(state, member.account, answer.posts)
+    stopped = next(chains.asides(desk, state, now=now)).stopped
+    return Redelivery(state, member.account, answer.posts, stopped)
+
+
+def told_stopped(group: str, since: datetime) -> str:
+    """Say what it means that a list's operator has stopped it."""
+    return (
+        f"{group} is stopped by its operator since {since:%Y-%m-%d %H:%M} UTC: it takes no posts "
+        "and sends none until it goes on, and nothing is lost. Ask the operator"
+    )
 
 
 class Directory:

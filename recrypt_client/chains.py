@@ -43,7 +43,9 @@ class Aside(Response, frozen=True, kw_only=True):
 
     next: str | None = None
     undeliverable: tuple[UdfText, ...] = ()
+    left: tuple[UdfText, ...] = ()
     newer_profiles: tuple[Jws, ...] = ()
+    stopped: datetime | None = None
 
 
 P = TypeVar("P", GetGroupResponse, Aside)
@@ -159,8 +161,9 @@ def append(
     """
     group_keys.check_open(state.key)
     link = Link(state.identifier, state.head.seq + 1, state.head.hash)
+    key = _known_key(desk, state)
     signed = sign_request(
-        messages.write_message(message), desk.key, url=desk.service.url, now=now, link=link
+        messages.write_message(message), key, url=desk.service.url, now=now, link=link
     )
     with about(state.name):
         change = chain.change_of(read_signed(signed), message)
@@ -173,6 +176,15 @@ def append(
         )
     _remember(desk, moved, [trails.step(state, moved, change)], now=now)
     return moved
+
+
+def _known_key(desk: Desk, state: GroupState) -> SignaturePrivateKey:
+    """Find a key of ours that the chain knows: a profile with fresh ones alone isn't in it yet."""
+    own = state.members.get(desk.home.profile().identifier)
+    if own is None or state.signer(desk.key.public.udf) is not None:
+        return desk.key
+    known = (desk.home.signature_key(each.udf) for each in reversed(own.profile.signature_keys))
+    return next((key for key in known if key is not None), desk.key)
 
 
 def ask(desk: Desk, request: messages.Request, kind: type[R], *, now: datetime) -> R:

@@ -18,7 +18,7 @@ from recrypt_core.encoding import read_json
 from recrypt_core.errors import Malformed
 from recrypt_core.keys import Curve, PrivateKey, PublicKey
 from recrypt_core.members import check_not_ahead
-from recrypt_core.signature_keys import SignaturePublicKey
+from recrypt_core.signature_keys import SignaturePrivateKey, SignaturePublicKey
 from recrypt_core.signing import Jws
 from recrypt_core.udf import fingerprint
 from recrypt_core.wire import Document, from_json
@@ -82,6 +82,14 @@ def of(profile: Profile) -> list[Device]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """A device that is none any more, and the one that this home is in its place, if it was."""
+
+    device: Device
+    fresh: Device | None = None
+
+
 def ask(home: Home) -> DeviceRequest:
     """Draw the keys of a device whose profile is elsewhere; once, however often it is asked.
 
@@ -96,16 +104,21 @@ def ask(home: Home) -> DeviceRequest:
     known = home.document(paths.device_file(), DeviceRequest)
     if known is not None and known.device.is_whole_at(home):
         return known
+    request = _draw(home)
+    home.keep_document(paths.device_file(), request)
+    return request
+
+
+def _draw(home: Home) -> DeviceRequest:
+    """Draw the keys of a device, and keep them."""
     encryption, signature = PrivateKey.generate(Curve.X25519), founding.signature_key()
-    request = DeviceRequest(
+    home.keep_key(encryption)
+    home.keep_key(signature)
+    return DeviceRequest(
         device_version=VERSION,
         encryption_key=encryption.public,
         signature_key=signature.public,
     )
-    home.keep_key(encryption)
-    home.keep_key(signature)
-    home.keep_document(paths.device_file(), request)
-    return request
 
 
 def read_request(octets: bytes) -> Device:
@@ -136,38 +149,46 @@ def add(home: Home, device: Device, *, now: datetime) -> VerifiedProfile:
         )
     if len(found) >= limits.PROFILE_DEVICES:
         raise Trouble(f"a profile has at most {limits.PROFILE_DEVICES} devices", "Revoke one first")
+    _check_whole(found)
+    return _signed(home, [*found, device], now=now)
+
+
+def _check_whole(found: list[Device]) -> None:
     if any(each.encryption is None or each.signature is None for each in found):
         raise Trouble(
             "the profile has not as many signature keys as EncryptionKeys, so that which belong "
             "together isn't told",
             "Revoke what is no whole device first: recrypt profile devices",
         )
-    return _signed(home, [*found, device], now=now)
 
 
-def revoke(home: Home, typed: str, *, now: datetime) -> Device:
+def revoke(home: Home, typed: str, *, now: datetime) -> Revoked:
     """Sign a newer profile without the device of this code, unless that is done and not yet told.
 
+    A home that would be none of the profile's devices then has fresh keys in the same step: the
+    keys of a lost device may stand here too, by an export of it.
+
     Raises:
-        Trouble: if there is none, or it is this one, or the master key isn't here.
+        Trouble: if there is none, or the master key isn't here.
     """
     found = of(home.profile().profile)
     chosen = next((each for each in found if each.is_named(typed)), None)
     if chosen is None:
         for each in _lost(home):
             if each.is_named(typed):
-                return each
+                return Revoked(each)
         raise Trouble(
             f"{typed} is the code of no device of this profile",
             "See them with recrypt profile devices",
         )
-    if chosen.is_at(home):
-        raise Trouble(
-            f"{chosen.code} is this device",
-            "Revoke it on another that has the profile's master key: one that it was imported on",
-        )
-    _signed(home, [each for each in found if each != chosen], now=now, lost=chosen)
-    return chosen
+    left, fresh = [each for each in found if each != chosen], None
+    if chosen.is_at(home) and not any(each.is_whole_at(home) for each in left):
+        _check_whole(left)
+        _master_key(home)
+        fresh = _draw(home).device
+        left.append(fresh)
+    _signed(home, left, now=now, lost=chosen)
+    return Revoked(chosen, fresh)
 
 
 def _lost(home: Home) -> list[Device]:
@@ -223,17 +244,32 @@ def read_own(octets: bytes) -> VerifiedProfile | None:
     return verified_profile(from_json(Jws, value)) if "payload" in value else None
 
 
+def readdress(home: Home, address: str, *, only: bool, now: datetime) -> VerifiedProfile:
+    """Sign a newer profile with this address as its first Account; the others follow, or go.
+
+    One that is so already is given as it is, so that a command that was cut off goes on.
+
+    Raises:
+        Trouble: if the master key isn't here.
+    """
+    old = home.profile()
+    others = () if only else tuple(each for each in old.profile.accounts if each != address)
+    accounts = (address, *others)
+    if old.profile.accounts == accounts:
+        return old
+    return _signed(home, of(old.profile), now=now, accounts=accounts)
+
+
 def _signed(
-    home: Home, devices: list[Device], *, now: datetime, lost: Device | None = None
+    home: Home,
+    devices: list[Device],
+    *,
+    now: datetime,
+    lost: Device | None = None,
+    accounts: tuple[str, ...] | None = None,
 ) -> VerifiedProfile:
     """Sign the profile with these devices, later than any before it, and keep it."""
-    old = home.profile()
-    master = home.signature_key(old.identifier)
-    if master is None:
-        raise Trouble(
-            f"{home.root} has not the master key of {old.identifier}, which signs the profile",
-            "Use the home that made the profile, or one with an export of it, with --home",
-        )
+    old, master = home.profile(), _master_key(home)
     later = old.profile.updated + timedelta(seconds=1)
     stated = Profile(
         identifier=old.identifier,
@@ -241,7 +277,7 @@ def _signed(
         online_signature_keys=tuple(each.signature for each in devices if each.signature),
         master_escrow_keys=old.profile.master_escrow_keys,
         encryption_keys=tuple(each.encryption for each in devices if each.encryption),
-        accounts=old.profile.accounts,
+        accounts=old.profile.accounts if accounts is None else accounts,
         updated=max(now.replace(microsecond=0), later),
     )
     made = sign_profile(stated, master)
@@ -253,3 +289,14 @@ def _signed(
     )
     home.keep_profile(made, new=False)
     return made
+
+
+def _master_key(home: Home) -> SignaturePrivateKey:
+    identifier = home.profile().identifier
+    master = home.signature_key(identifier)
+    if master is None:
+        raise Trouble(
+            f"{home.root} has not the master key of {identifier}, which signs the profile",
+            "Use the home that made the profile, or one with an export of it, with --home",
+        )
+    return master

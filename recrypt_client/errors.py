@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from recrypt_core.errors import (
     Malformed,
@@ -11,6 +12,8 @@ from recrypt_core.errors import (
     Refused,
     Why,
 )
+
+_PASSING: Final = frozenset({408, 409, 429, 500, 502, 503, 504})  # refusals that may be over soon
 
 
 class Trouble(Exception):
@@ -22,12 +25,23 @@ class Trouble(Exception):
         self.hint = hint
 
 
+class Passing(Trouble):
+    """What may be over soon: a service that can't be reached, a home where another is at work."""
+
+
 class ServiceRefused(Trouble):
     """The service said no, with a status of spec §6."""
 
     def __init__(self, status: int, what: str, hint: str) -> None:
         super().__init__(what, hint)
         self.status = status
+
+
+def is_passing(trouble: Trouble) -> bool:
+    """Tell whether something may be over soon, so that a program may try again by itself."""
+    return isinstance(trouble, Passing) or (
+        isinstance(trouble, ServiceRefused) and trouble.status in _PASSING
+    )
 
 
 @contextmanager

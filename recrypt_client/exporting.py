@@ -8,6 +8,7 @@ from typing import Final, TypeAlias, TypeVar
 from recrypt_client import paths
 from recrypt_client.contacts import Contact, SeenHalf, SeenProfile
 from recrypt_client.errors import Trouble, about
+from recrypt_client.escrows import Owner, Owners
 from recrypt_client.home import Home
 from recrypt_client.keyring import wrong_passphrase
 from recrypt_client.pins import Pin
@@ -49,6 +50,13 @@ class KnownHalf(Document, frozen=True, kw_only=True):
     group_key_udf: UdfText
 
 
+class KnownOwners(Document, frozen=True, kw_only=True):
+    """Whose a group's escrow keys are, as it was said in this home."""
+
+    group_name: str
+    owners: tuple[Owner, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Export:
     """What an export holds.
@@ -60,6 +68,7 @@ class Export:
         contacts: Who writes from which address.
         profiles: When the profiles that were seen were updated.
         halves: Which group keys the halves belong to.
+        owners: Whose the groups' escrow keys are.
     """
 
     profile: VerifiedProfile
@@ -68,6 +77,7 @@ class Export:
     contacts: tuple[Contact, ...]
     profiles: tuple[KnownProfile, ...]
     halves: tuple[KnownHalf, ...]
+    owners: tuple[KnownOwners, ...] = ()
 
     def signs_for(self, profile: VerifiedProfile) -> bool:
         """Tell whether a private key is in it that signs for a profile."""
@@ -96,6 +106,7 @@ def gather(home: Home) -> Export:
         contacts=tuple(home.documents("contacts/*.json", Contact)),
         profiles=tuple(_profiles(home)),
         halves=tuple(_halves(home)),
+        owners=tuple(_owners(home)),
     )
 
 
@@ -114,6 +125,7 @@ def write_export(export: Export, passphrase: str, *, cost: Cost, now: datetime) 
             "Contacts": _stated(export.contacts),
             "Profiles": _stated(export.profiles),
             "Halves": _stated(export.halves),
+            **({"Escrows": _stated(export.owners)} if export.owners else {}),
         }
     )
     with about("the passphrase"):
@@ -166,6 +178,7 @@ def _export(value: JsonObject) -> Export:
         contacts=_each(value, "Contacts", Contact),
         profiles=_each(value, "Profiles", KnownProfile),
         halves=_each(value, "Halves", KnownHalf),
+        owners=_each(value, "Escrows", KnownOwners) if "Escrows" in value else (),
     )
 
 
@@ -210,6 +223,13 @@ def _halves(home: Home) -> Iterator[KnownHalf]:
         seen = home.document(paths.half_file(udf), SeenHalf)
         if seen is not None:
             yield KnownHalf(member_key_udf=udf, group_key_udf=seen.group_key_udf)
+
+
+def _owners(home: Home) -> Iterator[KnownOwners]:
+    for pin in home.pins():
+        found = home.document(paths.escrow_file(pin.group_name), Owners)
+        if found is not None:
+            yield KnownOwners(group_name=pin.group_name, owners=found.owners)
 
 
 def _named(home: Home, pattern: str) -> Iterator[Udf]:

@@ -1,10 +1,11 @@
 """Flows of who begins: a profile with its keys, and a group with its own (spec §4, §5)."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from recrypt_client import chains, entries, pins, sharing
+from recrypt_client import chains, claims, entries, escrows, pins, sharing
 from recrypt_client.errors import ServiceRefused, Trouble, about
 from recrypt_client.home import Home
 from recrypt_client.pins import Pin
@@ -36,6 +37,7 @@ from recrypt_core.signing import (
     request_body,
     sign_request,
 )
+from recrypt_core.udf import Udf
 
 ADMINISTRATOR: Final = (Privilege.RECRYPT, Privilege.ADMIN, Privilege.SUPER)
 _NOT_TAKEN: Final = (401, 403)  # what a service says to a request that it has never taken
@@ -49,11 +51,13 @@ class Wanted:
         name: Its GroupName.
         curve: Of the group's key.
         escrow: The keys that its private keys are sealed to besides, for a rainy day (spec §4).
+        owners: Whose those are.
     """
 
     name: str
     curve: Curve
     escrow: tuple[PublicKey, ...] = ()
+    owners: Mapping[Udf, Udf] = field(default_factory=dict, compare=False)
 
 
 def create_profile(home: Home, address: str, curve: Curve, *, now: datetime) -> VerifiedProfile:
@@ -96,8 +100,10 @@ def create_group(home: Home, service: Service, wanted: Wanted, *, now: datetime)
     group = wanted.name
     if home.pin(group) is not None:
         raise Trouble(f"{group} is known here already", "Choose another name for a new group")
+    _check_owners(home, wanted)
     body = home.pending(group)
     if body is not None and _is_for(body, service, wanted):
+        escrows.note(home, group, wanted.owners)  # it may have been cut off before that
         try:
             return _register(home, service, body, now=now)
         except ServiceRefused as refusal:
@@ -107,7 +113,19 @@ def create_group(home: Home, service: Service, wanted: Wanted, *, now: datetime)
     else:
         body = _new_group(home, service, wanted, now=now)
     home.keep_pending(group, body)
+    escrows.note(home, group, wanted.owners)
     return _register(home, service, body, now=now)
+
+
+def _check_owners(home: Home, wanted: Wanted) -> None:
+    """Refuse to name an escrow key as another's than before, by a request that wasn't taken."""
+    known = escrows.owners(home, wanted.name)
+    for udf, who in wanted.owners.items():
+        if known.get(udf, who) != who:
+            raise Trouble(
+                f"the escrow key {claims.short(udf)} of {wanted.name} was named as another's here",
+                claims.HINT,
+            )
 
 
 def _is_for(body: bytes, service: Service, wanted: Wanted) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from recrypt_client import keyring, paths
-from recrypt_client.errors import Trouble, about
+from recrypt_client.errors import Passing, Trouble, about
 from recrypt_client.files import Folder
 from recrypt_client.keyring import Ask, Keyring
 from recrypt_client.pins import Pin
@@ -17,7 +17,7 @@ from recrypt_core import limits
 from recrypt_core.documents import VerifiedProfile, verified_profile
 from recrypt_core.encoding import JsonObject, read_json, write_json
 from recrypt_core.errors import Malformed
-from recrypt_core.keys import PrivateKey
+from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.signature_keys import SignaturePrivateKey
 from recrypt_core.signing import Jws
 from recrypt_core.udf import Udf, read_udf
@@ -68,7 +68,7 @@ class Home:
                 wait()
             else:
                 return
-        raise Trouble(
+        raise Passing(
             f"{self.root}: another recrypt is at work here", "Try again when it has ended"
         )
 
@@ -147,11 +147,30 @@ class Home:
         )
 
     def device_keys(self) -> list[PrivateKey]:
-        """Give the private parts of the profile's EncryptionKeys that are here."""
+        """Give the private parts of the profile's EncryptionKeys that are here.
+
+        And behind them what may be those of before, which earlier mail is sealed to: keys of no
+        group that is known here.
+        """
         if not self.has_profile():
             return []
-        keys = (self.agreement_key(key.udf) for key in self.profile().profile.encryption_keys)
+        own, pins = [key.udf for key in self.profile().profile.encryption_keys], [*self.pins()]
+        names = (name.rpartition("/")[2].partition(".")[0] for name in self.names("keys/*.jwk"))
+        others = [
+            udf
+            for udf in names
+            if udf not in own and not any(pin.is_key(udf) for pin in pins) and self._agrees(udf)
+        ]
+        keys = (self.agreement_key(udf) for udf in (*own, *others))
         return [key for key in keys if key is not None]
+
+    def _agrees(self, kid: str) -> bool:
+        """Tell whether a private key is for agreement: its curve tells."""
+        try:
+            jwk = self.secret_jwk(read_udf(kid))
+        except Malformed:
+            return False
+        return jwk is not None and jwk.get("crv") in [curve.value for curve in Curve]
 
     def pin(self, group: str) -> Pin | None:
         """Find what is known of a group."""
@@ -181,9 +200,11 @@ class Home:
         """Forget a file that `paths` has named, if it is there."""
         self._folder.drop(name)
 
-    def document(self, name: str, kind: type[T]) -> T | None:
-        """Read a document that `paths` has named."""
-        found = self._json(name)
+    def document(
+        self, name: str, kind: type[T], *, octets: int = limits.DOCUMENT_OCTETS
+    ) -> T | None:
+        """Read a document that `paths` has named, of so many octets at most."""
+        found = self._json(name, octets)
         with about(str(self.root / name)):
             return None if found is None else from_json(kind, found)
 
@@ -206,7 +227,7 @@ class Home:
         else:
             self._folder.write(name, octets)
 
-    def _json(self, name: str) -> "JsonObject | None":
+    def _json(self, name: str, limit: int = limits.DOCUMENT_OCTETS) -> "JsonObject | None":
         octets = self.secrets.read(name) if paths.is_secret(name) else self._folder.read(name)
         with about(str(self.root / name)):
-            return None if octets is None else read_json(octets, limit=limits.DOCUMENT_OCTETS)
+            return None if octets is None else read_json(octets, limit=limit)

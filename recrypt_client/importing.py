@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from recrypt_client import paths, pins
+from recrypt_client import escrows, paths, pins
 from recrypt_client.contacts import Contact, SeenHalf, SeenProfile
 from recrypt_client.errors import Trouble
 from recrypt_client.exporting import AnyKey, Export, KnownHalf, KnownProfile
@@ -62,6 +62,10 @@ def take(home: Home, export: Export) -> Imported:
         _see(home, known)
     for pin in renewed:
         home.keep_pin(pin)
+    for there in export.owners:
+        escrows.note(
+            home, there.group_name, {each.key_udf: each.identifier for each in there.owners}
+        )
     if is_newer:
         home.keep_profile(export.profile, new=False)
     names = tuple(pin.group_name for pin in renewed)

@@ -1,23 +1,32 @@
 """Flows of joining: ask in and send the token back; see who waits, let in, decline (spec §6)."""
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from recrypt_client import administering, chains, contacts, mail, paths
+from recrypt_client import administering, chains, contacts, leaving, mail, paths
 from recrypt_client.administering import Outcome, Terms
 from recrypt_client.chains import Desk
 from recrypt_client.changing import Pace
 from recrypt_client.contacts import Contact
 from recrypt_client.errors import Trouble, about
 from recrypt_client.home import Home
+from recrypt_client.invitations import Book, Standing
 from recrypt_client.pins import Pin
 from recrypt_client.service import Service
-from recrypt_core.documents import JoinAnswer, VerifiedProfile, sign_join, verified_profile
+from recrypt_core.chain import GroupState
+from recrypt_core.documents import (
+    JoinAnswer,
+    Status,
+    VerifiedProfile,
+    sign_join,
+    verified_profile,
+)
 from recrypt_core.envelope import read_envelope
 from recrypt_core.errors import Malformed, RecryptError
+from recrypt_core.invitations import proof
 from recrypt_core.messages import (
     ConfirmJoin,
     DenyJoin,
@@ -29,7 +38,7 @@ from recrypt_core.messages import (
 )
 from recrypt_core.opening import open_whole
 from recrypt_core.records import JoinRequest
-from recrypt_core.signing import request_body, sign_request
+from recrypt_core.signing import Jws, request_body, sign_request
 from recrypt_core.udf import Udf
 
 PAGES: Final = 1000  # of who waits, each with one at least; ours
@@ -53,6 +62,8 @@ class Waiting:
     account: str
     profile: VerifiedProfile
     since: datetime
+    invitation: str | None = field(default=None, repr=False)
+    """The proof of an invitation, for `invitations` to judge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +81,18 @@ class Approved:
     chosen: tuple[Waiting, ...]
     outcome: Outcome
 
+    @property
+    def accounts(self) -> dict[Udf, str]:
+        """Where their mail is to go: the addresses that they proved."""
+        return {each.profile.identifier: each.account for each in self.chosen}
 
-def ask(home: Home, service: Service, pin: Pin, *, now: datetime) -> Asked:
+
+def ask(
+    home: Home, service: Service, pin: Pin, *, now: datetime, secret: bytes | None = None
+) -> Asked:
     """Ask to be a member, with the profile's first Account: a letter goes there.
+
+    secret: of an invitation, which is proven.
 
     Raises:
         ServiceRefused: if the service says no.
@@ -80,7 +100,12 @@ def ask(home: Home, service: Service, pin: Pin, *, now: datetime) -> Asked:
     """
     profile = home.profile()
     account = profile.profile.accounts[0]
-    request = JoinGroup(group_name=pin.group_name, account_name=account, profile=profile.signed)
+    request = JoinGroup(
+        group_name=pin.group_name,
+        account_name=account,
+        profile=profile.signed,
+        invitation=None if secret is None else proof(secret, profile.identifier, account),
+    )
     signed = sign_request(
         write_message(request), home.signing_key(profile), url=service.url, now=now
     )
@@ -95,6 +120,17 @@ def answer(home: Home, service: Service, pin: Pin, token: str) -> Asked:
         ServiceRefused: if the service says no.
         Trouble: if there is no profile, or the service can't be reached.
     """
+    signed, asked = signed_answer(home, pin, token)
+    service.ask(ConfirmJoin(answer=signed), Response)
+    return asked
+
+
+def signed_answer(home: Home, pin: Pin, token: str) -> tuple[Jws, Asked]:
+    """Sign what sends a token back, by whichever way.
+
+    Raises:
+        Trouble: if there is no profile.
+    """
     profile = home.profile()
     account = profile.profile.accounts[0]
     stated = JoinAnswer(
@@ -103,9 +139,7 @@ def answer(home: Home, service: Service, pin: Pin, token: str) -> Asked:
         account_name=account,
         identifier=profile.identifier,
     )
-    signed = sign_join(stated, home.signing_key(profile))
-    service.ask(ConfirmJoin(answer=signed), Response)
-    return Asked(account, profile.identifier)
+    return sign_join(stated, home.signing_key(profile)), Asked(account, profile.identifier)
 
 
 def read_token(octets: bytes, home: Home, *, what: str) -> str:
@@ -147,23 +181,63 @@ def waiting(desk: Desk, *, now: datetime) -> Queue:
 def approve(desk: Desk, who: Sequence[str], pace: Pace) -> Approved:
     """Add those who wait, named by address or fingerprint, with the addresses that they proved.
 
+    Who has left comes back as one who was removed. Another address of a member is `refreshing`'s
+    to take in; then `settle` ends what was asked.
+
     Raises:
         Trouble: if one of them doesn't wait, isn't who the address was known as, or was a member
             before; or the service doesn't take it.
     """
-    chosen = _chosen(desk, who, now=pace.clock())
+    return let_in(desk, _chosen(desk, who, now=pace.clock()), pace)
+
+
+def let_in(desk: Desk, chosen: Sequence[Waiting], pace: Pace) -> Approved:
+    """Add those who wait; their invitations are used up before that.
+
+    Raises:
+        Trouble: as `approve`.
+    """
     for each in chosen:
         with about(each.account):
             contacts.see(desk.home, each.profile)
+    book = Book(desk.home, desk.pin.group_name, now=pace.clock())
+    book.use({each.account: each.profile.identifier for each in chosen if is_invited(book, each)})
     accounts = {each.profile.identifier: each.account for each in chosen}
     profiles = [each.profile for each in chosen]
     outcome = administering.add(desk, profiles, Terms(accounts=accounts), pace)
-    # Nothing was written of who was a member already, so that the service has the request still.
-    left = {each.profile.identifier for each in waiting(desk, now=pace.clock()).waiting}
+    return Approved(tuple(chosen), _back(desk, outcome, accounts.keys(), pace))
+
+
+def is_invited(book: Book, one: Waiting) -> bool:
+    """Tell whether somebody asks in with a good invitation from this home, to this address."""
+    standing = book.standing(one.profile.identifier, one.account, one.invitation)
+    return standing is Standing.GOOD
+
+
+def settle(desk: Desk, chosen: Sequence[Waiting], *, now: datetime) -> None:
+    """End what those asked of whom nothing was written, as they are members as they asked already.
+
+    Raises:
+        Trouble: if the service doesn't take it.
+    """
+    left = {each.profile.identifier for each in waiting(desk, now=now).waiting}
     for each in chosen:
         if each.profile.identifier in left:
-            _decline(desk, each, now=pace.clock())
-    return Approved(tuple(chosen), outcome)
+            _decline(desk, each, now=now)
+
+
+def moved(state: GroupState, queue: Queue) -> list[Waiting]:
+    """Find the members who have proven another address of theirs, and wait to have mail there.
+
+    They are the same people, by their master keys: there is nothing to decide.
+    """
+    return [
+        each
+        for each in queue.waiting
+        if (member := state.members.get(each.profile.identifier)) is not None
+        and member.is_active
+        and member.account != each.account
+    ]
 
 
 def deny(desk: Desk, who: Sequence[str], *, now: datetime) -> list[Waiting]:
@@ -176,6 +250,20 @@ def deny(desk: Desk, who: Sequence[str], *, now: datetime) -> list[Waiting]:
     for each in chosen:
         _decline(desk, each, now=now)
     return chosen
+
+
+def _back(desk: Desk, outcome: Outcome, asking: Set[Udf], pace: Pace) -> Outcome:
+    """Remove those of these who had left, and let them in anew: so the service sends them mail."""
+    state = outcome.state
+    gone = sorted(asking & leaving.left(desk, state, now=pace.clock()))
+    plain = [udf for udf in gone if not administering.has_powers(state.members[udf])]
+    if not plain:
+        return outcome
+    for status in (Status.REVOKED, Status.ACTIVE):
+        state = administering.set_status(desk, plain, status, pace, state=state).state
+    back = tuple(state.members[udf].account for udf in plain)
+    skipped = tuple(each for each in outcome.skipped if each not in back)
+    return Outcome(state, (*outcome.changed, *back), skipped)
 
 
 def _pages(desk: Desk, *, now: datetime) -> Iterator[JoinRequest]:
@@ -198,7 +286,7 @@ def _read(home: Home, request: JoinRequest) -> Waiting:
     if request.account_name not in profile.profile.accounts:
         raise Malformed("an AccountName that isn't among the Profile's Accounts")
     contacts.check_not_older(home, profile)
-    return Waiting(request.account_name, profile, request.since)
+    return Waiting(request.account_name, profile, request.since, request.invitation)
 
 
 def _chosen(
@@ -210,7 +298,7 @@ def _chosen(
     for one in who:
         found = _named(desk, queue, one)
         if "@" in one and not is_to_decline:
-            _check_known(desk, found)
+            check_known(desk, found)
         chosen[found.profile.identifier] = found
     return [*chosen.values()]
 
@@ -235,8 +323,12 @@ def _named(desk: Desk, queue: Queue, one: str) -> Waiting:
     return found[0]
 
 
-def _check_known(desk: Desk, found: Waiting) -> None:
-    """Refuse to take by its address who isn't whom that address was seen with."""
+def check_known(desk: Desk, found: Waiting) -> None:
+    """Refuse to take by its address who isn't whom that address was seen with.
+
+    Raises:
+        Trouble: if it is another.
+    """
     known = desk.home.document(paths.contact_file(found.account), Contact)
     if known is not None and known.identifier != found.profile.identifier:
         raise Trouble(

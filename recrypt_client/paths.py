@@ -6,6 +6,7 @@ import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import platformdirs
 
@@ -22,10 +23,11 @@ SECRETS: Final = (
     "groups/*.rekey",
     "groups/*.trail",
     "groups/*.escrow",
+    "groups/*.invitations",
 )
 """Which files of a home are sealed: private keys, halves that no service has taken yet, and which
-of the keys is to be a group's next, what was last done to a group, to whom, and whose its escrow
-keys are: by that an escrow key is taken away."""
+of the keys is to be a group's next, what was last done to a group, to whom, whose its escrow
+keys are: by that an escrow key is taken away; and the secrets of its invitations."""
 
 UNFINISHED: Final = ("keys/.*.new", "groups/.*.new")
 """What a writer that was killed leaves beside them."""
@@ -118,6 +120,16 @@ def trail_file(name: str) -> str:
 def escrow_file(name: str) -> str:
     """Name the file of whose a group's escrow keys are."""
     return f"groups/{group_name(name)}.escrow"
+
+
+def invitations_file(name: str) -> str:
+    """Name the file of a group's invitations that were sent from here."""
+    return f"groups/{group_name(name)}.invitations"
+
+
+def letter_file(address: str) -> str:
+    """Name the file of a letter to an address, for one's mail program."""
+    return f"{quote(address, safe='@+')}.eml"
 
 
 def contact_file(address: str) -> str:

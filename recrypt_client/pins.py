@@ -53,17 +53,23 @@ def compare(pin: Pin | None, key: VerifiedGroupKey) -> Seen:
         raise _alarm(
             pin,
             f"THE SERVICE SHOWS AS OPEN A GROUP THAT WAS CLOSED FOR GOOD on {pin.closed:%Y-%m-%d}",
+            _restored(pin),
         )
     if shown.generation < pin.generation:
         raise _alarm(
             pin,
             f"THE SERVICE SHOWS AN OLD GROUP KEY, generation {shown.generation} "
             f"where {pin.generation} was seen",
+            _restored(pin),
         )
     if shown.generation > pin.generation:
         return Seen.NEWER
     if key.udf != pin.key_udf:
-        raise _alarm(pin, f"THE SERVICE SHOWS ANOTHER GROUP KEY of generation {pin.generation}")
+        raise _alarm(
+            pin,
+            f"THE SERVICE SHOWS ANOTHER GROUP KEY of generation {pin.generation}",
+            _restored(pin),
+        )
     return Seen.SAME
 
 
@@ -154,9 +160,15 @@ def check_hash(pin: Pin, head: Head, found: str | None) -> None:
         raise _alarm(
             pin,
             f"THE SERVICE SHOWS ANOTHER HISTORY: {problem}",
-            ". If you know that a back-up was restored: "
-            f"recrypt verify {pin.group_name} --accept-restored",
+            _restored(pin),
         )
+
+
+def _restored(pin: Pin) -> str:
+    return (
+        ". Who administers it and knows that a back-up was restored: "
+        f"recrypt verify {pin.group_name} --accept-restored, or recrypt recover with that option"
+    )
 
 
 def _alarm(pin: Pin, what: str, more: str = "") -> Trouble:

@@ -10,7 +10,9 @@ from recrypt_client.errors import Trouble, about
 from recrypt_core import limits
 from recrypt_core.documents import RecryptionGroup
 from recrypt_core.encoding import JsonObject, JsonValue, read_object
-from recrypt_core.policy import FromPolicy, History, Policy, PostRight, ReplyTo
+from recrypt_core.errors import Malformed
+from recrypt_core.policy import SUBJECT, FromPolicy, History, Policy, PostRight, ReplyTo
+from recrypt_core.udf import read_udf
 from recrypt_core.wire import from_json, to_json
 from recrypt_core.words import Word
 
@@ -21,12 +23,22 @@ WORDS: Final[Mapping[str, type[Word]]] = {
     "from": FromPolicy,
     "history": History,
 }
-FLAGS: Final = frozenset({"notice", "past_keys"})
-MOST: Final[Mapping[str, int]] = {"keep": limits.KEEP_DAYS_AT_MOST, "recrypt_per_day": 10**9 - 1}
-OPTIONAL: Final = frozenset({"recrypt_per_day"})
+FLAGS: Final = frozenset({"notice", "past_keys", "hold", "welcome"})
+COUNTS: Final[Mapping[str, range]] = {
+    "keep": range(limits.KEEP_DAYS_AT_MOST + 1),
+    "recrypt_per_day": range(10**9),
+    "hold_days": range(1, limits.HOLD_DAYS_AT_MOST + 1),
+    "posts_per_day": range(10**9),
+    "list_posts_per_day": range(10**9),
+    "post_kib": range(10**9),
+}
+OPTIONAL: Final = frozenset({"recrypt_per_day", "posts_per_day", "list_posts_per_day", "post_kib"})
+PROFILES: Final = frozenset({"banned"})
+TEXTS: Final = frozenset({"subject"})
 
 _WHOLE = re.compile(r"0|[1-9]\d{0,8}", re.ASCII)
 _UNSET: Final = "unset"
+NOBODY: Final = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +64,7 @@ def changed(policy: Policy, settings: Iterable[str]) -> Policy:
         if key not in KEYS:
             raise Trouble(f"{key!r} is no rule of a list", _suggestion(key))
         try:
-            value = _read(key, text.strip().lower())
+            value = _read(key, text.strip())
         except ValueError:
             raise Trouble(f"{key}={text} can't be", f"{key} is {_may_be(key)}") from None
         if value is None:
@@ -87,6 +99,8 @@ def _word(value: JsonValue) -> str:
             return _UNSET
         case bool():
             return "true" if value else "false"
+        case list():
+            return ",".join(map(str, value)) or NOBODY
         case _:
             return str(value)
 
@@ -102,17 +116,43 @@ def _may_be(key: str) -> str:
         return f"one of {', '.join(str(each.value) for each in WORDS[key])}"
     if key in FLAGS:
         return "true or false"
-    return f"a whole number, 0 to {MOST[key]}" + (f", or {_UNSET}" if key in OPTIONAL else "")
+    if key in PROFILES:
+        return f"fingerprints with commas between them, at most {limits.BANNED}, or {NOBODY}"
+    if key in TEXTS:
+        return f"a text with {SUBJECT} in it, at most {limits.SUBJECT_OCTETS} ASCII characters"
+    may_be = f"a whole number, {COUNTS[key][0]} to {COUNTS[key][-1]}"
+    return may_be + (f", or {_UNSET}" if key in OPTIONAL else "")
 
 
 def _read(key: str, text: str) -> JsonValue:
     """Read what a person typed; ValueError for what can't be."""
+    if key in TEXTS:
+        return _read_subject(text)
+    text = text.lower()
     if key in WORDS:
         return str(WORDS[key](text).value)
     if key in FLAGS and text in ("true", "false"):
         return text == "true"
+    if key in PROFILES:
+        return _read_profiles(text)
     if key in OPTIONAL and text == _UNSET:
         return None
-    if key not in MOST or not _WHOLE.fullmatch(text) or int(text) > MOST[key]:
+    if key not in COUNTS or not _WHOLE.fullmatch(text) or int(text) not in COUNTS[key]:
         raise ValueError
     return int(text)
+
+
+def _read_subject(text: str) -> JsonValue:
+    try:
+        return from_json(Policy, {"subject": text}).subject
+    except Malformed:
+        raise ValueError from None
+
+
+def _read_profiles(text: str) -> JsonValue:
+    if text == NOBODY:
+        return []
+    try:
+        return [*sorted({read_udf(each.strip().upper()) for each in text.split(",")})]
+    except Malformed:
+        raise ValueError from None

@@ -14,7 +14,8 @@ from typing import Final
 
 from recrypt_client import mail
 from recrypt_client.mail import Entity, Field, make_field
-from recrypt_core import _random
+from recrypt_client.padding import FIELD, padding
+from recrypt_core import _random, limits
 from recrypt_core.errors import Malformed
 
 SUBJECT: Final = "[...]"  # of every post, outside (spec §7, RFC 9788 §3.2.1)
@@ -30,6 +31,7 @@ _DROPPED: Final = (
     "Delivered-To",
     "DKIM-Signature",
     "HP-Outer",
+    FIELD,
 )
 _ENCODING: Final = "Content-Transfer-Encoding"
 _RECIPIENTS: Final = ("To", "Cc", "Bcc", "Resent-To", "Resent-Cc", "Resent-Bcc")
@@ -104,8 +106,11 @@ def check_recipients(message: Entity, group: str) -> None:
             )
 
 
-def content(ready: Draft) -> bytes:
-    """Give the entity that is sealed: with a protected header (RFC 9788 §2.1, §2.2)."""
+def content(ready: Draft, *, before: int = 0) -> bytes:
+    """Give the entity that is sealed: with a protected header (RFC 9788 §2.1, §2.2), and padded.
+
+    before: the octets that will stand before it, whose length is to tell as little.
+    """
     message = ready.message.without(*_DROPPED, "Content-Type")
     if message.first("MIME-Version") is None:
         message = message.with_field("MIME-Version", "1.0")
@@ -113,7 +118,10 @@ def content(ready: Draft) -> bytes:
         message = message.with_field(_ENCODING, "8bit")
     outer = tuple(Field("HP-Outer", b"HP-Outer: " + field.octets) for field in ready.outer)
     fields = (*message.fields, *outer, _protected_type(ready.message))
-    return Entity(fields, message.body).octets()
+    header = len(Entity(fields, b"").octets())
+    octets = before + header + len(message.body)
+    field, tail = padding(octets, header=header, most=limits.CONTENT_OCTETS)
+    return Entity((*fields, Field(FIELD, field)), message.body + tail).octets()
 
 
 def post(ready: Draft, mmx: bytes) -> bytes:
@@ -140,11 +148,16 @@ def post(ready: Draft, mmx: bytes) -> bytes:
 def readable(octets: bytes) -> str:
     """Give a message as text: its main header fields, its plain text, names of what else it has.
 
+    Lines of a mail that it encloses have a bar before them; what that encloses isn't shown.
     Characters that control a terminal are still in it.
 
     Raises:
         Malformed: if it is no message.
     """
+    return _readable(octets, encloses=True)
+
+
+def _readable(octets: bytes, *, encloses: bool) -> str:
     message = mail.parse(octets)
     shown = []
     for name in ("From", "To", "Cc", "Date", "Subject"):
@@ -153,8 +166,17 @@ def readable(octets: bytes) -> str:
     for count, leaf in enumerate(mail.leaves(message), start=1):
         if count > mail.PARTS:
             raise Malformed(f"over {mail.PARTS} parts")
-        shown.append(_text_of(leaf))
+        is_mail = leaf.media_type == "message/rfc822"
+        shown.append(_enclosed(leaf) if encloses and is_mail else _text_of(leaf))
     return "\n".join(shown)
+
+
+def _enclosed(leaf: Entity) -> str:
+    try:
+        text = _readable(mail.decoded(leaf), encloses=False)
+    except Malformed:
+        return _text_of(leaf)
+    return "".join(f"\n| {line}" for line in text.splitlines())
 
 
 def _text_of(leaf: Entity) -> str:

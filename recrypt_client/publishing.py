@@ -4,12 +4,13 @@ The note is written before a newer profile is: a command that is cut off is gone
 device isn't served for want of it.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from recrypt_client import chains, paths
 from recrypt_client.chains import Desk
-from recrypt_client.errors import ServiceRefused
+from recrypt_client.errors import ServiceRefused, Trouble
 from recrypt_client.home import Home
 from recrypt_core.keys import PublicKey
 from recrypt_core.messages import GetEntry, GetEntryResponse, Response, UpdateProfile
@@ -56,14 +57,21 @@ def note(home: Home, lost: LostDevice | None = None) -> None:
 def publish(desk: Desk, *, now: datetime) -> None:
     """Send one's own profile, as it is now, to a group's service (spec §6, UpdateProfile).
 
-    It counts there at once for posting; the group's administrators take it into the chain.
+    It counts there at once for posting; the group's administrators take it into the chain. The
+    service answers a stranger alike, and keeps nothing: so it is asked after that who one is.
 
     Raises:
         ServiceRefused: if the service says no.
-        Trouble: if it can't be reached.
+        Trouble: if nobody there knows who signs, or it can't be reached.
     """
     profile = desk.home.profile()
     chains.ask(desk, UpdateProfile(profile=profile.signed), Response, now=now)
+    if not _is_known(desk, now=now):
+        name = desk.pin.group_name
+        raise Trouble(
+            f"{desk.service.url} doesn't know you as a member of {name}, so it keeps no profile",
+            f"An administrator adds it: recrypt add {name} PROFILE.json",
+        )
     _told(desk.home, *_groups_at(desk))
 
 
@@ -76,16 +84,25 @@ def tell(desk: Desk, *, now: datetime) -> bool:
         ServiceRefused: if the service says no, also because a clock is wrong.
         Trouble: if it can't be reached.
     """
+    if not _is_known(desk, now=now):
+        _told(desk.home, desk.pin.group_name)
+        return False
+    publish(desk, now=now)
+    return True
+
+
+def _is_known(desk: Desk, *, now: datetime) -> bool:
+    """Ask whether a group knows who signs: by the master key where it is, as others come and go."""
+    identifier = desk.home.profile().identifier
+    own = GetEntry(group_id=desk.pin.identifier, member_udf=identifier)
+    key = desk.home.signature_key(identifier) or desk.key
     try:
-        own = GetEntry(group_id=desk.pin.identifier, member_udf=desk.home.profile().identifier)
-        chains.ask(desk, own, GetEntryResponse, now=now)
+        chains.ask(replace(desk, key=key), own, GetEntryResponse, now=now)
     except ServiceRefused as refusal:
         if refusal.status == _NOT_AUTHENTIC and UNKNOWN_KEY in refusal.what:
-            _told(desk.home, desk.pin.group_name)
             return False
         if refusal.status != _FORBIDDEN:
             raise
-    publish(desk, now=now)
     return True
 
 

@@ -5,7 +5,7 @@ changes, so the file stays good for the group's whole life. Who opens it signs a
 shown the chain, and in it the AdministratorKeys, which are sealed to the escrow keys too.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -42,10 +42,11 @@ from recrypt_core.documents import (
 )
 from recrypt_core.encoding import read_json, read_object, write_json
 from recrypt_core.errors import Malformed, NotAuthentic
-from recrypt_core.keys import PublicKey
+from recrypt_core.keys import PrivateKey, PublicKey
 from recrypt_core.messages import AddMember, GetKey, GetKeyResponse, UpdateMember
 from recrypt_core.opening import open_whole
 from recrypt_core.signature_keys import SignaturePrivateKey
+from recrypt_core.udf import Udf
 from recrypt_core.wire import Document, SealedKey, UdfText, from_json, to_json
 
 VERSION: Final = 1  # of the escrow file
@@ -127,7 +128,7 @@ def name_owners(desk: Desk, state: GroupState, profiles: Sequence[VerifiedProfil
     name = state.name
     named, known = escrows.named_with(profiles), escrows.owners(desk.home, name)
     claims.Claims(state, {**named, **known}).check(profiles)
-    escrows.note(desk.home, name, named)
+    escrows.note(desk.home, name, named, is_checked=True)
 
 
 def escrow_file(desk: Desk, state: GroupState) -> bytes:
@@ -201,17 +202,32 @@ def _seated(desk: Desk, state: GroupState, profile: VerifiedProfile, pace: Pace)
     """Make the owner of this home an ACTIVE member with all powers."""
 
     def write(state: GroupState) -> Iterator[Made]:
-        before = state.members.get(profile.identifier)
-        account = profile.profile.accounts[0] if before is None else before.account
-        keys = custody.take(desk.home, state)
-        current = keys.agreement[:1] if keys.has(state.key.udf) else ()
-        made = entries.split_for(profile, account, *current)
-        seat = entries.revised(made.entry, Status.ACTIVE, privileges=ADMINISTRATOR)
-        yield Made(seat, made.halves)
+        keys = {key.public.udf: key for key in custody.take(desk.home, state).agreement}
+        yield _seat(state, profile, keys)
 
     kind = UpdateMember if profile.identifier in state.members else AddMember
     after, _ = change_members(desk, kind, write, pace, state=state)
     return after
+
+
+def _seat(state: GroupState, profile: VerifiedProfile, keys: Mapping[Udf, PrivateKey]) -> Made:
+    """Make the entry: what a member's devices could read stays, and is split for those of now."""
+    before = state.members.get(profile.identifier)
+    account = profile.profile.accounts[0] if before is None else before.account
+    had = () if before is None else before.entry.entries
+    is_same = before is not None and _devices(before.profile) == _devices(profile)
+    stay = had if is_same else ()
+    wanted = dict.fromkeys((*(each.encryption_key_udf for each in had), state.key.udf))
+    for each in stay:
+        del wanted[each.encryption_key_udf]
+    made = entries.split_for(profile, account, *(keys[udf] for udf in wanted if udf in keys))
+    every = (*stay, *made.entry.entries)
+    seat = entries.revised(made.entry, Status.ACTIVE, privileges=ADMINISTRATOR, entries=every)
+    return Made(seat, made.halves)
+
+
+def _devices(profile: VerifiedProfile) -> set[Udf]:
+    return {key.udf for key in profile.profile.encryption_keys}
 
 
 def _pinned(

@@ -7,6 +7,7 @@ the member's fingerprint names, is later than the chain's, and not older than on
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from recrypt_client import chains, contacts, custody, entries, escrows
 from recrypt_client.administering import Outcome, has_powers
@@ -51,7 +52,12 @@ def newer(state: GroupState, pages: Iterable[Aside]) -> dict[Udf, VerifiedProfil
 
 
 def refresh(
-    desk: Desk, state: GroupState, pace: Pace, *, given: Iterable[VerifiedProfile] = ()
+    desk: Desk,
+    state: GroupState,
+    pace: Pace,
+    *,
+    given: Iterable[VerifiedProfile] = (),
+    accounts: Mapping[Udf, str] = MappingProxyType({}),
 ) -> Refresh:
     """Take the newer profiles into the chain, with fresh splits where devices changed (D§3.6).
 
@@ -60,13 +66,19 @@ def refresh(
         state: The group, verified just now.
         pace: The time.
         given: Profiles that came by another way than the service; newer ones are taken too.
+        accounts: Where members have proven that their mail is to go from now on (spec §6).
 
     Raises:
         Trouble: if a profile isn't what it has to be, or the service doesn't take the change.
     """
     shown = newer(state, chains.asides(desk, state, now=pace.clock()))
     found = _latest(state, (*shown.values(), *given))
-    waiting = _waiting(desk, state, found, now=pace.clock())
+    found |= {
+        udf: state.members[udf].profile
+        for udf, account in accounts.items()
+        if udf not in found and udf in state.members and account != state.members[udf].account
+    }
+    waiting = _waiting(desk, state, found, accounts, now=pace.clock())
     named = [udf for udf in found if udf not in waiting]
     if not named:
         return Refresh(Outcome(state, (), ()), tuple(waiting.values()))
@@ -76,12 +88,14 @@ def refresh(
         keys = {key.public.udf: key for key in custody.take(desk.home, state).agreement}
         for member in (state.members[udf] for udf in named):
             profile = found[member.profile.identifier]
-            if member.profile.profile.updated < profile.profile.updated:
-                yield _renewed(member, profile, keys)
+            account = accounts.get(profile.identifier, member.account)
+            is_newer = member.profile.profile.updated < profile.profile.updated
+            if is_newer or account != member.account:
+                yield _renewed(member, profile, account, keys)
 
     after, changed = change_members(desk, UpdateMember, write, pace, state=state)
-    accounts = tuple(after.members[udf].account for udf in named if udf in changed)
-    outcome = Outcome(custody.share(desk, after, pace), accounts, ())
+    renewed = tuple(after.members[udf].account for udf in named if udf in changed)
+    outcome = Outcome(custody.share(desk, after, pace), renewed, ())
     lost = tuple(
         after.members[udf].account
         for udf in named
@@ -105,27 +119,33 @@ def _latest(state: GroupState, profiles: Iterable[VerifiedProfile]) -> dict[Udf,
 
 
 def _waiting(
-    desk: Desk, state: GroupState, found: Mapping[Udf, VerifiedProfile], *, now: datetime
+    desk: Desk,
+    state: GroupState,
+    found: Mapping[Udf, VerifiedProfile],
+    accounts: Mapping[Udf, str],
+    *,
+    now: datetime,
 ) -> dict[Udf, str]:
     """Tell why newer profiles can't be taken in, of those that can't."""
     if not found:
         return {}
     claims = Claims(state, escrows.owners(desk.home, state.name))
-    obstacles = {
-        udf: _obstacle(desk, state, profile, now=now) or claims.obstacle(profile)
-        for udf, profile in found.items()
-    }
+    obstacles = {}
+    for udf, profile in found.items():
+        member = state.members[udf]
+        account = accounts.get(udf, member.account)
+        why = _obstacle(desk, member, profile, account, now=now)
+        obstacles[udf] = why or claims.obstacle(profile)
     return {udf: why for udf, why in obstacles.items() if why is not None}
 
 
 def _obstacle(
-    desk: Desk, state: GroupState, profile: VerifiedProfile, *, now: datetime
+    desk: Desk, member: Member, profile: VerifiedProfile, account: str, *, now: datetime
 ) -> str | None:
-    member = state.members[profile.identifier]
     if member.entry.status is Status.REVOKED:
         return f"{member.account} is REVOKED: the newer profile waits for recrypt resume"
-    if member.account not in profile.profile.accounts:
-        return f"{member.account} is no Account of the member's newer profile: ask the member"
+    if account not in profile.profile.accounts:
+        return f"{account} is no Account of the member's newer profile: ask the member"
     if not profile.profile.encryption_keys:
         return f"{member.account}: the newer profile has no EncryptionKeys: ask the member"
     try:
@@ -136,19 +156,22 @@ def _obstacle(
     return None
 
 
-def _renewed(member: Member, profile: VerifiedProfile, keys: dict[Udf, PrivateKey]) -> Made:
+def _renewed(
+    member: Member, profile: VerifiedProfile, account: str, keys: dict[Udf, PrivateKey]
+) -> Made:
     """Split anew every entry whose group key is here, if the devices are others; the rest ends.
 
     That of a key that isn't here can't be split, and must not stay: a lost device could read on.
     """
+    entry = member.entry if account == member.account else member.entry.addressed(account)
     if _devices(member.profile) == _devices(profile):
-        same = entries.revised(member.entry, member.entry.status, profile=profile.signed)
+        same = entries.revised(entry, entry.status, profile=profile.signed)
         return Made(same, {})
-    had = [each.encryption_key_udf for each in member.entry.entries]
-    made = entries.split_for(profile, member.account, *(keys[udf] for udf in had if udf in keys))
+    had = [each.encryption_key_udf for each in entry.entries]
+    made = entries.split_for(profile, account, *(keys[udf] for udf in had if udf in keys))
     revised = entries.revised(
-        member.entry,
-        member.entry.status,
+        entry,
+        entry.status,
         profile=profile.signed,
         entries=made.entry.entries,
     )

@@ -6,7 +6,16 @@ What is left to do is in `debts` (spec §6, Removing).
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from recrypt_client import administering, changing, custody, debts, founding, group_keys, sharing
+from recrypt_client import (
+    administering,
+    changing,
+    custody,
+    debts,
+    escrows,
+    founding,
+    group_keys,
+    sharing,
+)
 from recrypt_client.administering import Outcome
 from recrypt_client.chains import Desk
 from recrypt_client.changing import Pace
@@ -19,7 +28,7 @@ from recrypt_core.udf import Udf
 
 
 def remove(desk: Desk, who: Sequence[str], pace: Pace) -> tuple[Outcome, Owed | None]:
-    """Revoke members; tell what that leaves to do, if one of them administered the group.
+    """Revoke members; tell what that leaves to do, if one of them had the group's keys.
 
     Raises:
         Trouble: if one of them isn't a member, or the service doesn't take it.
@@ -30,8 +39,12 @@ def remove(desk: Desk, who: Sequence[str], pace: Pace) -> tuple[Outcome, Owed | 
     own = desk.home.profile().identifier
     if any(each.profile.identifier == own for each in members):
         return _leave(desk, before, members, pace)
+    owners = escrows.of_now(desk.home, before.state)
     is_more = any(
-        administering.has_powers(each) or before.has_debtor(each.account) for each in members
+        administering.has_powers(each)
+        or before.has_debtor(each.account)
+        or each.profile.identifier in owners
+        for each in members
     )
     outcome = administering.set_status(desk, who, Status.REVOKED, pace, state=before.state)
     return outcome, debts.owed(desk, now=pace.clock()) if is_more else None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar
 
-from recrypt_client.errors import ServiceRefused, Trouble, about
+from recrypt_client.errors import Passing, ServiceRefused, Trouble, about
 from recrypt_core import limits
 from recrypt_core.messages import Request, Response, read_response, write_message
 
@@ -87,7 +87,7 @@ class Service:
             ) as answer:
                 return self._bounded(answer)
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as problem:
-            raise Trouble(
+            raise Passing(
                 f"{self.url}: {str(problem) or type(problem).__name__}",
                 "Check the address and the network, then try again",
             ) from problem

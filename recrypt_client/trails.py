@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from recrypt_client import claims
+from recrypt_client.pins import Pin
 from recrypt_core import limits
 from recrypt_core.chain import Change, GroupState
 from recrypt_core.documents import Privilege, past_group_key
@@ -29,9 +30,17 @@ class Step(Document, frozen=True, kw_only=True):
 
 
 class Trail(Document, frozen=True, kw_only=True):
-    """The last changes that were seen of a group, in their order."""
+    """The last changes that were seen of a group, in their order.
+
+    Attributes:
+        steps: The changes.
+        before: The pin that there was, while one of a restored history takes its place.
+        had_newer_master: Whether the Master was newer then.
+    """
 
     steps: tuple[Step, ...] = ()
+    before: tuple[Pin, ...] = ()
+    had_newer_master: bool = False
 
 
 def step(before: GroupState | None, state: GroupState, change: Change) -> Step:

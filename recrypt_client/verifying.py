@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
-from recrypt_client import chains, changing, custody, debts, refreshing, sharing
+from recrypt_client import administering, chains, changing, custody, debts, refreshing, sharing
 from recrypt_client.chains import Aside, Desk
 from recrypt_client.debts import Owed
 from recrypt_client.errors import Trouble
@@ -103,6 +103,9 @@ def _shown(desk: Desk, state: GroupState, *, now: datetime) -> list[Line]:
     except Trouble as trouble:
         return [key, Line("members", Result.WRONG, str(trouble))]
     lines = [key, comparison.members(), comparison.group()]
+    if comparison.stopped is not None:
+        words = administering.told_stopped(state.name, comparison.stopped)
+        lines.append(Line("operator", Result.ADVICE, words))
     return lines if state.is_closed else [*lines, _newer(state, comparison.asides)]
 
 
@@ -143,6 +146,7 @@ class _Comparison:
 
     def __init__(self, state: GroupState) -> None:
         self.asides: list[Aside] = []
+        self.stopped: datetime | None = None
         self._state = state
         self._seen: set[Udf] = set()
         self._other: dict[Udf, None] = {}
@@ -151,6 +155,7 @@ class _Comparison:
     def take(self, page: GetGroupResponse) -> None:
         """Compare one page."""
         members, group = self._state.members, page.recryption_group
+        self.stopped = page.stopped
         for each in group.members:
             self._seen.add(each.recrypt_udf)
             if each.recrypt_udf in members and each != members[each.recrypt_udf].entry:

@@ -9,6 +9,7 @@ from recrypt_client import contacts, mail, pins, posts
 from recrypt_client.errors import Trouble, about
 from recrypt_client.home import Home
 from recrypt_client.pins import Pin, Seen
+from recrypt_client.posts import Draft
 from recrypt_client.service import Service
 from recrypt_core.authorship import sign_content, sign_sender
 from recrypt_core.documents import (
@@ -49,6 +50,15 @@ class KnownKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What a group's service says of its key: in an answer, or a file. Nothing is believed."""
+
+    group: str
+    service: str
+    answer: GetKeyResponse
+
+
+@dataclass(frozen=True, slots=True)
 class Sealed:
     """A post, and the address in its From that the profile that signed it doesn't have, if any."""
 
@@ -61,25 +71,34 @@ def fetch_key(
 ) -> KnownKey:
     """Ask for a group's key, verify it from the fingerprint on, and pin it (spec §6, GetKey).
 
+    Raises:
+        Trouble: if it can't be had; and as `take_key`.
+    """
+    answer = service.ask(GetKey(group_id=group), GetKeyResponse)
+    return take_key(home, Told(group, service.url, answer), fingerprint=fingerprint, now=now)
+
+
+def take_key(home: Home, told: Told, *, fingerprint: str | None, now: datetime) -> KnownKey:
+    """Verify a group's key from the fingerprint on, and pin it.
+
     It may be that of a group that is closed for good, whose NotAfter doesn't matter any more.
 
     Args:
         home: Where it is pinned.
-        service: The service to ask.
-        group: The GroupName.
+        told: What the service says.
         fingerprint: The group's Identifier as a person typed it, if one did.
         now: The time.
 
     Raises:
-        Trouble: if it can't be had, or isn't the group's key as it was known.
+        Trouble: if it isn't the group's key, as it was known.
     """
-    answer = service.ask(GetKey(group_id=group), GetKeyResponse)
-    with about(f"the key of {group} from {service.url}"):
+    group, url, answer = told.group, told.service, told.answer
+    with about(f"the key of {group} from {url}"):
         master = verified_master(answer.master, group)
         key = verified_group_key(answer.signed_key, master)
         if fingerprint is not None and not typed_matches(fingerprint, master.identifier):
             raise Trouble(
-                f"{group} at {service.url} has the fingerprint {master.identifier}, "
+                f"{group} at {url} has the fingerprint {master.identifier}, "
                 "NOT THE ONE THAT YOU GAVE",
                 "Nothing was pinned. Ask the group's administrator by another way",
             )
@@ -91,7 +110,7 @@ def fetch_key(
             f"the key of {group} was good until {key.document.not_after:%Y-%m-%d}",
             "Ask the group's administrator to sign it again",
         )
-    renewed = pins.renew(pin, key, service=service.url, now=now)
+    renewed = pins.renew(pin, key, service=url, now=now)
     if renewed != pin:
         home.keep_pin(renewed)
     return KnownKey(key, renewed, seen)
@@ -117,32 +136,35 @@ def seal_message(
     with about("the message"):
         ready = posts.draft(octets, name, author=author, own=own, now=now)
         _check_in_clear(ready.message, group)
-        content = posts.content(ready)
         if profile is None:
-            envelope = seal(content, [group.public], cty=MESSAGE)
+            envelope = seal(posts.content(ready), [group.public], cty=MESSAGE)
         else:
             signer = (profile, home.signing_key(profile))
-            envelope = _signed(content, ready.message_id, group, signer=signer, now=now)
+            envelope = _signed(ready, group, signer=signer, now=now)
         return Sealed(posts.post(ready, envelope.mmx()), _stranger(ready.message, profile))
 
 
 def _signed(
-    content: bytes,
-    message_id: str,
+    ready: Draft,
     group: KnownKey,
     *,
     signer: tuple[VerifiedProfile, SignaturePrivateKey],
     now: datetime,
 ) -> Envelope:
     """Seal a signed content, with `sender` for the gateway beside it."""
-    signed = sign_content(
-        content,
-        group=(group.pin.identifier, group.key.udf),
-        message_id=message_id,
-        signer=signer,
-        now=now,
-    )
-    envelope = seal(signed, [group.public], cty=MESSAGE)
+
+    def signed(entity: bytes) -> bytes:
+        return sign_content(
+            entity,
+            group=(group.pin.identifier, group.key.udf),
+            message_id=ready.message_id,
+            signer=signer,
+            now=now,
+        )
+
+    # The line before an entity is as long before any.
+    content = signed(posts.content(ready, before=len(signed(b""))))
+    envelope = seal(content, [group.public], cty=MESSAGE)
     sender = sign_sender(group.pin.group_name, envelope.content_id, signer[1], now=now)
     return replace(envelope, sender=sender)
 

@@ -7,8 +7,8 @@
 * `envelope`, `sealing`, `opening`: the JWE and its `.mmx` form; making and opening one
 * `passphrases`: private keys at rest, for clients
 * `jose`, `signing`: the strict door to JOSE; signatures and signed requests
-* `wire`, `documents`, `messages` and their `records`: profiles, groups, entries; requests and
-  responses
+* `wire`, `documents`, `messages` and their `records`, `wishes`, `moderation` and `invitations`:
+  profiles, groups, entries; requests and responses
 * `chain` and its `members`: a group's history as a machine
 * `authorship`: who wrote a post
 

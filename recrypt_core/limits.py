@@ -31,6 +31,13 @@ LABEL_OCTETS: Final = 63  # RFC 1035 §2.3.4
 
 KEEP_DAYS: Final = 14  # spec §7: how long a list keeps its posts, unless its Policy says
 KEEP_DAYS_AT_MOST: Final = 365  # spec §7
+HOLD_DAYS: Final = 7  # spec §7: how long a post waits for a decision, unless the Policy says
+HOLD_DAYS_AT_MOST: Final = 30  # spec §7
+SUBJECT_OCTETS: Final = 60  # spec §7: of a Policy's subject; with its name it fits a line of 78
+BANNED: Final = 1000  # spec §7: profiles in a Policy; 40 KiB
+INVITATION_LETTERS: Final = 960  # ours: of a token, which stands in one line (RFC 5322 §2.1.1)
+INVITATION_LIFE: Final = timedelta(days=30)  # spec §6
+REQUEST_INVITATIONS: Final = 100  # spec §6: in one Invite
 GROUP_KEY_LIFE: Final = timedelta(days=180)  # spec §4: NotAfter
 SENDER_LIFE: Final = timedelta(days=5)  # spec §7: mail waits in queues
 AUTHOR_LINE_OCTETS: Final = 64 * 1024  # spec §7: Recrypt-Signature, with the profile in it

@@ -17,19 +17,20 @@ from recrypt_core.documents import (
 )
 from recrypt_core.encoding import JsonObject, JsonValue, read_json, write_json
 from recrypt_core.errors import Malformed
-from recrypt_core.records import AuditEntry, B64url, JoinRequest, MergedRecipient
-from recrypt_core.signing import Jws
-from recrypt_core.wire import (
-    Document,
-    SealedKey,
-    UdfText,
-    check_utc,
-    from_json,
-    to_json,
+from recrypt_core.invitations import Invite
+from recrypt_core.moderation import Decide, GetHeld, HeldPost
+from recrypt_core.records import (
+    AuditEntry,
+    B64url,
+    GroupId,
+    JoinRequest,
+    MergedRecipient,
+    ServiceLimits,
+    Version,
 )
-
-GroupId = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.ACCOUNT_OCTETS)]
-"""A GroupName or a group's Identifier."""
+from recrypt_core.signing import Jws
+from recrypt_core.wire import Document, Hash, SealedKey, UdfText, check_utc, from_json, to_json
+from recrypt_core.wishes import SetMail
 
 _Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 _Seq = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
@@ -153,12 +154,13 @@ class UpdateProfile(Document, frozen=True, kw_only=True):
 
 
 class JoinGroup(Document, frozen=True, kw_only=True):
-    """Ask to be a member of a group, with one of one's Accounts."""
+    """Ask to be a member of a group, with one of one's Accounts; Invitation: the proof of one."""
 
     transaction: ClassVar[str] = "JoinGroup"
     group_name: Account
     account_name: Account
     profile: Jws
+    invitation: Hash | None = None
 
 
 class ConfirmJoin(Document, frozen=True, kw_only=True):
@@ -198,10 +200,14 @@ Request: TypeAlias = (
     | RecryptData
     | GetAudit
     | UpdateProfile
+    | SetMail
     | JoinGroup
     | ConfirmJoin
     | GetJoinRequests
     | DenyJoin
+    | Invite
+    | GetHeld
+    | Decide
 )
 _REQUESTS: Final[tuple[type[Request], ...]] = get_args(Request)
 
@@ -211,21 +217,6 @@ class Response(Document, frozen=True, kw_only=True):
 
     status: int = _DONE
     status_description: str = "Operation completed successfully"
-
-
-class Version(Document, frozen=True, kw_only=True):
-    """A version of the protocol."""
-
-    major: int
-    minor: int
-
-
-class ServiceLimits(Document, frozen=True, kw_only=True):
-    """What a service takes: octets of a request and of a copy, entries of a request."""
-
-    request_octets: int
-    request_entries: int
-    post_octets: int
 
 
 class HelloResponse(Response, frozen=True, kw_only=True):
@@ -251,17 +242,19 @@ class ChangeResponse(Response, frozen=True, kw_only=True):
 
 
 class GetGroupResponse(Response, frozen=True, kw_only=True):
-    """A group with a page of its members, where the next page begins, and the chain's head.
+    """A group with a page of its members, where the next begins, and the chain's head.
 
-    Undeliverable names those of the page whose delivery was turned off after bounces;
-    NewerProfiles has the profiles of those who sent one that is newer than their entry's.
+    Undeliverable: to whom mail is off after bounces; Left: who has left and isn't REVOKED yet;
+    NewerProfiles: of those who sent one; Stopped: since when the operator has, if so.
     """
 
     recryption_group: RecryptionGroup
     next: str | None = None
     head: Head
     undeliverable: tuple[UdfText, ...] = ()
+    left: tuple[UdfText, ...] = ()
     newer_profiles: tuple[Jws, ...] = ()
+    stopped: datetime | None = None
 
 
 class GetChangesResponse(Response, frozen=True, kw_only=True):
@@ -304,6 +297,13 @@ class GetJoinRequestsResponse(Response, frozen=True, kw_only=True):
 
     join_requests: tuple[JoinRequest, ...]
     next: UdfText | None = None
+
+
+class GetHeldResponse(Response, frozen=True, kw_only=True):
+    """Which posts wait, the oldest first, and the After of the next page."""
+
+    held: tuple[HeldPost, ...]
+    next: _Seq | None = None
 
 
 R = TypeVar("R", bound=Response)

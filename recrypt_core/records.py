@@ -1,19 +1,38 @@
-"""What messages hold besides documents: a recipient asked about, audit entries, join requests."""
+"""What messages hold besides documents: limits, a recipient asked about, entries, requests."""
 
 from datetime import datetime
 from typing import Annotated
 
 import msgspec
 
+from recrypt_core import limits
 from recrypt_core.documents import Account
 from recrypt_core.signing import Jws
-from recrypt_core.wire import Document, EphemeralKey, UdfText, check_utc
+from recrypt_core.wire import Document, EphemeralKey, Hash, UdfText, check_utc
 from recrypt_core.words import Word
+
+GroupId = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.ACCOUNT_OCTETS)]
+"""A GroupName or a group's Identifier."""
 
 B64url = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{0,128}\Z")]
 """Up to 96 octets in base64url: a partial, a wrapped content key."""
 
 _Seq = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+
+
+class Version(Document, frozen=True, kw_only=True):
+    """A version of the protocol."""
+
+    major: int
+    minor: int
+
+
+class ServiceLimits(Document, frozen=True, kw_only=True):
+    """What a service takes: octets of a request and of a copy, entries of a request."""
+
+    request_octets: int
+    request_entries: int
+    post_octets: int
 
 
 class RecipientHeader(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +80,8 @@ class JoinRequest(Document, frozen=True, kw_only=True):
     account_name: Account
     profile: Jws
     since: datetime
+    invitation: Hash | None = None
+    """The proof of an invitation (spec §6), which only who invited can check."""
 
     def __post_init__(self) -> None:
         check_utc(self.since)

@@ -45,6 +45,7 @@ class Kind(Enum):
     JOIN = "recrypt-join"
     SENDER = "recrypt-sender"
     AUTHOR = "recrypt-author"
+    DECIDE = "recrypt-decide"
 
 
 class Jws(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from recrypt_core import documents, jose, limits, messages, policy, records
+from recrypt_core import (
+    documents,
+    invitations,
+    jose,
+    limits,
+    messages,
+    moderation,
+    policy,
+    records,
+    wishes,
+)
 from recrypt_core.agreement import Split, partial
 from recrypt_core.encoding import JsonObject, write_b64url
 from recrypt_core.keys import Curve
@@ -114,6 +124,7 @@ def _members_requests(cast: Cast) -> tuple[Request, ...]:
             ),
         ),
         messages.UpdateProfile(profile=cast.bob.signed),
+        wishes.SetMail(group_name=TEAM, profile=cast.bob.signed, mail=wishes.Mail.PAUSED),
         messages.JoinGroup(
             group_name=TEAM, account_name="bob@example.org", profile=cast.bob.signed
         ),
@@ -132,6 +143,19 @@ def _others(cast: Cast) -> tuple[Request, ...]:
         messages.GetAudit(group_id=TEAM),
         messages.GetJoinRequests(group_id=TEAM),
         messages.DenyJoin(group_id=TEAM, recrypt_udf=bob),
+        invitations.Invite(
+            group_id=TEAM,
+            invitations=(
+                invitations.Invited(
+                    account_name="carol@example.org",
+                    token=invitations.write_token(
+                        invitations.Invitation(TEAM, URL, cast.team.identifier, bytes(range(32)))
+                    ),
+                ),
+            ),
+        ),
+        moderation.GetHeld(group_id=TEAM),
+        moderation.Decide(group_id=TEAM, post=3, decision=moderation.Decision.ACCEPT),
     )
 
 
@@ -161,6 +185,7 @@ def _responses(cast: Cast) -> Mapping[type[Request], Response]:
             decryption_key=cast.sealed("DecryptionKey"),
         ),
         messages.GetAudit: messages.GetAuditResponse(entries=(_audit_entry(cast),)),
+        moderation.GetHeld: messages.GetHeldResponse(held=(_held_post(cast),)),
         messages.GetJoinRequests: messages.GetJoinRequestsResponse(
             join_requests=(
                 records.JoinRequest(
@@ -173,14 +198,24 @@ def _responses(cast: Cast) -> Mapping[type[Request], Response]:
 
 def _hello() -> messages.HelloResponse:
     return messages.HelloResponse(
-        version=messages.Version(major=1, minor=0),
+        version=records.Version(major=1, minor=0),
         algorithms=tuple(curve.value for curve in Curve),
         encodings=("JSON",),
-        limits=messages.ServiceLimits(
+        limits=records.ServiceLimits(
             request_octets=limits.REQUEST_OCTETS,
             request_entries=limits.REQUEST_ENTRIES,
             post_octets=20 * 2**20,
         ),
+    )
+
+
+def _held_post(cast: Cast) -> moderation.HeldPost:
+    return moderation.HeldPost(
+        post=3,
+        since=NOW,
+        until=NOW + timedelta(days=limits.HOLD_DAYS),
+        octets=20_480,
+        recrypt_udf=cast.bob.identifier,
     )
 
 

@@ -9,7 +9,18 @@ from typing import Final, get_args
 
 import msgspec
 
-from recrypt_core import agreement, documents, messages, records, signing, wire
+from recrypt_core import (
+    agreement,
+    documents,
+    invitations,
+    messages,
+    moderation,
+    policy,
+    records,
+    signing,
+    wire,
+    wishes,
+)
 from recrypt_core.encoding import JsonObject, JsonValue, read_object
 from recrypt_core.keys import PublicKey
 from recrypt_core.messages import ChangeResponse, Request, Response
@@ -25,12 +36,14 @@ SIGNED: Final = (
     documents.CreateAuthorization,
     documents.JoinAnswer,
 )
-_ROOMS: Final = (messages, documents, records, agreement, wire, signing)
+_ROOMS: Final = (
+    messages, documents, policy, records, wishes, moderation, invitations, agreement, wire, signing,
+)  # fmt: skip
 
 # Names for texts of a form, by which their schema is known where they stand.
 _FORMS: Final[Mapping[str, object]] = {
     "Account": documents.Account,
-    "GroupId": messages.GroupId,
+    "GroupId": records.GroupId,
     "UdfText": wire.UdfText,
     "Hash": wire.Hash,
     "B64url": records.B64url,
@@ -145,7 +158,7 @@ def _with_forms(value: JsonValue) -> JsonValue:
         if plain.items() <= value.items():
             rest = {key: part for key, part in value.items() if key not in plain}
             return {"$ref": f"{REF}{name}"} | rest
-    return {key: _with_forms(part) for key, part in value.items()}
+    return _ecmascript({key: _with_forms(part) for key, part in value.items()})
 
 
 def _ecmascript(schema: JsonObject) -> JsonObject:

@@ -59,13 +59,13 @@ class FakeReception:
         known = to.name in {"team", "other", "full"}
         return replies.RECIPIENT_OK if known else replies.NO_SUCH_LIST
 
-    async def receive(self, raw: bytes, to: ListAddress, *, null_sender: bool) -> Reply:
+    async def receive(self, raw: bytes, to: ListAddress, *, sender: str) -> Reply:
         """Keep it, once it may go on."""
         self.begun.set()
         await self.may_go_on.wait()
         if b"raise" in raw or to.name == "full":
             raise RuntimeError(INNER_WORDS)
-        self.received.append((raw, to.name, null_sender))
+        self.received.append((raw, to.name, not sender))
         return replies.ACCEPTED
 
 

@@ -8,20 +8,29 @@ from pathlib import Path
 from typing import Final
 
 from listserver.addresses import ListAddress, Role
+from listserver.answering import Answering
 from listserver.bouncing import Bouncing
 from listserver.delivering import Delivering
 from listserver.edges.sqlite import SqliteStore, open_store
 from listserver.erasing import Erasing, ErasingTime
 from listserver.forwarding import Forwarding
+from listserver.front_desk import FrontDesk
+from listserver.greeting import Greetings
+from listserver.holding import Holding
+from listserver.joining import Joining
+from listserver.leaving import Leaving
+from listserver.links import Links
 from listserver.mailing import Mailing
 from listserver.model import House, Scoring
 from listserver.notices import Notices
 from listserver.outcomes import Accepted, Answer, Schedule
+from listserver.owner_mail import OwnerMail
 from listserver.ports import Outgoing
 from listserver.posting import Posting
 from listserver.probing import Probing
 from listserver.receiving import Receiving
 from listserver.replies import Reply
+from listserver.signers import Signers
 from listserver.store import Store, StoreTrouble, Work
 from listserver.transactions import Transactions
 from listserver.vault import Vault
@@ -41,6 +50,7 @@ from tests.builders import (
 )
 
 POST_OCTETS: Final = 200_000
+POSTER: Final = "sender@example.org"  # of envelopes; nobody looks at who it is
 TEAM_ADDRESS: Final = ListAddress("team", Role.POST)
 TAKEN: Final = Accepted(250, "queued")
 OPERATOR: Final = "operator@mail.example"
@@ -149,7 +159,8 @@ class Bench:
     def __post_init__(self) -> None:
         house = House("lists.example", URL, self.post_octets, OPERATOR)
         self.posting = Posting(house, self.store, self.clock, self.log)
-        self.delivering = Delivering(self.store, self.courier, self.vault, self.clock, Schedule())
+        self.links = Links(self.vault, URL)
+        self.delivering = Delivering(self.store, self.courier, self.links, self.clock, Schedule())
         self.transactions = Transactions(
             house, self.store, self.clock, self.log, wake=self.posting.arrived.set
         )
@@ -159,10 +170,19 @@ class Bench:
         self.bouncing = Bouncing(house, self.store, self.vault, self.clock, self.log)
         self.probing = Probing(self.store, self.vault, self.clock, self.log, scoring=SCORING)
         self.notices = Notices(self.store, self.clock, self.log, lambda: None)
+        self.greetings = Greetings(self.store, self.clock, self.log)
+        self.leaving = Leaving(house, self.store, self.vault, self.clock, self.log)
+        joining = Joining(house, self.store, Signers(house, self.store), lambda: None)
+        answering = Answering(house, self.store, self.clock, self.log)
+        signers = Signers(house, self.store)
+        desk = FrontDesk(answering, joining, self.leaving, self.clock, self.log)
+        desk.decide = Holding(self.store, signers, self.posting.arrived.set).decide_by_mail
         self.receiving = Receiving(
             self.posting,
             self.bouncing,
             Forwarding(house, self.store, self.clock, self.log, written=lambda: None),
+            desk,
+            OwnerMail(house, self.store, self.clock, self.log),
         )
 
     async def authorize(self, person: Person) -> None:
@@ -195,7 +215,7 @@ class Bench:
 
     async def post(self, mail: bytes) -> Reply:
         """Post to team@lists.example."""
-        return await self.posting.receive(mail, TEAM_ADDRESS, null_sender=False)
+        return await self.posting.receive(mail, TEAM_ADDRESS, sender=POSTER)
 
     async def count(self, table: str) -> int:
         """Count the rows of a table, in a transaction of its own."""
@@ -220,6 +240,10 @@ class Bench:
 
     async def keep_house(self) -> None:
         """Do the chores once, and carry the letters that come of them."""
+        while await self.greetings.write_some():
+            pass
+        while await self.leaving.write_some() or await self.leaving.make_final():
+            pass
         await self.notices.tell()
         await self.probing.probe()
         await self.carry_letters()

@@ -76,7 +76,7 @@ async def back_to(bench: Bench, return_path: str, status: str = HARD) -> Reply:
     to = read_list_address(parse_address(return_path), "lists.example")
     assert to is not None
     assert (await bench.receiving.recipient(to)).positive
-    return await bench.receiving.receive(report(status), to, null_sender=True)
+    return await bench.receiving.receive(report(status), to, sender="")
 
 
 def path_of(bench: Bench, post_id: int, member: int, *, name: str = "team") -> str:

@@ -24,33 +24,37 @@ LAYERS = {
     "recrypt_core": (
         "_random errors limits words encoding mailboxes keys signature_keys udf fields agreement "
         "splitting envelope jose wire passphrases sealing opening labels stream policy documents "
-        "records messages signing members chain authorship",
+        "records wishes moderation invitations messages signing members chain authorship",
     ),
     "listserver": (
-        "model ports store store_audit store_joins store_letters store_profiles store_stops limits "
-        "config sections addresses outcomes replies",
-        "tokens admission mime posts headers threads copies preparing letters refusals reports "
-        "bounces vault",
-        "posting delivering erasing bouncing probing forwarding mailing receiving signers lookups "
-        "redelivering profiles joining groups transactions recrypting notices audit stopping",
+        "model troubles held ports store store_audit store_greeting store_holding store_joins "
+        "store_leaving store_letters store_profiles store_stops limits config sections addresses "
+        "outcomes replies",
+        "tokens links admission mime manners attachments answers posts names headers threads "
+        "copies preparing letters invitations refusals reports bounces vault",
+        "together posting own_posts ways holding delivering erasing bouncing probing leaving "
+        "forwarding mailing receiving front_desk answering owner_mail signers lookups showing "
+        "redelivering profiles wishes joining inviting greeting groups transactions recrypting "
+        "notices audit stopping",
         "edges.gateway edges.sessions edges.connections edges.content edges.door edges.disk "
-        "edges.courier edges.relay edges.housekeeping edges.service edges.heads edges.sqlite "
-        "edges.sqlite_* edges.postgres edges.clock edges.logs edges.metrics edges.certificates "
-        "edges.checkup edges.checkup_*",
+        "edges.courier edges.relay edges.housekeeping edges.service edges.heads edges.bodies "
+        "edges.pages edges.templates edges.sqlite edges.sqlite_* edges.postgres edges.clock "
+        "edges.logs edges.metrics edges.certificates edges.checkup edges.checkup_*",
         "app rotation",
         "options",
         "cli upkeep_cli letters_cli checkup_cli",
     ),
     "recrypt_client": (
         "errors clock",
-        "pins mail",
-        "entries posts sharing group_keys policies trails claims",
-        "contacts discovery files home keyring paths service terminal",
+        "pins mail by_mail padding",
+        "entries posts sharing group_keys policies trails claims rosters",
+        "contacts invitations discovery files home keyring paths service terminal",
         "chains escrows",
         "changing custody debts recrypting auditing",
         "administering closing founding reading writing exporting importing renewing",
-        "rekeying refreshing removing restoring joining publishing devices",
-        "recovering verifying",
+        "moderating rekeying refreshing removing restoring joining inviting leaving publishing "
+        "devices",
+        "recovering verifying watching",
         "commands.*",
         "cli",
     ),
@@ -59,19 +63,21 @@ LAYERS = {
 MAY_USE = {"recrypt_core": "", "listserver": "recrypt_core", "recrypt_client": "recrypt_core"}
 
 FLOWS = (
-    "listserver.posting listserver.delivering listserver.bouncing listserver.probing "
-    "listserver.forwarding listserver.mailing listserver.receiving listserver.joining "
-    "listserver.groups listserver.signers listserver.lookups listserver.redelivering "
-    "listserver.profiles listserver.transactions "
+    "listserver.posting listserver.together listserver.delivering listserver.bouncing "
+    "listserver.probing listserver.leaving listserver.inviting listserver.greeting "
+    "listserver.own_posts listserver.holding listserver.forwarding listserver.mailing "
+    "listserver.receiving listserver.joining listserver.front_desk listserver.owner_mail "
+    "listserver.groups listserver.signers listserver.lookups listserver.showing "
+    "listserver.redelivering listserver.profiles listserver.wishes listserver.transactions "
     "listserver.recrypting listserver.notices listserver.audit listserver.stopping"
 )
 # What touches network, disk, clock or terminal. All else takes values and returns values.
 OUTER = (
     "listserver.edges.* listserver.app listserver.rotation listserver.options listserver.cli "
-    "listserver.upkeep_cli listserver.letters_cli listserver.checkup_cli "
-    "recrypt_client.contacts recrypt_client.discovery recrypt_client.files recrypt_client.home "
-    "recrypt_client.keyring recrypt_client.paths "
-    "recrypt_client.service recrypt_client.terminal recrypt_client.commands.* recrypt_client.cli"
+    "listserver.upkeep_cli listserver.letters_cli listserver.checkup_cli recrypt_client.contacts "
+    "recrypt_client.invitations recrypt_client.discovery recrypt_client.files recrypt_client.home "
+    "recrypt_client.keyring recrypt_client.paths recrypt_client.service recrypt_client.terminal "
+    "recrypt_client.commands.* recrypt_client.cli"
 )
 STORE = "listserver.edges.sqlite listserver.edges.sqlite_*"
 
@@ -109,19 +115,22 @@ DEPENDENCIES = {
     "dns": "recrypt_client.discovery listserver.edges.checkup_network",
     "flufl": "listserver.reports",
     "httpx2": "recrypt_client.service",
+    "jinja2": "listserver.edges.templates",
     "jwcrypto": "recrypt_core.jose",
     "msgspec": (
         "recrypt_core.encoding recrypt_core.wire recrypt_core.passphrases recrypt_core.policy "
         "recrypt_core.documents recrypt_core.records recrypt_core.messages recrypt_core.signing "
+        "recrypt_core.moderation recrypt_core.invitations "
         "recrypt_core.authorship"
     ),
     "prometheus_client": "listserver.edges.metrics",
     "platformdirs": "recrypt_client.home recrypt_client.paths listserver.options",
     "pybase64": "recrypt_core.encoding",
     "rich": "recrypt_client.terminal listserver.cli",
+    "segno": "listserver.edges.templates",
     "sqlite3": STORE,
     "sqlite_utils": STORE,
-    "starlette": "listserver.edges.service",
+    "starlette": "listserver.edges.service listserver.edges.bodies listserver.edges.pages",
     "structlog": "listserver.edges.logs",
     "uvicorn": "listserver.edges.service listserver.edges.heads listserver.app",
 }

@@ -50,6 +50,7 @@ def look_up(config: Config, lookup: Lookup) -> Iterator[Finding]:
     """Look for what the DNS says of the lists' domain and of the service's host."""
     yield _mx(config.domain, lookup)
     yield _spf(config.domain, lookup)
+    yield _dmarc(config.domain, lookup)
     host = urlsplit(config.public_url).hostname or ""
     if host != "localhost" and not _is_ip(host):
         found = _addresses(host, lookup)
@@ -89,12 +90,26 @@ def _mx(domain: str, lookup: Lookup) -> Finding:
 
 
 def _spf(domain: str, lookup: Lookup) -> Finding:
-    # RFC 7208 §3; a TXT record is shown in quotes.
-    if any(text.strip('"').lower().startswith("v=spf1") for text in lookup(domain, "TXT") or ()):
+    if _has_text(domain, "v=spf1", lookup):  # RFC 7208 §3
         return ok("dns", f"{domain} has an SPF record")
     return advice(
         "dns", f"{domain} has no SPF record: other hosts trust mail from it more if it has"
     )
+
+
+def _dmarc(domain: str, lookup: Lookup) -> Finding:
+    if _has_text(f"_dmarc.{domain}", "v=dmarc1", lookup):  # RFC 7489 §6.1
+        return ok("dns", f"{domain} has a DMARC record")
+    return advice(
+        "dns",
+        f"{domain} has no DMARC record of its own, which large mail hosts ask for: give"
+        f" _dmarc.{domain} the text v=DMARC1; p=none",
+    )
+
+
+def _has_text(name: str, start: str, lookup: Lookup) -> bool:
+    """Look for a TXT record that begins so; such records are shown in quotes."""
+    return any(text.strip('"').lower().startswith(start) for text in lookup(name, "TXT") or ())
 
 
 def _addresses(host: str, lookup: Lookup) -> list[str]:

@@ -89,7 +89,7 @@ class Connection(SMTP):
             super().connection_made(transport)
         elif isinstance(transport, asyncio.Transport):
             transport.set_protocol(asyncio.Protocol())
-            transport.write(_line(replies.CROWDED))
+            transport.write(replies.CROWDED.octets)
             transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -119,7 +119,7 @@ class Connection(SMTP):
         transport = self.transport
         if isinstance(transport, asyncio.WriteTransport) and not transport.is_closing():
             if last is not None:
-                transport.write(_line(last))
+                transport.write(last.octets)
             transport.close()
             self._reset_timeout(limits.QUIT_TIMEOUT.total_seconds())
 
@@ -152,10 +152,12 @@ class Connection(SMTP):
         """Send a reply, and count the refusals."""
         if reply.code >= 500:
             self._errors += 1
-        if self.transport is None:  # aiosmtpd's word for a connection that is lost
+        transport = self.transport
+        if not isinstance(transport, asyncio.WriteTransport):  # None, if the connection is lost
             raise ConnectionResetError
-        self._writer.write(_line(reply))
-        await self._writer.drain()
+        transport.write(reply.octets)
+        if transport.get_write_buffer_size():
+            await self._writer.drain()
 
     async def push(self, status: AnyStr) -> None:
         """Send what aiosmtpd says, in our words."""
@@ -284,7 +286,3 @@ class Connection(SMTP):
         if secured is None:  # asyncio's word for a connection that ended meanwhile
             raise ConnectionAbortedError
         return secured
-
-
-def _line(reply: Reply) -> bytes:
-    return f"{reply}\r\n".encode("ascii")

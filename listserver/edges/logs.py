@@ -1,6 +1,7 @@
 """The log: event names and counts, as text or JSON. No address ever (spec §7)."""
 
-from collections.abc import MutableMapping
+import logging
+from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, TextIO
 
@@ -8,6 +9,7 @@ import structlog
 
 from listserver.config import LogFormat, LogLevel, LogSettings
 from listserver.ports import Clock
+from recrypt_core.encoding import write_json
 
 
 class EventLog:
@@ -23,11 +25,10 @@ class EventLog:
                 self._stamped,
                 structlog.processors.KeyValueRenderer(key_order=["time", "level", "event"])
                 if as_text
-                else structlog.processors.JSONRenderer(sort_keys=True),
+                else structlog.processors.JSONRenderer(_written),
             ],
-            wrapper_class=structlog.BoundLogger,
-            cache_logger_on_first_use=True,
-        )
+            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        ).bind()
 
     def event(self, name: str, **counts: int | str) -> None:
         """Note one event, if it is of the level that is asked for.
@@ -45,3 +46,7 @@ class EventLog:
     ) -> MutableMapping[str, Any]:
         event["time"] = self._clock.now().isoformat(timespec="milliseconds")
         return event
+
+
+def _written(event: Mapping[str, Any], **_settings: object) -> str:
+    return write_json({name: event[name] for name in sorted(event)}).decode()

@@ -1,12 +1,13 @@
 """The service over HTTP, on Starlette and uvicorn: one route, bounded bodies (spec §5, §6).
 
-A second route gives the operator's figures, to who may see them.
+Beside it are the operator's figures, for who may see them, and pages for people.
 """
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import PurePath
@@ -21,7 +22,9 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from listserver.config import MetricsFor, ServiceSettings
+from listserver.edges.bodies import BODY_TIMEOUT, NotRead, Room
 from listserver.edges.heads import BoundedHeads
+from listserver.edges.pages import Pages
 from listserver.ports import Log
 from listserver.sections import Endpoint
 from listserver.transactions import Transactions
@@ -33,14 +36,11 @@ PLAIN: Final = "application/json"
 SIGNED: Final = "application/jose+json"
 
 _EXPOSITION: Final = "text/plain; version=0.0.4; charset=utf-8"  # the text format of Prometheus
+_PROGRAMS: Final = "/.well-known/"  # what begins so isn't for people (RFC 8615)
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 _KEEP_ALIVE_SECONDS: Final = 30  # ours
 _STOP_SECONDS: Final = 20  # ours: for requests in hand
-_BODY_TIMEOUT: Final = timedelta(minutes=2)  # ours: 8 MiB at 560 kbit/s
 _PLAIN_OCTETS: Final = 4096  # ours: Hello and GetKey need no more
-_SMALL_OCTETS: Final = 64 * 2**10  # ours: a body's first octets, for which there is room always
-_LARGE_OCTETS: Final = 8 * limits.REQUEST_OCTETS  # ours: what is held of all the rest at once
-_REQUESTS: Final = 1000  # ours: in hand at once
 
 _LONG: Final = (
     messages.GetKeyResponse,
@@ -58,45 +58,6 @@ _PROXY_FIELDS: Final = ("forwarded", "via", "x-forwarded-", "x-real-ip")  # how 
 
 Figures: TypeAlias = Callable[[], Awaitable[bytes]]
 """Gives the figures in the text format of Prometheus."""
-
-
-class Service:
-    """The HTTP service on one socket; `figures` are for whom the settings let see them."""
-
-    def __init__(
-        self,
-        transactions: Transactions,
-        settings: ServiceSettings,
-        log: Log,
-        *,
-        figures: Figures | None = None,
-        has_room: Callable[[], bool] = lambda: True,
-    ) -> None:
-        self._settings = settings
-        metrics = None if figures is None else MetricsPage(figures, settings.metrics)
-        config = uvicorn.Config(
-            application(transactions, log, metrics=metrics, has_room=has_room),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            http=BoundedHeads,
-            ws="none",
-            lifespan="off",
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=_STOP_SECONDS,
-            ssl_certfile=_path(settings.tls_certificate),
-            ssl_keyfile=_path(settings.tls_key),
-            proxy_headers=False,
-        )
-        self._server = _Server(config)
-
-    async def run(self, listening: socket.socket) -> None:
-        """Serve on a socket from `open_socket` until `stop`."""
-        await self._server.serve(sockets=[listening])
-
-    def stop(self) -> None:
-        """Take no more connections, and end when requests in hand are answered."""
-        self._server.should_exit = True
 
 
 class MetricsPage:
@@ -125,16 +86,78 @@ class MetricsPage:
         return not proxied and request.client is not None and _is_loopback(request.client.host)
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What the application has beside its one route."""
+
+    metrics: MetricsPage | None = None
+    pages: Pages | None = None
+
+    def routes(self) -> list[Route]:
+        """Give the routes to it."""
+        metrics = [] if self.metrics is None else [Route(METRICS_PATH, self.metrics)]
+        return metrics if self.pages is None else [*metrics, *self.pages.routes()]
+
+    async def elsewhere(self, request: Request, problem: Exception) -> Response:
+        """Answer what is for no path of ours, or isn't done there.
+
+        In the service's own form beside its path, and with a page anywhere else.
+        """
+        if self.pages is not None and not request.url.path.startswith(_PROGRAMS):
+            return await self.pages.elsewhere(request, problem)
+        return _elsewhere(problem)
+
+
+_NOTHING_BESIDE: Final = Beside()
+
+
+class Service:
+    """The HTTP service on one socket."""
+
+    def __init__(
+        self,
+        transactions: Transactions,
+        settings: ServiceSettings,
+        log: Log,
+        *,
+        beside: Beside = _NOTHING_BESIDE,
+        has_room: Callable[[], bool] = lambda: True,
+    ) -> None:
+        config = uvicorn.Config(
+            application(transactions, log, beside=beside, has_room=has_room),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            http=BoundedHeads,
+            ws="none",
+            lifespan="off",
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_STOP_SECONDS,
+            ssl_certfile=_path(settings.tls_certificate),
+            ssl_keyfile=_path(settings.tls_key),
+            proxy_headers=False,
+        )
+        self._server = _Server(config)
+
+    async def run(self, listening: socket.socket) -> None:
+        """Serve on a socket from `open_socket` until `stop`."""
+        await self._server.serve(sockets=[listening])
+
+    def stop(self) -> None:
+        """Take no more connections, and end when requests in hand are answered."""
+        self._server.should_exit = True
+
+
 def application(
     transactions: Transactions,
     log: Log,
     *,
-    body_timeout: timedelta = _BODY_TIMEOUT,
-    metrics: MetricsPage | None = None,
+    body_timeout: timedelta = BODY_TIMEOUT,
+    beside: Beside = _NOTHING_BESIDE,
     has_room: Callable[[], bool] = lambda: True,
 ) -> Starlette:
     """Make the application: one route, with and without a trailing slash (spec §5)."""
-    room = _Room(body_timeout)
+    room = Room(body_timeout)
 
     async def endpoint(request: Request) -> Response:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -146,7 +169,7 @@ def application(
                     body, signed=kind == SIGNED, has_room=has_room()
                 )
                 content = await _written(name, response)
-        except _Refused as problem:
+        except NotRead as problem:
             return _refuse(problem.status, str(problem))
         except TimeoutError:
             return _refuse(408, "too slow: send it again")
@@ -158,9 +181,9 @@ def application(
         return Response(content, response.status, _NO_STORE, PLAIN)
 
     routes = [Route(path, endpoint, methods=["POST"]) for path in (PATH, f"{PATH}/")]
-    if metrics is not None:
-        routes.append(Route(METRICS_PATH, metrics))
-    made = Starlette(routes=routes, exception_handlers={404: _elsewhere, 405: _elsewhere})
+    routes += beside.routes()
+    handlers = {404: beside.elsewhere, 405: beside.elsewhere}
+    made = Starlette(routes=routes, exception_handlers=handlers)
     made.router.redirect_slashes = False  # it would tell everybody which paths there are
     return made
 
@@ -186,47 +209,6 @@ def open_socket(endpoint: Endpoint) -> socket.socket:
     return listening
 
 
-class _Refused(Exception):
-    """A request that isn't read to its end, with the status and the words for it."""
-
-    def __init__(self, status: int, words: str) -> None:
-        super().__init__(words)
-        self.status = status
-
-
-class _Room:
-    """What is held of all requests at once."""
-
-    def __init__(self, timeout: timedelta) -> None:
-        self._timeout = timeout
-        self._requests = 0
-        self._octets = 0
-
-    @asynccontextmanager
-    async def body(self, request: Request, most: int) -> AsyncIterator[bytes]:
-        """Read a body of `most` octets at most, and hold it until the block is left."""
-        if self._requests >= _REQUESTS:
-            raise _Refused(503, "too many requests at once: try again later")
-        self._requests += 1
-        parts, octets, large = [], 0, 0
-        try:
-            async with asyncio.timeout(self._timeout.total_seconds()):
-                async for part in request.stream():
-                    octets += len(part)
-                    if octets > most:
-                        raise _Refused(413, f"at most {most} octets: send it in several")
-                    more = max(0, octets - _SMALL_OCTETS) - large
-                    if self._octets + more > _LARGE_OCTETS:
-                        raise _Refused(503, "too many large requests at once: try again later")
-                    self._octets += more
-                    large += more
-                    parts.append(part)
-            yield b"".join(parts)
-        finally:
-            self._requests -= 1
-            self._octets -= large
-
-
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers: `app` has the only ones."""
 
@@ -236,8 +218,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _elsewhere(_request: Request, problem: Exception) -> Response:
-    """Answer what is for another path, or no POST, in the service's own form."""
+def _elsewhere(problem: Exception) -> Response:
     status = problem.status_code if isinstance(problem, HTTPException) else 404
     return _refuse(status, f"requests are POSTed to {PATH}")
 

@@ -27,7 +27,7 @@ _PATH = re.compile(r"(FROM|TO): ?<([^<> ]*)>((?: +[^ ]+)*)", re.IGNORECASE)
 class _Transaction:
     """What MAIL and RCPT have brought (RFC 5321 §3.3); `noted` counts what isn't refused."""
 
-    null_sender: bool
+    sender: str
     to: list[ListAddress] = field(default_factory=list)
     noted: int = 0
 
@@ -60,7 +60,7 @@ class SmtpSession(Connection):
                 return problem
         if not self._door.room.has_room():
             return replies.DISK_FULL
-        self._mail = _Transaction(null_sender=not path)
+        self._mail = _Transaction(sender=path)
         return replies.SENDER_OK
 
     def _problem_with(self, parameter: str) -> Reply | None:
@@ -148,7 +148,7 @@ class SmtpSession(Connection):
     # The content
 
     async def _take(self, mail: _Transaction) -> None:
-        await self.push("354 End data with <CR><LF>.<CR><LF>")
+        await self.say(replies.GO_AHEAD)
         content = Content(self._reader, self._door, self.loop.time)
         try:
             problem = await content.read(self._reset_timeout)
@@ -188,7 +188,7 @@ class SmtpSession(Connection):
 
     async def _receive(self, mail: _Transaction, to: ListAddress, content: bytes) -> Reply:
         try:
-            return await self._door.reception.receive(content, to, null_sender=mail.null_sender)
+            return await self._door.reception.receive(content, to, sender=mail.sender)
         except Exception as error:  # noqa: BLE001 - whatever it is, the sender keeps the mail
             self._door.log.event("reception-trouble", error=type(error).__name__)
             return replies.TROUBLE

@@ -19,8 +19,11 @@ from sqlite_utils import Database
 from listserver.edges.sqlite_audit import AuditTables
 from listserver.edges.sqlite_bounces import BounceTables
 from listserver.edges.sqlite_connection import BUSY_TIME, Connection
+from listserver.edges.sqlite_greeting import GreetingTables
+from listserver.edges.sqlite_holding import HoldTables
 from listserver.edges.sqlite_joins import JoinTables
 from listserver.edges.sqlite_known import Known
+from listserver.edges.sqlite_leaving import LeavingTables
 from listserver.edges.sqlite_letters import LetterTables
 from listserver.edges.sqlite_queue import QueueTables
 from listserver.edges.sqlite_stops import StopTables
@@ -45,7 +48,17 @@ _SETTINGS: Final = (
 _NO_CHECKPOINT: Final = "PRAGMA wal_autocheckpoint = 0"
 
 
-class SqliteTables(BounceTables, AuditTables, JoinTables, StopTables, QueueTables, LetterTables):
+class SqliteTables(
+    BounceTables,
+    LeavingTables,
+    AuditTables,
+    JoinTables,
+    StopTables,
+    HoldTables,
+    GreetingTables,
+    QueueTables,
+    LetterTables,
+):
     """The tables of one transaction."""
 
 
@@ -89,7 +102,7 @@ class SqliteStore:
         self._turn = asyncio.Lock()
         self._batch: _Batch | None = None
         self._committing: asyncio.Task[None] | None = None
-        self._to_erase = False
+        self._to_erase = lock is not None  # a server before may have been killed before it did
         self.on_commit: Callable[[float], None] = lambda _seconds: None
 
     @property
@@ -131,6 +144,7 @@ class SqliteStore:
     async def _commit(self, batch: "_Batch") -> None:
         async with self._turn:
             self._batch = None
+            self._to_erase |= batch.erases
             begun = asyncio.get_running_loop().time()
             try:
                 await self._rows.commit()
@@ -141,7 +155,6 @@ class SqliteStore:
                 raise
             batch.tell(None)
             self.on_commit(asyncio.get_running_loop().time() - begun)
-            self._to_erase |= batch.erases
             if self._to_erase:
                 await self._erase()
 
@@ -221,6 +234,9 @@ def _opened(file: PurePath, vault: Vault, alone: bool) -> Database:
             isolation_level=None,
             check_same_thread=False,
         )
+        # Python asks of each bytes and None whether it isn't to be something else for SQLite, which
+        # takes longer than to be told that it isn't.
+        sqlite3.register_adapter(bytes, bytes)
         database = Database(connection)
         try:
             for setting in settings:

@@ -54,7 +54,7 @@ _UNSEEN: Final = "SELECT DISTINCT member_id FROM bounces WHERE unseen AND unseen
 # that is still to come was written before the clock was set back: it counts as today.
 _SUSPECT: Final = (
     "SELECT id, list_id, sealed, name FROM members"
-    " WHERE id = ?4 AND served AND probed IS NULL AND off IS NULL"
+    " WHERE id = ?4 AND served AND probed IS NULL AND off IS NULL AND leaving IS NULL"
     " AND (SELECT sum(quarters * (?2 - max(0, ?1 - day))) FROM bounces"
     " WHERE member_id = ?4 AND day > ?1 - ?2) >= ?3 * ?2"
 )

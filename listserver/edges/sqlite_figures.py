@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from importlib.resources import files
 from pathlib import Path, PurePath
 from typing import Final
 from urllib.parse import quote
 
 from listserver.edges.sqlite_queue import seconds
+from listserver.edges.sqlite_rows import moment_or_long_ago
 from listserver.edges.sqlite_signers import ROW_OCTETS
 from listserver.edges.sqlite_troubles import trouble
 from listserver.limits import LONGEST_DELAY
@@ -45,10 +46,13 @@ WITH unbegun AS (
         list_id IN (SELECT id FROM lists WHERE suspended NOT NULL) AS stopped
     FROM shards JOIN posts ON posts.id = post_id
 ), begun AS (
-    SELECT state, due, state = 0 AND due > :now AND due <= :far AS put_off,
-        post_id IN (SELECT posts.id FROM lists JOIN posts ON list_id = lists.id
-            WHERE suspended NOT NULL) AS stopped
-    FROM deliveries WHERE state != 2
+    SELECT state, due, state = 0 AND due > :now AND due <= :far AS put_off, stopped
+    FROM (
+        SELECT iif(state = 0 AND post_id IN (SELECT id FROM posts WHERE held), 3, state) AS state,
+            due, post_id IN (SELECT posts.id FROM lists JOIN posts ON list_id = lists.id
+                WHERE suspended NOT NULL) AS stopped
+        FROM deliveries WHERE state != 2
+    )
 )
 SELECT
     (SELECT count(*) FROM posts WHERE open AND NOT held),
@@ -63,14 +67,17 @@ SELECT
     count(*) FILTER (WHERE put_off),
     (SELECT count(*) FROM deliveries) - count(*),
     (SELECT coalesce(sum(members), 0) FROM unbegun WHERE held) + count(*) FILTER (WHERE state = 3),
-    coalesce(min(due) FILTER (WHERE state = 0 AND NOT put_off AND NOT stopped), :now),
-    (SELECT coalesce(min(accepted), :now) FROM unbegun WHERE NOT held AND NOT stopped)
+    coalesce(min(due) FILTER (WHERE state = 0 AND NOT put_off AND NOT stopped AND due >= 0), :now),
+    (SELECT coalesce(min(accepted), :now) FROM unbegun
+        WHERE NOT held AND NOT stopped AND accepted >= 0)
 FROM begun
 """
 
 _LISTS: Final = """
 WITH people AS (
-    SELECT list_id, count(*) AS members, sum(served) AS served FROM members GROUP BY list_id
+    SELECT list_id, count(*) AS members,
+        sum(served AND off IS NULL AND paused IS NULL AND leaving IS NULL) AS receiving
+    FROM members GROUP BY list_id
 ), bounced AS (
     SELECT list_id, sum(served) AS mail_off FROM members WHERE off IS NOT NULL GROUP BY list_id
 ), taken AS (
@@ -85,7 +92,7 @@ WITH people AS (
     ) JOIN posts ON posts.id = post_id GROUP BY list_id
 )
 SELECT lists.id, group_name, lists.sealed, changes.sealed, suspended, head_seq,
-    coalesce(members, 0), coalesce(served, 0) - coalesce(mail_off, 0), coalesce(mail_off, 0),
+    coalesce(members, 0), coalesce(receiving, 0), coalesce(mail_off, 0),
     coalesce(posts, 0), coalesce(kept, 0),
     coalesce(unsent, 0), coalesce(given_up, 0), coalesce(stopped, 0)
 FROM lists
@@ -173,9 +180,9 @@ class Figures:
 
     def queue(self, now: datetime) -> QueueFigures:
         """Count what the queue holds."""
-        moment = {"now": seconds(now), "far": seconds(now + LONGEST_DELAY)}
-        ((*counts, due, accepted),) = self._connection.execute(_QUEUE, moment)
-        oldest = timedelta(seconds=max(0, moment["now"] - min(due, accepted)))
+        values = {"now": seconds(now), "far": seconds(now + LONGEST_DELAY)}
+        ((*counts, due, accepted),) = self._connection.execute(_QUEUE, values)
+        oldest = timedelta(seconds=max(0, values["now"] - min(due, accepted)))
         return QueueFigures(oldest, *counts)
 
     def lists(self, vault: Vault) -> Iterator[ListFigures]:
@@ -188,7 +195,7 @@ class Figures:
             group = _group(vault, sealed_group, row=name)
             yield ListFigures(
                 address=None if group is None else group.group_name,
-                stopped=None if stopped is None else datetime.fromtimestamp(stopped, UTC),
+                stopped=None if stopped is None else moment_or_long_ago(stopped),
                 closed=None if group is None else _is_closed(group),
                 without=status[Status.ACTIVE],
                 suspended=status[Status.SUSPENDED],
@@ -219,8 +226,8 @@ class Figures:
 
     def newest(self) -> datetime:
         """Tell when the latest post came; long ago if there is none."""
-        ((moment,),) = self._connection.execute(_NEWEST)
-        return datetime.fromtimestamp(moment, UTC)
+        ((newest,),) = self._connection.execute(_NEWEST)
+        return moment_or_long_ago(newest)
 
 
 def schema() -> int:

@@ -2,10 +2,11 @@
 
 import sqlite3
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from listserver.edges.sqlite_queue import seconds
+from listserver.edges.sqlite_rows import moment
 from listserver.model import LetterId
 
 # State 2 is held, 0 due; each of one letter or, if that is NULL, of all.
@@ -22,13 +23,13 @@ class HeldLetter:
     """A letter that was given up.
 
     Attributes:
-        since: When it came, or was last tried again by hand.
+        since: When it came, or was last tried again by hand; None if that can't be read.
         octets: Of the mail.
         code: The last refusal's; None if nobody took or refused it, or it failed here.
     """
 
     id: LetterId
-    since: datetime
+    since: datetime | None
     octets: int
     code: int | None
 
@@ -42,7 +43,7 @@ class HeldLetters:
     def all(self) -> tuple[HeldLetter, ...]:
         """Read them, the oldest number first."""
         return tuple(
-            HeldLetter(LetterId(id_), datetime.fromtimestamp(since, UTC), octets, code)
+            HeldLetter(LetterId(id_), moment(since), octets, code)
             for id_, since, octets, code in self._connection.execute(_HELD)
         )
 

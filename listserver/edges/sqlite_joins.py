@@ -48,7 +48,9 @@ class JoinTables(ProfileTables):
         self, list_id: ListId, token: str, applicant: Applicant, *, now: datetime, until: datetime
     ) -> None:
         name = self._token_name(token)
-        row = write_json({"account": applicant.account, "profile": applicant.profile.signed.json()})
+        row: JsonObject = {"account": applicant.account, "profile": applicant.profile.signed.json()}
+        if applicant.invitation is not None:
+            row["invitation"] = applicant.invitation
         values = (
             name,
             list_id,
@@ -56,7 +58,7 @@ class JoinTables(ProfileTables):
             JoinState.ASKED.value,
             seconds(now),
             seconds(until),
-            self._vault.seal("joins", row, row=name),
+            self._vault.seal("joins", write_json(row), row=name),
         )
         await self._rows.run("INSERT INTO joins VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
@@ -69,11 +71,11 @@ class JoinTables(ProfileTables):
         if not found:
             return None
         list_id, state, sealed = found[0]
-        account, profile = self._read_applicant(sealed, name)
+        account, profile, invitation = self._read_applicant(sealed, name)
         return Join(
             await self.list_of(ListId(number(list_id))),
             JoinState(number(state)),
-            Applicant(account, verified_profile(profile)),
+            Applicant(account, verified_profile(profile), invitation),
         )
 
     async def put_confirmed(self, token: str, *, now: datetime, until: datetime) -> None:
@@ -123,17 +125,19 @@ class JoinTables(ProfileTables):
     # --- rows
 
     def _request(self, sealed: Value, name: Value, since: Value) -> JoinRequest:
-        account, profile = self._read_applicant(sealed, octets(name))
+        account, profile, invitation = self._read_applicant(sealed, octets(name))
         return JoinRequest(
             account_name=account,
             profile=profile,
             since=datetime.fromtimestamp(number(since), UTC),
+            invitation=invitation,
         )
 
-    def _read_applicant(self, sealed: Value, name: bytes) -> tuple[str, Jws]:
+    def _read_applicant(self, sealed: Value, name: bytes) -> tuple[str, Jws, str | None]:
         row: JsonObject = self._opened("joins", sealed, name)
         profile = from_json(Jws, read_object(row["profile"], what=_ROW))
-        return read_text(row, "account", what=_ROW), profile
+        invitation = read_text(row, "invitation", what=_ROW) if "invitation" in row else None
+        return read_text(row, "account", what=_ROW), profile, invitation
 
     def _token_name(self, token: str) -> bytes:
         return self._vault.name("join", token)

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, TypeVar
 
 from listserver.edges.sqlite_queue import due_bounds, seconds
-from listserver.edges.sqlite_rows import Rows, Value, number, octets
+from listserver.edges.sqlite_rows import Rows, Value, moment, moment_or_long_ago, number, octets
 from listserver.edges.sqlite_signers import ROW_OCTETS
 from listserver.edges.sqlite_telling import UNTELL
 from listserver.limits import (
@@ -114,7 +114,7 @@ class LetterTables:
             large=True,
         )
         return tuple(
-            LetterClaim(LetterId(number(id_)), number(attempts), _time(number(made)))
+            LetterClaim(LetterId(number(id_)), number(attempts), moment_or_long_ago(made))
             for id_, attempts, made in found[:limit]
         )
 
@@ -152,7 +152,7 @@ class LetterTables:
         if any([await self._due(kind, now, 1) for kind in LetterKind]):
             return now
         ((due,),) = await self._rows.all("SELECT min(due) FROM letters WHERE state = 0")
-        return None if due is None else _time(number(due))
+        return None if due is None else moment(due) or now
 
     async def release_letters(self, now: datetime) -> None:
         await self._rows.run(
@@ -230,7 +230,3 @@ def _after(record: LetterRecord) -> tuple[Value, ...] | None:
 
 def _row(letter: int) -> bytes:
     return f"{letter}".encode("ascii")
-
-
-def _time(moment: int) -> datetime:
-    return datetime.fromtimestamp(moment, UTC)

@@ -13,8 +13,9 @@ _STOP: Final = "UPDATE lists SET suspended = ? WHERE name = ? AND suspended IS N
 # tried for as long as if the list had never been stopped.
 _STAND_STILL: Final = """
 UPDATE deliveries
-SET since = coalesce(since, (SELECT accepted FROM posts WHERE id = post_id)) + max(0, :pause)
-WHERE state < 2 AND post_id IN (SELECT id FROM posts WHERE list_id = :list AND open)
+SET since = coalesce(since, accepted)
+    + max(0, :now - max(coalesce(since, accepted), :stopped))
+FROM posts WHERE posts.id = post_id AND list_id = :list AND open AND state < 2
 """
 _GO_ON: Final = "UPDATE lists SET suspended = NULL WHERE id = ?"
 
@@ -44,7 +45,8 @@ class ListStops:
         list_id, since = found
         if since is None:
             return False
-        self._connection.execute(_STAND_STILL, {"list": list_id, "pause": seconds(now) - since})
+        values = {"list": list_id, "stopped": since, "now": seconds(now)}
+        self._connection.execute(_STAND_STILL, values)
         self._connection.execute(_GO_ON, (list_id,))
         return True
 

@@ -21,20 +21,27 @@ from recrypt_core.udf import Udf, read_udf
 
 # Who is to have a copy: ACTIVE with RECRYPT, and with an entry for the post's key (spec §7). In the
 # indexes alone: the rows of a million members have gigabytes.
-_READERS = (
-    " FROM entries e JOIN members m INDEXED BY members_served ON m.id = e.member_id"
-    " WHERE m.list_id = ? AND m.served AND m.off IS NULL AND e.key_name = ?"
+SERVED = (
+    " WHERE m.list_id = ? AND m.served AND m.off IS NULL AND m.paused IS NULL"
+    " AND m.leaving IS NULL AND e.key_name = ?"
+)
+_JOINED = " FROM entries e JOIN members m INDEXED BY members_served ON m.id = e.member_id"
+_READERS = f"{_JOINED}{SERVED}"
+_HAS_ENTRIES = (
+    "SELECT 1 FROM entries e JOIN members m ON m.id = e.member_id"
+    " WHERE m.list_id = ? AND m.served AND e.key_name = ? LIMIT 1"
 )
 _FEW_READERS = f"SELECT m.id, e.own_octets{_READERS} LIMIT ?"
 _ALL_READERS = f"SELECT m.id, max(e.own_octets){_READERS} GROUP BY e.member_id"
 
-# Ciphertexts that were kept long enough, and those of posts that were dropped, none of whose copies
-# is under way any more; with their octets, which SQLite knows without reading them.
+# Ciphertexts that were kept long enough, but for what waits for a decision, and those of posts that
+# were dropped, none of whose copies is under way any more; with their octets, which SQLite knows
+# without reading them.
 _ERASABLE = (
     "SELECT posts.id, length(octets)"
     " FROM keeping CROSS JOIN posts ON posts.list_id = keeping.list_id"
     " JOIN ciphertexts ON post_id = posts.id"
-    " WHERE NOT open AND NOT erased AND accepted <= ? - seconds"
+    " WHERE NOT open AND NOT erased AND NOT review AND accepted <= ? - seconds"
     " UNION ALL SELECT posts.id, length(octets) FROM posts JOIN ciphertexts ON post_id = posts.id"
     " WHERE dropped AND NOT erased AND NOT EXISTS"
     " (SELECT 1 FROM deliveries WHERE post_id = posts.id AND state != 2 AND state = 1) LIMIT ?"
@@ -50,6 +57,10 @@ _OLD = (
 class PostTables:
     """The part of `Work` that posts use."""
 
+    # As this transaction has seen or left them.
+    _last_post = 0
+    _keeping: tuple[ListId, timedelta] | None = None
+
     def __init__(self, rows: Rows, vault: Vault) -> None:
         self._rows = rows
         self._vault = vault
@@ -57,13 +68,13 @@ class PostTables:
     # --- posts
 
     async def has_entries(self, list_id: ListId, key: Udf) -> bool:
-        return bool(await self._rows.all(f"SELECT 1{_READERS} LIMIT 1", self._of(list_id, key)))
+        return bool(await self._rows.all(_HAS_ENTRIES, self._of(list_id, key)))
 
     async def readers(self, list_id: ListId, key: Udf) -> Readers:
         of = self._of(list_id, key)
         found = await self._rows.all(_FEW_READERS, (*of, SHARD_MEMBERS + 1))
         if len(found) > SHARD_MEMBERS:
-            return await self._rows.read(_ALL_READERS, of, partial(_many_readers, list_id))
+            return await self._rows.read(_ALL_READERS, of, partial(many_readers, list_id))
         # A member may have two entries for a key; DISTINCT takes SQLite a table.
         members = {MemberId(number(member)) for member, _ in found}
         return Readers(list_id, [*members], max([number(own) for _, own in found], default=0))
@@ -83,26 +94,10 @@ class PostTables:
     async def enqueue(
         self, readers: Readers, post: StoredPost, ciphertext: bytes, *, keep_until: datetime
     ) -> None:
-        post_id = number((await self._rows.all("SELECT coalesce(max(id), 0) + 1 FROM posts"))[0][0])
-        sealed = self._vault.seal("posts", _write_post(post), row=post_row(post_id))
-        await self._rows.run(
-            "INSERT INTO posts (id, list_id, key_name, accepted, open, told, sealed)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                post_id,
-                *self._of(readers.list_id, post.group_key),
-                seconds(post.accepted),
-                int(bool(readers.members)),
-                int(post.poster is None),
-                sealed,
-            ),
-        )
-        await self._rows.run("INSERT INTO ciphertexts VALUES (?, 0, ?)", (post_id, ciphertext))
-        await self.keep_posts(readers.list_id, keep_until - post.accepted)
-        await self._rows.many(
-            "INSERT INTO shards (post_id, members, position) VALUES (?, ?, 0)",
-            await _shards(post_id, readers.members),
-        )
+        await self._put_post(readers, post, ciphertext)
+        keeping = (readers.list_id, keep_until - post.accepted)
+        if self._keeping != keeping:
+            await self.keep_posts(*keeping)
 
     async def read_post(self, post: PostId) -> tuple[StoredPost, bytes]:
         found = await self._rows.all(
@@ -118,6 +113,7 @@ class PostTables:
             " SET seconds = excluded.seconds WHERE seconds != excluded.seconds",
             (list_id, time // timedelta(seconds=1)),
         )
+        self._keeping = (list_id, time)
 
     async def erase_old(self, until: datetime) -> bool:
         found = await self._rows.all(_ERASABLE, (seconds(until), ERASED_POSTS))
@@ -149,6 +145,30 @@ class PostTables:
 
     # --- rows
 
+    async def _put_post(self, readers: Readers, post: StoredPost, ciphertext: bytes) -> None:
+        if not self._last_post:
+            found = await self._rows.all("SELECT coalesce(max(id), 0) FROM posts")
+            self._last_post = number(found[0][0])
+        self._last_post = post_id = self._last_post + 1
+        sealed = self._vault.seal("posts", _write_post(post), row=post_row(post_id))
+        await self._rows.run(
+            "INSERT INTO posts (id, list_id, key_name, accepted, open, told, sealed)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                post_id,
+                *self._of(readers.list_id, post.group_key),
+                seconds(post.accepted),
+                int(bool(readers.members)),
+                int(post.poster is None),
+                sealed,
+            ),
+        )
+        await self._rows.run("INSERT INTO ciphertexts VALUES (?, 0, ?)", (post_id, ciphertext))
+        await self._rows.many(
+            "INSERT INTO shards (post_id, members, position) VALUES (?, ?, 0)",
+            await _shards(post_id, readers.members),
+        )
+
     def _open_post(self, post: PostId, sealed: Value) -> StoredPost:
         row = self._vault.unseal("posts", octets(sealed), row=post_row(post))
         return _read_post(read_json(row, limit=ROW_OCTETS))
@@ -164,7 +184,7 @@ def _piece(found: list[tuple[Value, ...]]) -> list[tuple[Value, ...]]:
     return [(id_,) for id_, _ in found[:many]]
 
 
-def _many_readers(list_id: ListId, rows: Iterator[tuple[Value, ...]]) -> Readers:
+def many_readers(list_id: ListId, rows: Iterator[tuple[Value, ...]]) -> Readers:
     """Read each member once, with its longest recryption: in a thread, and in pieces.
 
     For all else waits for what a thread does in one call, as of max().
@@ -198,12 +218,13 @@ def _write_post(post: StoredPost) -> bytes:
             "list_address": post.list_address,
             "accepted": seconds(post.accepted),
             "poster": post.poster,
+            "held": post.held,
         }
     )
 
 
 def _read_post(row: JsonObject) -> StoredPost:
-    poster = row.get("poster")  # rows of the first schema have none
+    poster, held = row.get("poster"), row.get("held")  # rows of earlier versions have none
     match row:
         case {
             "header": str(header),
@@ -225,6 +246,7 @@ def _read_post(row: JsonObject) -> StoredPost:
                 list_address=list_address,
                 accepted=datetime.fromtimestamp(accepted, UTC),
                 poster=read_udf(poster) if isinstance(poster, str) else None,
+                held=held if isinstance(held, int) else None,
             )
     raise Malformed("a post's row that isn't one")
 

@@ -5,16 +5,16 @@ member that it took; an outcome ends the row, puts it off, or keeps it for peopl
 crash repeats what was in flight and nothing else, and a million members cost a thousand rows.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import IntEnum
+from functools import partial
 from struct import pack
 from typing import Final
 
 from listserver.edges.sqlite_groups import read_half
-from listserver.edges.sqlite_rows import Rows, Value, number, octets
+from listserver.edges.sqlite_rows import Rows, Value, moment, moment_or_long_ago, number, octets
 from listserver.limits import BUSY_POSTS, FAULT_DELAY, FAULTS, LONGEST_DELAY, SHARD_MEMBERS
 from listserver.model import (
     Claim,
@@ -52,8 +52,9 @@ _OPEN: Final = (
 )
 # Those with something to do, by its time; what is due too far off is known by its rows alone.
 _TIMELY: Final = f"SELECT id{_OPEN} AND next_due <= ? LIMIT ?"
-_FAR_ROWS: Final = "SELECT post_id FROM deliveries WHERE state = 0 AND due > ? LIMIT ?"
-_FAR: Final = f"SELECT id{_OPEN} AND id IN ({_FAR_ROWS})"
+_FAR_ROWS: Final = " FROM (SELECT post_id FROM deliveries WHERE state = 0 AND due > ?"
+_IS_OPEN: Final = f"EXISTS (SELECT 1{_OPEN} AND posts.id = post_id)"
+_FAR: Final = f"SELECT DISTINCT post_id{_FAR_ROWS} AND {_IS_OPEN} LIMIT ?)"
 # Where there are many, they aren't far from each other by number.
 _HAS_FAR_ROWS: Final = (
     "EXISTS (SELECT 1 FROM deliveries WHERE post_id = posts.id AND state = 0 AND due > ?)"
@@ -63,6 +64,13 @@ _NEXT: Final = f"SELECT min(id){_OPEN} AND id > ? AND (next_due <= ? OR {_HAS_FA
 _CLAIMED: Final = (
     "UPDATE posts SET next_due = (SELECT min(due) FROM deliveries WHERE post_id = posts.id"
     " AND state = 0) WHERE id = ? AND NOT EXISTS (SELECT 1 FROM shards WHERE post_id = posts.id)"
+)
+
+# A post of which nothing is left to do.
+_CLOSE: Final = (
+    "UPDATE posts SET open = 0 WHERE id = ? AND NOT EXISTS"
+    " (SELECT 1 FROM shards WHERE post_id = posts.id) AND NOT EXISTS"
+    " (SELECT 1 FROM deliveries WHERE post_id = posts.id AND state != 2)"
 )
 
 # Of one post, what is due; and what is due too far off, each by its index.
@@ -78,9 +86,14 @@ _LATE: Final = (
 # Of a list, what is kept of late, that a member has an entry for and that isn't open for it.
 _MISSED: Final = (
     "SELECT id FROM posts WHERE list_id = ? AND accepted >= ? AND NOT held AND NOT erased"
+    " AND NOT review"
     " AND EXISTS (SELECT 1 FROM entries WHERE member_id = ? AND key_name = posts.key_name)"
     " AND NOT EXISTS (SELECT 1 FROM deliveries"
     " WHERE post_id = posts.id AND member_id = ? AND state != 2) ORDER BY id LIMIT ?"
+)
+_UNBEGUN: Final = (
+    "SELECT post_id, members, position FROM posts JOIN shards ON post_id = posts.id"
+    " WHERE list_id = ? AND accepted >= ?"
 )
 
 
@@ -137,13 +150,15 @@ class QueueTables:
             [(_State.CLAIMED, seconds(now), row[0]) for row in late],
         )
         await self._rows.run(_CLAIMED, (post,))
+        if not fresh and not late:  # and so no outcome will come
+            await self._rows.run(_CLOSE, (post,))
         return tuple(
             Claim(
                 DeliveryId(number(id_)),
                 post,
                 MemberId(number(member)),
                 number(attempts),
-                datetime.fromtimestamp(number(since), UTC),
+                moment_or_long_ago(since),
             )
             for id_, member, attempts, since in (*fresh, *late)
         )
@@ -151,8 +166,10 @@ class QueueTables:
     async def half_of(self, claim: Claim) -> Half | None:
         found = await self._rows.all(
             "SELECT e.sealed, e.half_name FROM entries e JOIN members m ON m.id = e.member_id"
-            " WHERE m.id = ? AND m.served AND m.off IS NULL"
-            " AND e.key_name = (SELECT key_name FROM posts WHERE id = ?) ORDER BY e.id LIMIT 1",
+            " WHERE m.id = ? AND m.served AND m.off IS NULL AND m.paused IS NULL"
+            " AND m.leaving IS NULL"
+            " AND e.key_name = (SELECT key_name FROM posts"
+            " WHERE id = ? AND (NOT review OR m.powerful)) ORDER BY e.id LIMIT 1",
             (claim.member, claim.post),
         )
         return read_half(self._vault, octets(found[0][0]), octets(found[0][1])) if found else None
@@ -173,12 +190,7 @@ class QueueTables:
             "UPDATE posts SET delivered = delivered + ? WHERE id = ?",
             [(count, post) for post, count in taken.items()],
         )
-        await self._rows.many(
-            "UPDATE posts SET open = 0 WHERE id = ? AND NOT EXISTS"
-            " (SELECT 1 FROM shards WHERE post_id = posts.id) AND NOT EXISTS"
-            " (SELECT 1 FROM deliveries WHERE post_id = posts.id AND state != 2)",
-            [(post,) for post in {each.post for each in records}],
-        )
+        await self._rows.many(_CLOSE, [(post,) for post in {each.post for each in records}])
 
     async def redeliver(self, list_id: ListId, member: Udf, since: datetime, now: datetime) -> int:
         name = self._vault.name("member", str(list_id), member)
@@ -187,7 +199,9 @@ class QueueTables:
             return 0
         of = (number(rows[0][0]),)
         missed = await self._rows.all(_MISSED, (list_id, seconds(since), *of, *of, _LATE_POSTS))
-        posts = [row[0] for row in missed if not await self._stands_in_shard(number(row[0]), *of)]
+        begun = (list_id, seconds(since))
+        waiting = await self._rows.read(_UNBEGUN, begun, partial(_posts_with, *of))
+        posts = [row[0] for row in missed if row[0] not in waiting]
         await self._rows.many(
             "INSERT INTO deliveries (post_id, member_id, state, attempts, faults, due, since)"
             " VALUES (?, ?, 0, 0, 0, ?, ?) ON CONFLICT (post_id, member_id) DO UPDATE"
@@ -198,23 +212,12 @@ class QueueTables:
         await self._rows.many("UPDATE posts SET open = 1 WHERE id = ?", [(post,) for post in posts])
         return len(posts)
 
-    async def _stands_in_shard(self, post: int, member: int) -> bool:
-        """Tell whether a member of a post has its turn still to come."""
-        shards = await self._rows.all(
-            "SELECT members, position FROM shards WHERE post_id = ?", (post,)
-        )
-        return await asyncio.to_thread(
-            lambda: any(
-                member in _unpacked(octets(packed))[number(start) :] for packed, start in shards
-            )
-        )
-
     async def next_due(self, now: datetime) -> datetime | None:
         if await self.busy_post(now, PostId(0)) is not None:
             return now
         found = await self._rows.all(f"SELECT min(next_due){_OPEN}")
         due = found[0][0]
-        return None if due is None else datetime.fromtimestamp(number(due), UTC)
+        return None if due is None else moment(due) or now
 
     async def _claim_fresh(
         self, post: PostId, now: datetime, limit: int
@@ -227,9 +230,12 @@ class QueueTables:
         if not found:
             return []
         shard, packed, start = found[0]
+        size, rest = divmod(len(octets(packed)), _ID_OCTETS)
+        if rest or not 0 <= number(start) < size:
+            raise ValueError("a shard that is damaged")
         begun, position = _ID_OCTETS * number(start), number(start) + limit
         taken = _unpacked(octets(packed)[begun : begun + _ID_OCTETS * limit])
-        if _ID_OCTETS * position >= len(octets(packed)):
+        if position >= size:
             await self._rows.run("DELETE FROM shards WHERE id = ?", (shard,))
         else:
             await self._rows.run("UPDATE shards SET position = ? WHERE id = ?", (position, shard))
@@ -301,6 +307,15 @@ def _packed(members: Sequence[int]) -> bytes:
     for at in range(_ID_OCTETS):
         packed[at::_ID_OCTETS] = wide[8 - _ID_OCTETS + at :: 8]
     return bytes(packed)
+
+
+def _posts_with(member: int, shards: Iterator[tuple[Value, ...]]) -> set[Value]:
+    """Give the posts of these shards in which a member has its turn still to come."""
+    return {
+        post
+        for post, packed, start in shards
+        if member in _unpacked(octets(packed)[_ID_OCTETS * number(start) :])
+    }
 
 
 def _unpacked(members: bytes) -> list[int]:

@@ -1,11 +1,14 @@
 """Statements and rows: what the tables' rooms need of the database."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol, TypeAlias, TypeVar
+from datetime import UTC, datetime
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
 Value: TypeAlias = bytes | int | str | None
+
+_YEAR_9999: Final = 253_370_764_800  # seconds since 1970
 
 
 class Rows(Protocol):
@@ -55,3 +58,15 @@ def number(value: Value) -> int:
     if not isinstance(value, int):
         raise TypeError("a column that is no INTEGER")
     return value
+
+
+def moment(value: Value) -> datetime | None:
+    """Take a time, in seconds since 1970; None if it is damaged: no clock can have shown it."""
+    if isinstance(value, int) and 0 <= value < _YEAR_9999:
+        return datetime.fromtimestamp(value, UTC)
+    return None
+
+
+def moment_or_long_ago(value: Value) -> datetime:
+    """Take a time; what is damaged was long ago, so that it is tried once more and then ends."""
+    return moment(value) or datetime.fromtimestamp(0, UTC)

@@ -1,6 +1,6 @@
 """Lists that are stopped for a while, or closed for good: the rows and their SQL."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from listserver.edges.sqlite_profiles import ProfileTables
@@ -28,6 +28,10 @@ class StopTables(ProfileTables):
                 "SELECT 1 FROM lists WHERE id = ? AND suspended NOT NULL", (list_id,)
             )
         )
+
+    async def stopped(self, list_id: ListId) -> datetime | None:
+        ((since,),) = await self._rows.all("SELECT suspended FROM lists WHERE id = ?", (list_id,))
+        return datetime.fromtimestamp(since, UTC) if isinstance(since, int) else None
 
     async def waits(self, post: PostId) -> bool:
         return bool(

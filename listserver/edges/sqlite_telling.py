@@ -9,16 +9,8 @@ from listserver.edges.sqlite_profiles import ProfileTables
 from listserver.edges.sqlite_queue import delivery_row, seconds
 from listserver.edges.sqlite_rows import Value, number, octets
 from listserver.limits import NOTICE_RETRY
-from listserver.model import (
-    DeliveryId,
-    Failure,
-    InVain,
-    ListId,
-    PostId,
-    StoredList,
-    StoredPost,
-    Troubles,
-)
+from listserver.model import DeliveryId, ListId, PostId, StoredList, StoredPost
+from listserver.troubles import Failure, InVain, Troubles
 from recrypt_core.errors import Malformed, NotAuthentic
 from recrypt_core.members import Member
 
@@ -27,7 +19,10 @@ _IN_TROUBLE: Final = (
     " AND (unheard IS NULL OR unheard <= ?2 OR unheard > ?3) AND id IN ("
     " SELECT list_id FROM members INDEXED BY members_off_untold"
     " WHERE off IS NOT NULL AND NOT off_told UNION"
+    " SELECT list_id FROM members INDEXED BY members_left_untold"
+    " WHERE leaving = 3 AND NOT left_told UNION"
     " SELECT list_id FROM posts WHERE held AND NOT dropped AND NOT held_told UNION"
+    " SELECT list_id FROM holding WHERE state = 0 AND NOT told UNION"
     " SELECT list_id FROM posts WHERE id IN"
     " (SELECT post_id FROM deliveries WHERE state >= 2 AND NOT told))"
 )
@@ -40,9 +35,21 @@ _OFF: Final = (
     "FROM members INDEXED BY members_off_untold"
     " WHERE list_id = ? AND off IS NOT NULL AND NOT off_told"
 )
+_LEFT: Final = (
+    "FROM members INDEXED BY members_left_untold"
+    " WHERE list_id = ? AND leaving = 3 AND NOT left_told"
+)
 _STOPPED: Final = "FROM posts WHERE list_id = ? AND held AND NOT dropped AND NOT held_told"
+_WAITING: Final = "FROM holding WHERE list_id = ? AND state = 0 AND NOT told"
 _COUNTS: Final = tuple(
-    f"SELECT count(*), coalesce(sum(id), 0) {rows}" for rows in (_FAILED, _OFF, _STOPPED)
+    f"SELECT count(*), coalesce(sum({id_}), 0) {rows}"
+    for id_, rows in (
+        ("id", _FAILED),
+        ("id", _OFF),
+        ("id", _STOPPED),
+        ("id", _LEFT),
+        ("number", _WAITING),
+    )
 )
 _TOLD: Final = (
     "UPDATE deliveries SET told = ?2 WHERE state >= 2 AND NOT told"
@@ -50,12 +57,17 @@ _TOLD: Final = (
     "UPDATE members INDEXED BY members_off_untold SET off_told = ?2"
     " WHERE list_id = ?1 AND off IS NOT NULL AND NOT off_told",
     "UPDATE posts SET held_told = ?2 WHERE list_id = ?1 AND held AND NOT dropped AND NOT held_told",
+    "UPDATE members INDEXED BY members_left_untold SET left_told = ?2"
+    " WHERE list_id = ?1 AND leaving = 3 AND NOT left_told",
+    "UPDATE holding SET told = ?2 WHERE list_id = ?1 AND state = 0 AND NOT told",
 )  # in a thread: there may be many
 UNTELL: Final = (
     "UPDATE deliveries SET told = 0 WHERE state >= 2 AND told = ?2"
     " AND post_id IN (SELECT id FROM posts WHERE list_id = ?1)",
     "UPDATE members SET off_told = 0 WHERE list_id = ?1 AND off IS NOT NULL AND off_told = ?2",
     "UPDATE posts SET held_told = 0 WHERE list_id = ?1 AND held AND held_told = ?2",
+    "UPDATE members SET left_told = 0 WHERE list_id = ?1 AND leaving = 3 AND left_told = ?2",
+    "UPDATE holding SET told = 0 WHERE list_id = ?1 AND state = 0 AND told = ?2",
 )  # of a list, what was told at a time; in a thread too
 _FAILURE: Final = (
     "SELECT d.state, d.sealed, p.id, p.sealed, m.sealed, m.name FROM deliveries d"
@@ -81,17 +93,19 @@ class TellingTables(ProfileTables, PostTables):
             return None
         of = (list_id, limit)
         named = await self._rows.all(f"SELECT id {_FAILED} ORDER BY id LIMIT ?", of)
-        members = await self._rows.all(f"SELECT sealed, name {_OFF} LIMIT ?", of)
         read = [each for row in named if (each := await self._failure(number(row[0])))]
-        turned_off = [who for row in members if (who := await self._readable_member(*row))]
-        failed, off, stopped = counts = await self._untold(list_id)
+        turned_off, has_left = await self._accounts(_OFF, of), await self._accounts(_LEFT, of)
+        failed, off, stopped, left, waiting = counts = await self._untold(list_id)
         return Troubles(
             list=stored,
             failures=tuple(read),
             more=failed[0] - len(read),
-            turned_off=tuple(each.account for each in turned_off),
+            turned_off=turned_off,
             more_off=off[0] - len(turned_off),
+            waiting=waiting[0],
             stopped=stopped[0],
+            left=has_left,
+            more_left=left[0] - len(has_left),
             mark=counts,
         )
 
@@ -131,6 +145,11 @@ class TellingTables(ProfileTables, PostTables):
         await self._rows.many("UPDATE posts SET told = 1 WHERE id = ?", [(id_,) for id_ in posts])
 
     # --- rows
+
+    async def _accounts(self, rows: str, of: tuple[Value, ...]) -> tuple[str, ...]:
+        found = await self._rows.all(f"SELECT sealed, name {rows} LIMIT ?", of)
+        members = [await self._readable_member(*row) for row in found]
+        return tuple(each.account for each in members if each is not None)
 
     async def _untold(self, list_id: ListId) -> tuple[tuple[int, int], ...]:
         """Give a count of each, and a figure that changes when some go and others come."""

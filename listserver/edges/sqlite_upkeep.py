@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -17,6 +17,7 @@ from listserver.edges.sqlite_held import HeldLetters
 from listserver.edges.sqlite_list_stops import ListStops
 from listserver.edges.sqlite_posts import post_row
 from listserver.edges.sqlite_queue import delivery_row, seconds
+from listserver.edges.sqlite_rows import moment
 from listserver.edges.sqlite_signers import ROW_OCTETS
 from listserver.edges.sqlite_troubles import trouble
 from listserver.limits import LONGEST_DELAY
@@ -47,6 +48,7 @@ WITH left_over AS (
     FROM deliveries GROUP BY post_id
 )
 SELECT id, sealed, accepted, posts.held, dropped, erased,
+    list_id IN (SELECT id FROM lists WHERE suspended NOT NULL),
     coalesce(members, 0) + coalesce(waiting, 0), coalesce(under_way, 0), coalesce(put_off, 0),
     coalesce(given_up, 0), coalesce(begun.held, 0), coalesce(attempts, 0),
     CASE WHEN members THEN :now ELSE due END
@@ -104,17 +106,19 @@ class QueuedPost:
 
     Attributes:
         list_address: None if the post's row can't be read.
+        accepted: None if that can't be read.
         stopped: The whole post is kept out of the queue: it can't be read, or is dropped.
         dropped: While copies of it were under way; when they have ended a server erases it.
         erased: The ciphertext is gone, as no delivery of it was open any more.
         waiting: To be tried now.
         attempts: The most that one delivery has had.
         due: When there is something to do; None if nothing is open.
+        list_stopped: Its list's operator has stopped the list, so what is open waits.
     """
 
     id: PostId
     list_address: str | None
-    accepted: datetime
+    accepted: datetime | None
     stopped: bool
     dropped: bool
     erased: bool
@@ -125,6 +129,7 @@ class QueuedPost:
     held: int
     attempts: int
     due: datetime | None
+    list_stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,12 +244,12 @@ class Upkeep:
         self._connection.execute("COMMIT")
 
     def _read(self, row: tuple[bytes | int, ...]) -> QueuedPost:
-        id_, sealed, accepted, stopped, dropped, erased, *counts, due = row
+        id_, sealed, accepted, stopped, dropped, erased, waits, *counts, due = row
         waiting, under_way, put_off, given_up, held, attempts = map(int, counts)
         return QueuedPost(
             id=PostId(int(id_)),
             list_address=self._list_address(int(id_), bytes(sealed)),
-            accepted=_time(accepted),
+            accepted=moment(accepted),
             stopped=bool(stopped),
             dropped=bool(dropped),
             erased=bool(erased),
@@ -254,7 +259,8 @@ class Upkeep:
             given_up=given_up,
             held=held,
             attempts=attempts,
-            due=None if due is None or stopped else _time(due),
+            list_stopped=bool(waits),
+            due=None if stopped else moment(due),
         )
 
     def _list_address(self, post: int, sealed: bytes) -> str | None:
@@ -372,7 +378,3 @@ def _opens(vault: Vault, check: bytes) -> bool:
     except NotAuthentic:
         return False
     return True
-
-
-def _time(moment: bytes | int) -> datetime:
-    return datetime.fromtimestamp(int(moment), UTC)

@@ -94,7 +94,7 @@ def add(context: click.Context, file: str, code: str | None) -> None:
     _check_code(using, device, code)
     with using.alone():
         made = flows.add(using.home, device, now=using.now())
-        value = _published(using)
+        value = published(using)
     using.terminal.answer(
         {"Identifier": made.identifier, **_stated(device), **value},
         f"{device.code} is a device of {made.identifier} now",
@@ -113,24 +113,32 @@ def revoke(context: click.Context, code: str) -> None:
     """Take the device of this CODE from your profile: one that was lost, or is used no more.
 
     The services of the groups that you are in are told; it reads on until their administrators
-    take that in. It needs the profile's master key, which is where the profile was made. If it is
-    cut off, the same command goes on; exit status 1 if no service took it.
+    take that in. It needs the profile's master key, which is where the profile was made, or an
+    export of it imported. If that leaves this home without keys, it has fresh ones. If it is cut
+    off, the same command goes on; exit status 1 if no service took it.
     """
     using = tools(context)
     with using.alone():
-        device = flows.revoke(using.home, code, now=using.now())
+        done = flows.revoke(using.home, code, now=using.now())
         identifier = using.home.profile().identifier
-        value = _published(using)
+        value = published(using)
+    fresh = None if done.fresh is None else done.fresh.code
     using.terminal.answer(
-        {"Identifier": identifier, **_stated(device), **value},
-        f"{device.code} is no device of {identifier} any more",
+        {"Identifier": identifier, **_stated(done.device), "FreshCode": fresh, **value},
+        f"{done.device.code} is no device of {identifier} any more",
+        *([] if fresh is None else [f"this home has fresh keys in its place: {fresh}"]),
         "For your other devices: recrypt profile show --out FILE here, recrypt profile import "
         "FILE there",
     )
     using.terminal.note(
         "It reads a group until an administrator has taken that in: recrypt refresh GROUP"
     )
-    if value["NotSent"] and not value["Sent"]:
+    if fresh is not None:
+        using.terminal.note(
+            "A home that the keys were exported from or to has the profile's master key too: if a "
+            "stranger has it, with its passphrase or without one, only a new profile helps"
+        )
+    if value["NotSent"] != value["Unknown"] and not value["Sent"]:
         context.exit(1)
 
 
@@ -153,10 +161,11 @@ def _check_code(using: Tools, device: Device, code: str | None) -> None:
         )
 
 
-def _published(using: Tools) -> JsonObject:
+def published(using: Tools) -> JsonObject:
     """Send the profile to the services of the groups that are known; tell which have it."""
     sent: list[JsonValue] = []
     unsent: list[JsonValue] = []
+    unknown: list[JsonValue] = []
     for pin in using.home.pins():
         if pin.service in sent:
             continue
@@ -173,11 +182,12 @@ def _published(using: Tools) -> JsonObject:
                     f"{pin.group_name} WASN'T TOLD: {pin.service} doesn't know you as a member. If "
                     f"you are one: {later}"
                 )
+                unknown.append(pin.group_name)
         if is_sent:
             sent.append(pin.service)
         else:
             unsent.append(pin.group_name)
-    return {"Sent": sent, "NotSent": unsent}
+    return {"Sent": sent, "NotSent": unsent, "Unknown": unknown}
 
 
 def _publish(group: str) -> str:

@@ -56,6 +56,8 @@ class Outside:
     prompt: Prompt = passphrases.prompt
     confirm: Confirm = passphrases.confirm
     cost: Cost = COST
+    wait: Callable[[float], bool] | None = None
+    """Waits so many seconds, and tells whether to end; None: until a signal says so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from recrypt_client import (
+    by_mail,
     chains,
     closing,
     escrows,
@@ -20,14 +21,16 @@ from recrypt_client.commands.frame import (
     Command,
     GroupName,
     Tools,
+    read_input,
     read_profile,
     tools,
     write_output,
 )
-from recrypt_client.errors import Trouble
+from recrypt_client.errors import Trouble, about
 from recrypt_client.founding import Wanted
 from recrypt_client.pins import Seen
-from recrypt_client.writing import KnownKey
+from recrypt_client.service import Service
+from recrypt_client.writing import KnownKey, Told
 from recrypt_core.chain import Change, GroupState
 from recrypt_core.encoding import JsonObject, JsonValue, write_json, write_time
 from recrypt_core.keys import Curve
@@ -67,9 +70,8 @@ def create(
     using = tools(context)
     people = [read_profile(using, name) for name in escrow]
     keys = recovering.escrow_keys(people)
-    wanted = Wanted(group, Curve(algorithm), keys)
+    wanted = Wanted(group, Curve(algorithm), keys, escrows.named_with(people))
     with using.alone(), using.service_of(group, service) as called:
-        escrows.note(using.home, group, escrows.named_with(people))
         pin = founding.create_group(using.home, called, wanted, now=using.now())
     using.terminal.answer(
         {
@@ -94,21 +96,18 @@ def create(
 @click.argument("group", type=GroupName())
 @click.option("--service", metavar="URL", help="The service to ask.")
 @click.option("--fingerprint", metavar="UDF", help="The group's fingerprint, as you were told.")
+@click.option("--file", metavar="FILE", help="The key's file, or mail, from the list's -key@.")
 @click.option("--out", metavar="FILE", help="Write the group key to FILE, as a JWK.")
 @click.pass_context
-def key(
-    context: click.Context,
-    group: str,
-    service: str | None,
-    fingerprint: str | None,
-    out: str | None,
-) -> None:
-    """Fetch the key of GROUP, verify it, and remember the group by its fingerprint."""
+def key(context: click.Context, /, group: str, out: str | None, **given: str | None) -> None:
+    """Fetch the key of GROUP, verify it, and remember the group by its fingerprint.
+
+    With --file nothing is fetched: it takes what a mail to the list's -key address is answered.
+    """
     using = tools(context)
-    with using.alone(needs_keys=False), using.service_of(group, service) as called:
-        known = writing.fetch_key(
-            using.home, called, group, fingerprint=fingerprint, now=using.now()
-        )
+    fingerprint = given["fingerprint"]
+    with using.alone(needs_keys=False), using.service_of(group, given["service"]) as called:
+        known = _taken_key(using, called, group, file=given["file"], fingerprint=fingerprint)
     jwk = known.public.named_jwk()
     if out is not None:
         group_keys.check_open(known.key)
@@ -130,6 +129,19 @@ def key(
             "This is trust on first use: compare the fingerprint with the administrator's, "
             "by another way than this service."
         )
+
+
+def _taken_key(
+    using: Tools, called: Service, group: str, *, file: str | None, fingerprint: str | None
+) -> KnownKey:
+    """Take a group's key from its service, or from a file that came by mail."""
+    home, now = using.home, using.now()
+    if file is None:
+        return writing.fetch_key(home, called, group, fingerprint=fingerprint, now=now)
+    octets = read_input(file)
+    with about(file):
+        told = Told(group, called.url, by_mail.key_in(octets))
+    return writing.take_key(home, told, fingerprint=fingerprint, now=now)
 
 
 def _known(known: KnownKey) -> JsonObject:
@@ -162,14 +174,14 @@ def close(context: click.Context, group: str, *, yes: bool) -> None:
             using.terminal.note(words)
         _ask(using, group, is_yes=yes)
     with using.alone(), using.desk(group) as desk:
-        after = closing.close(desk, chains.current(desk, now=using.now()), Pace(using.now))
-    closed = after.key.document.closed
-    already = " already" if before.is_closed else ""
+        done = closing.close(desk, chains.current(desk, now=using.now()), Pace(using.now))
+    after, closed = done.state, done.state.key.document.closed
+    already = "" if done.is_new else " already"
     using.terminal.answer(
         {
             "GroupName": group,
             "Closed": None if closed is None else write_time(closed),
-            "Changed": not before.is_closed,
+            "Changed": done.is_new,
             "Head": {"seq": after.head.seq, "hash": after.head.hash},
         },
         f"{group} is closed for good{already}",

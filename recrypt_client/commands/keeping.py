@@ -1,7 +1,9 @@
 """`recrypt rekey`, `set`, `refresh`, `verify`: a group is kept in order."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from types import MappingProxyType
 
 import click
 
@@ -12,15 +14,17 @@ from recrypt_client import (
     custody,
     debts,
     escrows,
+    joining,
+    leaving,
     policies,
     refreshing,
     rekeying,
     removing,
-    restoring,
     verifying,
 )
 from recrypt_client.chains import Desk
 from recrypt_client.changing import Pace
+from recrypt_client.commands import restored
 from recrypt_client.commands.frame import Command, GroupName, Tools, tools
 from recrypt_client.debts import Owed
 from recrypt_client.errors import Trouble
@@ -28,6 +32,7 @@ from recrypt_core.chain import GroupState
 from recrypt_core.documents import Privilege, RecryptionGroup, VerifiedProfile
 from recrypt_core.encoding import JsonObject
 from recrypt_core.policy import Policy
+from recrypt_core.udf import Udf
 
 
 @click.command(cls=Command, epilog="Example: recrypt rekey team@lists.example")
@@ -68,7 +73,8 @@ def rekey(context: click.Context, group: str) -> None:
 def set_policy(context: click.Context, group: str, settings: Sequence[str]) -> None:
     """Change the rules of GROUP; without KEY=VALUE, show them.
 
-    `post`, `reply_to`, `from`, `notice`, `past_keys`, `history`, `keep`, `recrypt_per_day`.
+    `post`, `reply_to`, `from`, `notice`, `past_keys`, `history`, `keep`, `recrypt_per_day`,
+    `hold`, `hold_days`, `banned`, `posts_per_day`, `list_posts_per_day`, `post_kib`.
     """
     using = tools(context)
     policies.changed(Policy(), settings)  # what can't be is refused before anything is asked
@@ -97,14 +103,23 @@ def set_policy(context: click.Context, group: str, settings: Sequence[str]) -> N
 @click.argument("group", type=GroupName())
 @click.pass_context
 def refresh(context: click.Context, group: str) -> None:
-    """Take newer profiles of members of GROUP in: a lost device's entries end.
+    """Take newer profiles and addresses of members of GROUP in; who has left is removed.
 
-    It also seals the group's keys to its administrators anew, if that is due.
+    A lost device's entries end. It also seals the group's keys to its administrators anew, if that
+    is due.
     """
     using = tools(context)
     with using.alone(), using.desk(group) as desk:
         before = debts.owed(desk, now=using.now())
-        done = refreshing.refresh(desk, before.state, Pace(using.now))
+        ended = leaving.revoke_left(desk, before.state, Pace(using.now))
+        moved = joining.moved(ended.outcome.state, joining.waiting(desk, now=using.now()))
+        done = refreshing.refresh(
+            desk,
+            ended.outcome.state,
+            Pace(using.now),
+            given=[each.profile for each in moved],
+            accounts={each.profile.identifier: each.account for each in moved},
+        )
         state = using.tend(desk, custody.share(desk, done.outcome.state, Pace(using.now)))
         is_same = state.head == before.state.head
         left = [*(before if is_same else debts.owed(desk, now=using.now())).words()]
@@ -113,36 +128,36 @@ def refresh(context: click.Context, group: str) -> None:
             "GroupName": group,
             "Changed": [*done.outcome.changed],
             "Waiting": [*done.waiting],
+            "Left": [*ended.outcome.changed],
             "LeftToDo": [*left],
             "Head": _head(state),
         },
+        *(f"{who} has left, and is REVOKED now" for who in ended.outcome.changed),
         *(f"{who} has a newer profile, and entries for it" for who in done.outcome.changed),
         *done.waiting,
         *([] if done.outcome.changed or done.waiting else ["No newer profile waits"]),
     )
+    for who in ended.powerful:
+        using.terminal.alarm(
+            f"{who} has left, as the service says, and administers {group}: ask, then "
+            f"recrypt delete {group} {who}"
+        )
     tell_left(using, left)
 
 
 @click.command(cls=Command, epilog="Example: recrypt verify team@lists.example")
 @click.argument("group", type=GroupName())
-@click.option(
-    "--accept-restored",
-    is_flag=True,
-    help="Go on from an older history, after the operator has restored a back-up.",
-)
-@click.option("--yes", is_flag=True, help="Don't ask whether to.")
+@restored.options
 @click.pass_context
-def verify(context: click.Context, group: str, *, accept_restored: bool, yes: bool) -> None:
+def verify(context: click.Context, group: str) -> None:
     """Check everything about GROUP anew; exit status 1 if anything is wrong.
 
     With --accept-restored what was seen of its history and isn't shown any more is forgotten, after
     a yes. Only you can know that the service doesn't lie: ask its operator by another way.
     """
     using = tools(context)
-    if yes and not accept_restored:
-        raise click.UsageError("--yes goes with --accept-restored", context)
-    if accept_restored:
-        _accept_restored(using, group, is_yes=yes)
+    if restored.is_wanted(context):
+        restored.accept(context, group, lambda: _alone_at(using, group))
     with using.alone(), using.desk(group) as desk:
         report = verifying.verify(desk, now=using.now())
     head = report.head
@@ -160,30 +175,26 @@ def verify(context: click.Context, group: str, *, accept_restored: bool, yes: bo
         context.exit(1)
 
 
-def _accept_restored(using: Tools, group: str, *, is_yes: bool) -> None:
-    """Show what is gone, ask, and pin what there is; nobody else waits while a person thinks."""
+@contextmanager
+def _alone_at(using: Tools, group: str) -> Iterator[Desk]:
     with using.alone(), using.desk(group) as desk:
-        found = restoring.look(desk, now=using.now())
-    if found is None:
-        using.terminal.note(f"The history of {group} is the one that you had seen.")
-        return
-    for words in found.words():
-        using.terminal.note(f"{words}.")
-    if not is_yes and not using.outside.confirm("Take it for the history of the group?"):
-        raise Trouble(
-            "nothing was changed, as nobody said yes",
-            "Without a terminal, --yes says it: if you know that a back-up was restored",
-        )
-    with using.alone(), using.desk(group) as desk:
-        restoring.accept(desk, found, now=using.now())
+        yield desk
 
 
 def refreshed(
-    using: Tools, desk: Desk, state: GroupState, given: Iterable[VerifiedProfile] = ()
+    using: Tools,
+    desk: Desk,
+    state: GroupState,
+    *,
+    given: Iterable[VerifiedProfile] = (),
+    accounts: Mapping[Udf, str] = MappingProxyType({}),
 ) -> GroupState:
-    """Take in the newer profiles of members, on the way, and these too if they are newer."""
+    """Take in the newer profiles of members, on the way, and these too if they are newer.
+
+    accounts: where members have proven that their mail is to go.
+    """
     people = [*given]
-    done = refreshing.refresh(desk, state, Pace(using.now), given=people)
+    done = refreshing.refresh(desk, state, Pace(using.now), given=people, accounts=accounts)
     for who in done.outcome.changed:
         using.terminal.note(f"{who} has a newer profile: the entries were made anew for it.")
     for why in done.waiting:

@@ -1,23 +1,27 @@
 """`recrypt add`, `delete`, `suspend`, `resume`, `redeliver`, `members`: who is in a group."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import click
 
-from recrypt_client import administering, chains, removing
+from recrypt_client import administering, chains, escrows, removing
 from recrypt_client.administering import Outcome, Redelivery, Terms
 from recrypt_client.changing import Pace
 from recrypt_client.commands.frame import Command, GroupName, Tools, When, read_profile, tools
 from recrypt_client.commands.keeping import refreshed, settle
+from recrypt_client.commands.rosters import Source, add_all, write_members
 from recrypt_core.documents import Privilege, Status
 from recrypt_core.encoding import JsonObject, write_time
+from recrypt_core.members import Member
+from recrypt_core.udf import Udf
 
 
 @click.command(cls=Command, epilog="Example: recrypt add team@lists.example bob.json carol.json")
 @click.argument("group", type=GroupName())
-@click.argument("profiles", metavar="PROFILE.json...", nargs=-1, required=True)
+@click.argument("profiles", metavar="[PROFILE.json]...", nargs=-1)
 @click.option(
     "--privilege",
     "privileges",
@@ -32,25 +36,37 @@ from recrypt_core.encoding import JsonObject, write_time
     show_default=True,
     help="As what they begin.",
 )
+@click.option("--csv", "table", metavar="FILE", help="A file with columns address, profile.")
+@click.option("--mailman", metavar="FILE", help="What `mailman members` or Postorius wrote.")
+@click.option("--invite", is_flag=True, help="Invite who has no profile in the file.")
 @click.pass_context
 def add(
     context: click.Context,
+    /,
     group: str,
     profiles: Sequence[str],
-    privileges: Sequence[str],
-    status: str,
+    **how: Any,  # noqa: ANN401 - what click has read, each of its kind
 ) -> None:
     """Add the people of these profiles to GROUP; who is in it already is passed over.
 
-    But a newer profile of a member is taken in, with entries for the devices that it names.
+    But a newer profile of a member is taken in, with entries for the devices that it names. With
+    --csv or --mailman the people are those of a file: if a line of it is wrong, nothing is done;
+    and it may be given again.
     """
     using = tools(context)
+    chosen = tuple(Privilege(each) for each in dict.fromkeys(how["privileges"]))
+    terms = Terms(chosen or (Privilege.RECRYPT,), Status(how["status"]))
+    files = [each for each in (how["table"], how["mailman"]) if each]
+    if len(files) + bool(profiles) != 1 or (how["invite"] and not files):
+        raise click.UsageError("give PROFILE.json..., --csv or --mailman", context)
+    if files:
+        source = Source(files[0], bool(how["mailman"]), how["invite"], terms)
+        add_all(using, group, source)
+        return
     people = [read_profile(using, name) for name in profiles]
-    chosen = tuple(Privilege(each) for each in dict.fromkeys(privileges)) or (Privilege.RECRYPT,)
     adding = using.terminal.progress("Adding", len(people))
     with using.alone(), using.desk(group) as desk, adding as progress:
-        pace = Pace(using.now, progress)
-        outcome = administering.add(desk, people, Terms(chosen, Status(status)), pace)
+        outcome = administering.add(desk, people, terms, Pace(using.now, progress))
         state = using.tend(desk, refreshed(using, desk, outcome.state, given=people))
         outcome = outcome.then(state, people)
     _tell(using, outcome, "added to")
@@ -87,10 +103,15 @@ def suspend(context: click.Context, group: str, who: Sequence[str]) -> None:
     using = tools(context)
     outcome = _set_status(using, group, who, Status.SUSPENDED)
     members, changed = outcome.state.members.values(), {*outcome.changed}
+    owners = escrows.of_now(using.home, outcome.state)
     for member in (each for each in members if each.account in changed):
-        if administering.has_powers(member):
+        has = [
+            *([f"administers {group}"] if administering.has_powers(member) else []),
+            *([f"owns an escrow key of {group}"] if member.profile.identifier in owners else []),
+        ]
+        if has:
             using.terminal.alarm(
-                f"{member.account} administers {group}, and still has its private keys: "
+                f"{member.account} {' and '.join(has)}, and still has its private keys: "
                 f"recrypt delete {group} {member.account} gives it other ones"
             )
 
@@ -142,18 +163,29 @@ def redeliver(context: click.Context, group: str, who: str, since: datetime | ti
         "Posts": done.posts,
     }
     using.terminal.answer(value, _told(done))
+    if done.stopped is not None:
+        using.terminal.alarm(administering.told_stopped(done.state.name, done.stopped))
 
 
 @click.command(cls=Command, epilog="Example: recrypt members team@lists.example")
 @click.argument("group", type=GroupName())
+@click.option("--csv", "table", metavar="FILE", help="Write them to FILE instead, as a table.")
 @click.pass_context
-def members(context: click.Context, group: str) -> None:
+def members(context: click.Context, group: str, table: str | None) -> None:
     """Show who is or was a member of GROUP, as its verified history says."""
     using = tools(context)
     with using.alone(), using.desk(group) as desk:
         state = chains.current(desk, now=using.now())
-        off = chains.undeliverable(desk, state, now=using.now())
+        asides = [*chains.asides(desk, state, now=using.now())]
+        off = {udf for page in asides for udf in page.undeliverable}
+        left = {udf for page in asides for udf in page.left}
+        stopped = asides[0].stopped
         state = using.tend(desk, state)
+    if stopped is not None:
+        using.terminal.alarm(administering.told_stopped(group, stopped))
+    if table is not None:
+        write_members(using, table, state)
+        return
     found = sorted(state.members.values(), key=lambda each: each.account)
     value: JsonObject = {
         "GroupName": state.name,
@@ -165,21 +197,22 @@ def members(context: click.Context, group: str) -> None:
                 "Status": each.entry.status.value,
                 "HasEntry": each.entry_for(state.key.udf) is not None,
                 "Undeliverable": each.profile.identifier in off,
+                "Left": each.profile.identifier in left,
             }
             for each in found
         ],
+        "Stopped": None if stopped is None else write_time(stopped),
         "Head": {"seq": state.head.seq, "hash": state.head.hash},
     }
-    rows = [
-        (
-            each.account,
-            each.entry.status.value + (", mail off" if each.profile.identifier in off else ""),
-            " ".join(one.value for one in each.entry.privileges),
-            each.profile.identifier,
-        )
-        for each in found
-    ]
+    rows = [_row(each, off, left) for each in found]
     using.terminal.rows(value, ("ADDRESS", "STATUS", "PRIVILEGES", "FINGERPRINT"), rows)
+
+
+def _row(member: Member, off: Container[Udf], left: Container[Udf]) -> tuple[str, ...]:
+    udf, status = member.profile.identifier, member.entry.status.value
+    status += ", mail off" if udf in off else ""
+    status += ", left" if udf in left else ""
+    return member.account, status, " ".join(one.value for one in member.entry.privileges), udf
 
 
 def _set_status(using: Tools, group: str, who: Sequence[str], status: Status) -> Outcome:
@@ -194,6 +227,9 @@ def _set_status(using: Tools, group: str, who: Sequence[str], status: Status) ->
 
 
 def _told(done: Redelivery) -> str:
+    if done.posts and done.stopped is not None:
+        wait = "post waits" if done.posts == 1 else "posts wait"
+        return f"{done.posts} {wait} for {done.account}."
     if done.posts:
         are = "post is on its" if done.posts == 1 else "posts are on their"
         return f"{done.posts} {are} way to {done.account}."

@@ -6,8 +6,8 @@ from typing import TypeAlias
 import click
 
 from recrypt_client import devices, exporting, founding, importing, publishing
+from recrypt_client.commands import addresses, passphrases
 from recrypt_client.commands import devices as device_commands
-from recrypt_client.commands import passphrases
 from recrypt_client.commands.frame import (
     PUBLIC_MODE,
     Group,
@@ -40,7 +40,7 @@ def _with_export_passphrase(command: Body) -> Body:
 
 @click.group(
     cls=Group,
-    commands=[device_commands.devices],
+    commands=[addresses.address, device_commands.devices],
     epilog="Example: recrypt profile create alice@example.org",
 )
 def profile() -> None:

@@ -1,11 +1,14 @@
 """`recrypt escrow`, `recover`: a group outlives the keys of its administrators."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 
 from recrypt_client import chains, paths, recovering
+from recrypt_client.chains import Desk
 from recrypt_client.changing import Pace
+from recrypt_client.commands import restored
 from recrypt_client.commands.frame import (
     Command,
     GroupName,
@@ -55,18 +58,31 @@ def escrow(context: click.Context, group: str, profiles: Sequence[str], out: str
 @click.argument("group", type=GroupName())
 @click.argument("file", metavar="FILE")
 @click.option("--service", metavar="URL", help="Where the group is, if not where FILE says.")
+@restored.options
 @click.pass_context
 def recover(context: click.Context, group: str, file: str, service: str | None) -> None:
-    """Administer GROUP again with its escrow FILE, which is sealed to you: you become SUPER."""
+    """Administer GROUP again with its escrow FILE, which is sealed to you: you become SUPER.
+
+    With --accept-restored what was seen of its history and isn't shown any more is forgotten, after
+    a yes, as by recrypt verify.
+    """
     using = tools(context)
+    is_wanted = restored.is_wanted(context)
     with using.alone():
         stated, master = recovering.read_escrow(read_input(file), using.home, what=file)
-        if paths.group_name(stated.group_name) != group:
-            raise Trouble(
-                f"{file} is for {stated.group_name}", "Give its own group or another file"
-            )
-        with using.service(service or stated.service) as called:
-            done = recovering.recover(using.home, called, group, master, Pace(using.now))
+    if paths.group_name(stated.group_name) != group:
+        raise Trouble(f"{file} is for {stated.group_name}", "Give its own group or another file")
+    url = service or stated.service
+
+    @contextmanager
+    def sit() -> Iterator[Desk]:
+        with using.alone(), using.service(url) as called:
+            yield Desk(using.home, called, using.pin(group), master)
+
+    if is_wanted and using.home.pin(group) is not None:
+        restored.accept(context, group, sit)
+    with using.alone(), using.service(url) as called:
+        done = recovering.recover(using.home, called, group, master, Pace(using.now))
     using.terminal.answer(
         {
             "GroupName": group,

@@ -11,7 +11,7 @@ from listserver.bouncing import turns_mail_on
 from recrypt_core import chain
 from recrypt_core.agreement import halves_match, partial
 from recrypt_core.chain import GroupState
-from recrypt_core.documents import Privilege, verified_profile
+from recrypt_core.documents import Privilege, Status, verified_profile
 from recrypt_core.encoding import read_b64url, write_b64url
 from recrypt_core.envelope import Recryption, read_envelope
 from recrypt_core.errors import Malformed, NotAuthentic, RecryptError, Refused, Why
@@ -30,6 +30,9 @@ from recrypt_core.messages import (
     GetEntryResponse,
     GetGroup,
     GetGroupResponse,
+    GetHeldResponse,
+    GetJoinRequests,
+    GetJoinRequestsResponse,
     GetKey,
     GetKeyResponse,
     RecryptData,
@@ -44,9 +47,12 @@ from recrypt_core.messages import (
     read_message,
     write_response,
 )
+from recrypt_core.moderation import Decide, Decision, GetHeld, HeldPost
 from recrypt_core.records import AuditEntry
+from recrypt_core.signature_keys import SignaturePublicKey
 from recrypt_core.signing import Jws, SignedRequest, read_request
 from recrypt_core.udf import Udf
+from recrypt_core.wishes import Mail, SetMail
 
 _STATUS = {Why.FORBIDDEN: 403, Why.UNKNOWN: 404, Why.CONFLICT: 409, Why.QUOTA: 429}
 
@@ -61,10 +67,14 @@ class HonestService:
         lost_answers: So many answers get lost on their way, after what was asked is done.
         before: Is called before the next change is looked at, once.
         undeliverable: To whom it doesn't mail any more.
+        wishes: What members said that they want of its mail.
         redelivers: How many posts it finds for a member.
         redelivered: Each member and time that it was asked to send again.
         newer: The profiles that members sent by UpdateProfile.
         log: What it says of RecryptData.
+        stopped: Since when its operator has stopped the group.
+        held: Which posts wait for a decision.
+        decided: What was decided about posts.
     """
 
     url: str
@@ -77,10 +87,14 @@ class HonestService:
     before: Callable[[], None] | None = None
     is_authorised: bool = True
     undeliverable: set[Udf] = field(default_factory=set)
+    wishes: dict[Udf, SetMail] = field(default_factory=dict)
     redelivers: int = 0
     redelivered: list[tuple[Udf, datetime]] = field(default_factory=list)
     newer: dict[Udf, Jws] = field(default_factory=dict)
     log: list[AuditEntry] = field(default_factory=list)
+    stopped: datetime | None = None
+    held: list[HeldPost] = field(default_factory=list)
+    decided: list[tuple[int, Decision]] = field(default_factory=list)
 
     @property
     def transport(self) -> httpx2.MockTransport:
@@ -133,11 +147,13 @@ class HonestService:
                 return self._key(message)
             case GetChanges() if signed is not None:
                 return self._pages(message, signed)
-            case GetGroup() if signed is not None:
-                return self._members(message, signed)
-            case Redeliver() if signed is not None:
-                return self._redeliver(message, signed)
-            case UpdateProfile() | GetEntry() | RecryptData() | GetAudit() if signed is not None:
+            case GetGroup() | GetJoinRequests() if signed is not None:
+                return self._shown(message, signed)
+            case GetHeld() | Decide() | Redeliver() if signed is not None:
+                return self._administer(message, signed)
+            case UpdateProfile() | SetMail() | GetEntry() | RecryptData() | GetAudit() if (
+                signed is not None
+            ):
                 return self._served(message, signed)
             case CreateGroup() | AddMember() | UpdateMember() | UpdateGroup() if signed is not None:
                 return self._change(message, signed)
@@ -153,9 +169,11 @@ class HonestService:
         page = self.changes[message.after : message.after + message.limit]
         return GetChangesResponse(changes=tuple(page), head=state.head)
 
-    def _members(self, message: GetGroup, signed: SignedRequest) -> Response:
-        """Give one member a page, whatever the limit."""
+    def _shown(self, message: GetGroup | GetJoinRequests, signed: SignedRequest) -> Response:
+        """Give one member a page, whatever the limit; nobody waits to be one."""
         state = self._administered(signed)
+        if isinstance(message, GetJoinRequests):
+            return GetJoinRequestsResponse(join_requests=())
         udfs = sorted(udf for udf in state.members if message.after is None or udf > message.after)
         page = tuple(state.members[udf].entry for udf in udfs[:1])
         return GetGroupResponse(
@@ -163,23 +181,41 @@ class HonestService:
             next=udfs[0] if len(udfs) > 1 else None,
             head=state.head,
             undeliverable=tuple(self.undeliverable.intersection(udfs[:1])),
+            left=tuple(self._left().intersection(udfs[:1])),
             newer_profiles=tuple(self.newer[udf] for udf in udfs[:1] if udf in self.newer),
+            stopped=self.stopped,
         )
+
+    def _left(self) -> set[Udf]:
+        return {udf for udf, wish in self.wishes.items() if wish.mail is Mail.LEFT}
+
+    def _wish(self, message: SetMail, signed: SignedRequest) -> Response:
+        profile = verified_profile(message.profile)
+        key = profile.signature_key(signed.signer)
+        assert key is not None
+        signed.verify(key)
+        self.wishes[profile.identifier] = message
+        return Response()
 
     def _profile(self, message: UpdateProfile, signed: SignedRequest) -> Response:
         profile = verified_profile(message.profile)
         key = profile.signature_key(signed.signer)
         assert key is not None
         signed.verify(key)
-        self.newer[profile.identifier] = profile.signed
+        if self.state is not None and profile.identifier in self.state.members:
+            self.newer[profile.identifier] = profile.signed
         return Response()
 
     def _served(
-        self, message: UpdateProfile | GetEntry | RecryptData | GetAudit, signed: SignedRequest
+        self,
+        message: UpdateProfile | SetMail | GetEntry | RecryptData | GetAudit,
+        signed: SignedRequest,
     ) -> Response:
         match message:
             case UpdateProfile():
                 return self._profile(message, signed)
+            case SetMail():
+                return self._wish(message, signed)
             case GetEntry():
                 return GetEntryResponse(entries=self._member(signed).entry.entries)
             case RecryptData():
@@ -190,7 +226,8 @@ class HonestService:
     def _member(self, signed: SignedRequest) -> Member:
         self._check_signer(signed)
         assert self.state is not None
-        (member,) = self.state.members.holders(signed.signer)
+        holders = self.state.members.holders(signed.signer)
+        (member,) = holders or [self.state.members[udf] for udf in self._newest(signed.signer)]
         if not member.is_active:
             raise Refused(Why.FORBIDDEN, "only an ACTIVE member has entries")
         return member
@@ -213,10 +250,20 @@ class HonestService:
             entries=tuple(left[:2]), next=left[1].seq if len(left) > 2 else None
         )
 
-    def _redeliver(self, message: Redeliver, signed: SignedRequest) -> Response:
+    def _administer(self, message: GetHeld | Decide | Redeliver, signed: SignedRequest) -> Response:
+        """Give two held posts a page, whatever the limit, or do what is asked."""
         self._administered(signed)
-        self.redelivered.append((message.recrypt_udf, message.since))
-        return RedeliverResponse(posts=self.redelivers)
+        if isinstance(message, Redeliver):
+            self.redelivered.append((message.recrypt_udf, message.since))
+            return RedeliverResponse(posts=self.redelivers)
+        if isinstance(message, GetHeld):
+            left = [each for each in self.held if each.post > message.after]
+            return GetHeldResponse(held=tuple(left[:2]), next=left[1].post if left[2:] else None)
+        if message.post not in [each.post for each in self.held]:
+            raise Refused(Why.UNKNOWN, "no such post waits")
+        self.held = [each for each in self.held if each.post != message.post]
+        self.decided.append((message.post, message.decision))
+        return Response()
 
     def _change(self, message: Change, signed: SignedRequest) -> Response:
         call, self.before = self.before, None
@@ -238,28 +285,44 @@ class HonestService:
         self.state = state
         self.changes.append(signed.jws)
         if isinstance(message, UpdateMember) and before is not None:
-            self.undeliverable -= {
-                each.recrypt_udf
-                for each in message.member_entry
-                if turns_mail_on(before.members[each.recrypt_udf].entry, each, before.key.udf)
-            }
-            stated = {each.recrypt_udf: each.profile for each in message.member_entry}
-            self.newer = {u: each for u, each in self.newer.items() if stated.get(u) != each}
+            self._note(message, before)
         self.halves |= signed.halves
         return ChangeResponse(head=state.head)
+
+    def _note(self, message: UpdateMember, before: GroupState) -> None:
+        """Note what a change of members means for their mail and their profiles."""
+        self.undeliverable -= {
+            each.recrypt_udf
+            for each in message.member_entry
+            if turns_mail_on(before.members[each.recrypt_udf].entry, each, before.key.udf)
+        }
+        for each in message.member_entry:
+            if each.status is Status.REVOKED:
+                self.wishes.pop(each.recrypt_udf, None)
+        stated = {each.recrypt_udf: each.profile for each in message.member_entry}
+        self.newer = {u: each for u, each in self.newer.items() if stated.get(u) != each}
 
     def _administered(self, signed: SignedRequest) -> GroupState:
         self._check_signer(signed)
         assert self.state is not None
-        if not self.state.may(signed.signer, Privilege.ADMIN, Privilege.SUPER):
+        powers = (Privilege.ADMIN, Privilege.SUPER)
+        newest = (self.state.members[udf] for udf in self._newest(signed.signer))
+        if not (self.state.may(signed.signer, *powers) or any(e.may(*powers) for e in newest)):
             raise Refused(Why.FORBIDDEN, "administrators only")
         return self.state
 
     def _check_signer(self, signed: SignedRequest) -> None:
         key = None if self.state is None else self.state.signer(signed.signer)
+        key = key or next(iter(self._newest(signed.signer).values()), None)
         if key is None or signed.url != self.url:
             raise NotAuthentic("signed by a key that is unknown here, or for another service")
         signed.verify(key)
+
+    def _newest(self, kid: Udf) -> dict[Udf, SignaturePublicKey]:
+        """Find whose newer profile lists a key."""
+        profiles = [verified_profile(each) for each in self.newer.values()]
+        found = {each.identifier: each.signature_key(kid) for each in profiles}
+        return {udf: key for udf, key in found.items() if key is not None}
 
     def _check_halves(self, message: Change, signed: SignedRequest) -> None:
         if isinstance(message, UpdateGroup):

@@ -82,6 +82,8 @@ ADMINISTRATORS: Final = tuple(
         f"set {TEAM} keep=1",
         f"refresh {TEAM}",
         f"audit {TEAM}",
+        f"held {TEAM}",
+        f"ban {TEAM} bob@example.org",
         f"escrow {TEAM} --out {{}}/again.escrow",
     )
 )

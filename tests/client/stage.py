@@ -34,6 +34,7 @@ class Stage:
     types: Callable[[str], str | None] = lambda _words: None
     asked: list[str] = field(default_factory=list)
     says_yes: bool | None = None
+    waits: Callable[[float], bool] | None = None
 
     def run(self, who: str, *arguments: str, stdin: bytes | BytesIO = b"") -> Result:
         """Run a command in somebody's home."""
@@ -52,6 +53,7 @@ class Stage:
             prompt=self._prompt,
             confirm=self._confirm,
             cost=CHEAP,
+            wait=self.waits,
         )
         return CliRunner().invoke(
             main, [*arguments, "--home", str(self.home(who))], input=stdin, obj=outside

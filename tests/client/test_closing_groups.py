@@ -53,6 +53,21 @@ def test_given_twice_it_changes_nothing_more(stage: Stage) -> None:
     assert b"is closed for good already" in stage.does("alice", "close", TEAM)
 
 
+def test_what_another_has_closed_meanwhile_is_not_ones_own_change(stage: Stage) -> None:
+    stage.team()
+    two = ("--privilege", "RECRYPT", "--privilege", "ADMIN", "--privilege", "SUPER")
+    stage.does("alice", "add", TEAM, str(stage.person("bob")), *two)
+    stage.does("bob", "key", TEAM, "--service", URL)
+
+    def meanwhile() -> None:
+        stage.does("bob", "close", TEAM, "--yes")
+
+    stage.service.before = meanwhile
+    answer = json.loads(close(stage, "--json"))
+    assert answer["Changed"] is False
+    assert stage.service.before is None
+
+
 def test_after_a_lost_answer_the_command_again_says_that_it_is_closed(stage: Stage) -> None:
     stage.team()
     stage.service.lost_answers = 1

@@ -224,6 +224,35 @@ def test_an_escrow_owner_who_is_suspended_is_told_of(stage: Stage) -> None:
     assert owed(stage).escrow == {}
 
 
+def with_owner(stage: Stage) -> None:
+    """Let the notary own an escrow key, and be a member without powers."""
+    stage.person("alice")
+    notary = str(stage.person("notary"))
+    stage.does("alice", "create", TEAM, "--service", URL, "--escrow", notary)
+    stage.does("alice", "add", TEAM, notary)
+
+
+def test_the_owner_of_an_escrow_key_who_is_removed_has_none_after_that(stage: Stage) -> None:
+    with_owner(stage)
+    result = stage.run("alice", "delete", TEAM, "notary@example.org")
+    assert result.exit_code == 0, result.output
+    assert "has the escrow key of notary@example.org no more" in result.stderr
+    assert state(stage).master.profile.master_escrow_keys == ()
+    assert state(stage).key.document.generation == 2
+    assert (owed(stage).online, owed(stage).group_key) == ((), ())
+    assert "notary@example.org had the master key" in result.stderr
+
+
+def test_who_suspends_the_owner_of_an_escrow_key_is_told(stage: Stage) -> None:
+    with_owner(stage)
+    result = stage.run("alice", "suspend", TEAM, "notary@example.org")
+    assert "notary@example.org owns an escrow key" in result.stderr
+    assert f"recrypt delete {TEAM} notary@example.org" in result.stderr
+    stage.does("alice", "escrow", TEAM, str(stage.person("other")), "--out", "/dev/null")
+    stage.does("alice", "resume", TEAM, "notary@example.org")
+    assert "owns" not in stage.run("alice", "suspend", TEAM, "notary@example.org").stderr
+
+
 def test_the_owners_of_former_escrow_keys_are_owed_for(stage: Stage) -> None:
     stage.person("alice")
     notary = str(stage.person("notary"))

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from recrypt_client import escrows
 from recrypt_core import limits
 from recrypt_core.chain import GroupState
 from recrypt_core.documents import Privilege, RecryptionGroup, Status
 from tests.builders import new_group
+from tests.client.malicious_members import listing, written
 from tests.client.stage import MESSAGE, TEAM, URL, Stage
 from tests.client.test_administrators import by_hand
 
@@ -99,6 +101,75 @@ def test_escrow_keys_are_named_later_too(stage: Stage) -> None:
     stage.does("alice", "escrow", TEAM, str(stage.folder / "notary.json"), "--out", str(file))
     assert len(stage.service.changes) == count
     assert recovered(stage, file)["HasKey"] is True
+
+
+def liar(stage: Stage) -> str:
+    """Write a profile of Mallory's that lists the notary's key."""
+    (key,) = stage.keys("notary").profile().profile.encryption_keys
+    return written(stage, listing(key))
+
+
+def noted(stage: Stage) -> set[str]:
+    """Give whose the escrow keys are, as Alice's home has noted it."""
+    return {*escrows.owners(stage.keys("alice"), TEAM).values()}
+
+
+def test_a_create_that_fails_changes_nothing_about_whose_the_escrow_keys_are(
+    stage: Stage,
+) -> None:
+    escrowed(stage)
+    notary = stage.keys("notary").profile().identifier
+    words = stage.fails("alice", "create", TEAM, "--service", URL, "--escrow", liar(stage))
+    assert "is known here already" in words
+    assert noted(stage) == {notary}
+
+
+def test_a_create_that_is_repeated_names_no_other_owner(stage: Stage) -> None:
+    stage.person("alice")
+    stage.service.is_authorised = False
+    create = ("create", TEAM, "--service", URL, "--escrow")
+    stage.fails("alice", *create, str(stage.person("notary")))
+    notary = stage.keys("notary").profile().identifier
+    assert noted(stage) == {notary}
+    stage.service.is_authorised = True
+    assert "was named as another's" in stage.fails("alice", *create, liar(stage))
+    assert stage.service.state is None
+    stage.does("alice", *create, str(stage.folder / "notary.json"))
+    assert noted(stage) == {notary}
+
+
+def test_who_recovers_and_is_a_member_keeps_what_reads_the_past(stage: Stage) -> None:
+    file = escrowed(stage)
+    stage.does("alice", "set", TEAM, "history=since-join")
+    stage.does("alice", "add", TEAM, str(stage.folder / "notary.json"))
+    past = stage.sealed()
+    stage.does("alice", "rekey", TEAM)
+    identifier = stage.keys("notary").profile().identifier
+    before = state(stage).members[identifier].entry.entries
+    assert len(before) == 2
+    recovered(stage, file)
+    assert state(stage).members[identifier].entry.entries == before
+    assert b"At one?" in stage.does("notary", "read", stdin=stage.copy(past, "notary"))
+
+
+def test_who_recovers_with_other_devices_has_all_entries_for_those(stage: Stage) -> None:
+    file = escrowed(stage)
+    stage.does("alice", "set", TEAM, "history=all")
+    stage.does("alice", "add", TEAM, str(stage.folder / "notary.json"))
+    stage.does("alice", "rekey", TEAM)
+    identifier = stage.keys("notary").profile().identifier
+    before = state(stage).members[identifier].entry.entries
+    request = str(stage.folder / "phone.json")
+    code = json.loads(stage.does("phone", "profile", "devices", "new", request, "--json"))["Code"]
+    stage.does("notary", "profile", "devices", "add", request, "--code", code)
+    recovered(stage, file)
+    after = state(stage).members[identifier].entry.entries
+    assert {each.encryption_key_udf for each in after} == {
+        each.encryption_key_udf for each in before
+    }
+    assert {each.member_key_udf for each in after}.isdisjoint(
+        each.member_key_udf for each in before
+    )
 
 
 def test_the_escrow_is_not_for_others(stage: Stage) -> None:

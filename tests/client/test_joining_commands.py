@@ -1,6 +1,7 @@
 """`recrypt join`, `requests`, `approve`, `deny`, against a service that may lie."""
 
 import json
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -16,6 +17,7 @@ from recrypt_core.documents import (
     verified_profile,
 )
 from recrypt_core.errors import Refused, Why
+from recrypt_core.invitations import Invite
 from recrypt_core.members import Member
 from recrypt_core.messages import (
     ConfirmJoin,
@@ -44,11 +46,13 @@ class JoinService(HonestService):
         letters: What it mailed.
         tokens: Whose token is whose.
         waits: Who waits.
+        invited: The tokens that it mailed, by address.
     """
 
     letters: list[bytes] = field(default_factory=list)
-    tokens: dict[str, tuple[str, VerifiedProfile]] = field(default_factory=dict)
+    tokens: dict[str, tuple[str, VerifiedProfile, str | None]] = field(default_factory=dict)
     waits: dict[Udf, JoinRequest] = field(default_factory=dict)
+    invited: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def _answer(self, message: Request, signed: SignedRequest | None) -> Response:
         match message:
@@ -63,6 +67,11 @@ class JoinService(HonestService):
                     join_requests=tuple(self.waits[udf] for udf in udfs[:1]),
                     next=udfs[0] if len(udfs) > 1 else None,
                 )
+            case Invite() if signed is not None:
+                self._may(signed)
+                for each in message.invitations:
+                    self.invited[each.account_name].append(each.token)
+                return Response()
             case DenyJoin() if signed is not None:
                 self._may(signed)
                 del self.waits[message.recrypt_udf]
@@ -79,25 +88,25 @@ class JoinService(HonestService):
         signed.verify(key)
         assert (signed.url, message.group_name) == (URL, TEAM)
         token = "abcdefghijklmnopqrstuvwxy" + "234567"[len(self.letters)]
-        self.tokens[token] = (message.account_name, profile)
+        self.tokens[token] = (message.account_name, profile, message.invitation)
         self.letters.append(letter(profile, message.account_name, token))
         return Response()
 
     def _confirm(self, message: ConfirmJoin) -> Response:
         assert self.state is not None
         stated = unverified_join(message.answer)
-        account, profile = self.tokens.pop(stated.token, ("", None))
+        account, profile, invitation = self.tokens.pop(stated.token, ("", None, None))
         if profile is None:
             raise Refused(Why.UNKNOWN, "that token isn't good")
         assert verified_join(message.answer, profile) == stated
         assert (stated.group_identifier, stated.account_name) == (self.state.identifier, account)
-        self.wait(profile, account)
+        self.wait(profile, account, invitation)
         return Response()
 
-    def wait(self, profile: VerifiedProfile, account: str) -> None:
+    def wait(self, profile: VerifiedProfile, account: str, invitation: str | None = None) -> None:
         """Let somebody wait."""
         self.waits[profile.identifier] = JoinRequest(
-            account_name=account, profile=profile.signed, since=NOW
+            account_name=account, profile=profile.signed, since=NOW, invitation=invitation
         )
 
     def _may(self, signed: SignedRequest) -> None:

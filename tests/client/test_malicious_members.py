@@ -91,6 +91,15 @@ def test_a_newer_profile_that_lists_anothers_key_is_not_taken_in(stage: Stage, w
     assert member(stage, MALLORY).profile == before
 
 
+@pytest.mark.parametrize("command", ["suspend", "delete"])
+def test_who_lists_anothers_key_is_not_resumed(stage: Stage, command: str) -> None:
+    escrowed(stage)
+    let_in(stage, listing(device(stage, "bob")))
+    stage.does("alice", command, TEAM, MALLORY)
+    assert f"{MALLORY} lists the key" in stage.fails("alice", "resume", TEAM, MALLORY)
+    assert not member(stage, MALLORY).is_active
+
+
 def test_two_who_list_one_key_are_not_added_at_once(stage: Stage) -> None:
     stage.team()
     carol = new_person(CAROL)
@@ -168,8 +177,6 @@ def test_the_owner_of_an_escrow_key_may_be_a_member_where_it_was_said(stage: Sta
     stage.does("alice", "add", TEAM, notary)
     assert is_clear(stage)
     stage.does("alice", "delete", TEAM, "notary@example.org")
-    assert owed(stage).escrow == {device(stage, "notary").udf: "notary@example.org"}
-    stage.does("alice", "rekey", TEAM)
     assert state(stage).master.profile.master_escrow_keys == ()
 
 

@@ -11,7 +11,8 @@ from tests.client.stage import TEAM, Stage
 
 
 def test_every_rule_of_a_policy_can_be_set() -> None:
-    kinds = [*policies.WORDS, *policies.FLAGS, *policies.MOST]
+    kinds = [*policies.WORDS, *policies.FLAGS, *policies.COUNTS, *policies.PROFILES]
+    kinds += policies.TEXTS
     assert sorted(kinds) == sorted(Policy.__struct_encode_fields__)
 
 
@@ -47,6 +48,7 @@ def test_without_settings_the_rules_are_shown(stage: Stage) -> None:
         ("post=everyone", "post is one of anyone, members, moderated, announce"),
         ("history=some", "history is one of none, since-join, all"),
         ("recrypt_per_day=many", "recrypt_per_day is a whole number, 0 to 999999999, or unset"),
+        ("subject=[team]", "subject is a text with [...] in it, at most 60 ASCII characters"),
         ("Keep=3", "Did you mean keep?"),
         ("past-keys=false", "Did you mean past_keys?"),
         ("histroy=all", "Did you mean history?"),
@@ -67,6 +69,12 @@ def test_a_rule_is_unset_again() -> None:
     limited = policies.changed(Policy(), ["recrypt_per_day=7"])
     assert limited.recrypt_per_day == 7
     assert policies.changed(limited, ["recrypt_per_day=unset"]) == Policy()
+
+
+def test_the_subject_of_copies_keeps_its_case_and_is_set_back() -> None:
+    tagged = policies.changed(Policy(), ["subject= [Team] [...] "])
+    assert tagged.subject == "[Team] [...]"
+    assert policies.changed(tagged, ["subject=[...]"]) == Policy()
 
 
 def test_the_last_of_two_settings_counts() -> None:

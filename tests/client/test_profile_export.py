@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recrypt_client import pins
+from recrypt_client import escrows, pins
 from recrypt_client.errors import Trouble
 from recrypt_client.exporting import gather, read_export, write_export
 from recrypt_client.home import Home
@@ -187,6 +187,27 @@ def test_two_homes_of_one_profile_learn_from_each_other_and_nothing_goes_back(
     assert stage.keys("alice").pin(TEAM) == newer
     assert keys(stage.home("laptop")) < keys(stage.home("alice"))
     stage.does("alice", "members", TEAM)
+
+
+def test_whose_the_escrow_keys_are_moves_too_and_is_never_said_otherwise(
+    stage: Stage, secret: str
+) -> None:
+    stage.person("alice")
+    notary = str(stage.person("notary"))
+    stage.does("alice", "create", TEAM, "--service", URL, "--escrow", notary)
+    stage.does("alice", "add", TEAM, notary)
+    known = escrows.owners(stage.keys("alice"), TEAM)
+    moved(stage, secret)
+    assert escrows.owners(stage.keys("laptop"), TEAM) == known
+    result = stage.run("laptop", "delete", TEAM, "notary@example.org")
+    assert "has the escrow key of notary@example.org no more" in result.stderr
+    ((key, owner),) = known.items()
+    other = stage.keys("alice").profile().identifier
+    escrows.note(stage.keys("alice"), TEAM, {key: other, owner: other})
+    moved(stage, secret, to="laptop2")
+    file = str(stage.folder / "alice-laptop2.recrypt")
+    stage.does("laptop", "profile", "import", file, secret)
+    assert escrows.owners(stage.keys("laptop"), TEAM) == {key: owner, owner: other}
 
 
 def test_an_import_that_was_cut_off_goes_on(stage: Stage, secret: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from recrypt_client import mail
+from recrypt_client.posts import readable
 from recrypt_core.authorship import sign_content
 from recrypt_core.encoding import read_b64url
 from recrypt_core.envelope import read_envelope
@@ -306,3 +307,13 @@ def test_parts_are_taken_apart_without_writing_them_anew() -> None:
     )
     parts = list(mail.leaves(mail.parse(octets)))
     assert [part.body for part in parts] == [b"one\r\n--bb\r\n", b""]
+
+
+def test_a_mail_that_is_enclosed_is_shown_behind_a_bar_and_a_broken_one_by_its_type() -> None:
+    inner = b"From: bob@example.org\r\nSubject: Please\r\n\r\nLet me in.\r\n"
+    head = b"Subject: Enclosed\r\nContent-Type: message/rfc822\r\n\r\n"
+    assert readable(head + inner).endswith(
+        "\n| From: bob@example.org\n| Subject: Please\n| \n| Let me in."
+    )
+    assert readable(head + b"no header\r\n").endswith("[message/rfc822]")
+    assert "[message/rfc822]" in readable(head + head + inner)

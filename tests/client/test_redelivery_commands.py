@@ -173,3 +173,22 @@ def test_a_service_whose_pages_do_not_end_is_not_followed(stage: Stage) -> None:
         but(response, next="x") if isinstance(response, GetGroupResponse) else response
     )
     assert "not a fingerprint" in stage.fails("alice", "members", TEAM)
+
+
+def test_that_the_operator_has_stopped_the_list_is_told(stage: Stage) -> None:
+    stage.team("bob")
+    stage.service.stopped, stage.service.redelivers = datetime(2026, 11, 21, 8, tzinfo=UTC), 2
+    words = f"{TEAM} is stopped by its operator since 2026-11-21 08:00 UTC"
+    assert words in stage.run("alice", "members", TEAM).stderr
+    value = json.loads(stage.does("alice", "members", TEAM, "--json"))
+    assert value["Stopped"] == "2026-11-21T08:00:00Z"
+    verified = stage.run("alice", "verify", TEAM)
+    assert verified.exit_code == 0
+    assert words in verified.stdout
+    told = stage.run("alice", *REDELIVER, "3d")
+    assert told.stdout == f"2 posts wait for {BOB}.\n"
+    assert words in told.stderr
+    stage.service.stopped = None
+    assert json.loads(stage.does("alice", "members", TEAM, "--json"))["Stopped"] is None
+    for command in (("members", TEAM), ("verify", TEAM), (*REDELIVER, "3d")):
+        assert "stopped" not in stage.run("alice", *command).output

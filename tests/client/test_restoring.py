@@ -1,15 +1,17 @@
 """`recrypt verify --accept-restored`: going on from a restored back-up, by who knows of it."""
 
 import json
+import shutil
 
 import pytest
 
 from recrypt_client import chains, trails
+from recrypt_client.home import Home
 from recrypt_core import chain, limits
-from recrypt_core.documents import Head, Status
+from recrypt_core.documents import Head, Privilege, Status
 from recrypt_core.encoding import write_json
 from recrypt_core.messages import GetChangesResponse, Response
-from recrypt_core.wire import to_json
+from recrypt_core.wire import Document, to_json
 from tests.client.stage import TEAM, URL, Stage
 from tests.client.test_administrators import BOB, member, state, two
 
@@ -22,8 +24,8 @@ def restore(stage: Stage, changes: int) -> None:
     stage.service.state = chain.replay(stage.service.changes)
 
 
-def pinned(stage: Stage) -> Head:
-    pin = stage.keys("alice").pin(TEAM)
+def pinned(stage: Stage, who: str = "alice") -> Head:
+    pin = stage.keys(who).pin(TEAM)
     assert pin is not None
     return pin.head
 
@@ -196,3 +198,110 @@ def test_a_trail_of_the_longest_words_can_still_be_read() -> None:
 def test_a_yes_to_nothing_is_wrong_usage(stage: Stage) -> None:
     stage.team()
     assert stage.run("alice", "verify", TEAM, "--yes").exit_code == 2
+
+
+def behind(stage: Stage, *change: str) -> None:
+    """Let Bob change the team, Alice see its new key alone, and the change be lost by a restore."""
+    two(stage, "ADMIN", "SUPER")
+    count = len(stage.service.changes)
+    stage.does("bob", *change)
+    assert stage.run("alice", "key", TEAM).exit_code == 0
+    restore(stage, count)
+
+
+def test_a_key_that_was_only_seen_is_given_back_too(stage: Stage) -> None:
+    behind(stage, "rekey", TEAM)
+    words = stage.fails("alice", "members", TEAM)
+    assert "OLD GROUP KEY" in words
+    assert f"recrypt verify {TEAM} --accept-restored" in words
+    result = stage.run("alice", *ACCEPT, "--yes")
+    assert result.exit_code == 0, result.output
+    assert "its key or Master tells of changes after it, which are gone" in result.stderr
+    assert f"recrypt rekey {TEAM} 2 times" in result.stderr
+    for _ in range(2):
+        stage.does("alice", "rekey", TEAM)
+    stage.does("bob", "key", TEAM)
+
+
+def test_another_key_of_the_same_generation_is_taken_by_who_says_yes(stage: Stage) -> None:
+    behind(stage, "rekey", TEAM)
+    shutil.copytree(stage.home("alice"), stage.home("alice-at-home"))
+    stage.does("alice", *ACCEPT, "--yes")
+    stage.does("alice", "rekey", TEAM)
+    assert "ANOTHER GROUP KEY of generation 2" in stage.fails("alice-at-home", "key", TEAM)
+    result = stage.run("alice-at-home", *ACCEPT, "--yes")
+    assert result.exit_code == 0, result.output
+    assert "1 times" not in result.stderr
+    assert f"recrypt rekey {TEAM} once" in result.stderr
+
+
+def test_a_list_that_a_restore_has_opened_again_is_told_of_and_closed_again(stage: Stage) -> None:
+    behind(stage, "close", TEAM, "--yes")
+    words = stage.fails("alice", "members", TEAM)
+    assert "CLOSED FOR GOOD" in words
+    assert "--accept-restored" in words
+    result = stage.run("alice", *ACCEPT, "--yes")
+    assert result.exit_code == 0, result.output
+    assert f"refuses it for ever: recrypt close {TEAM}" in result.stderr
+    assert "Its key is of generation" not in result.stderr
+    stage.does("alice", "close", TEAM, "--yes")
+    stage.does("bob", "verify", TEAM, "--accept-restored", "--yes")
+
+
+@pytest.mark.parametrize("written", [1, 2, 3])
+def test_what_is_gone_is_told_again_if_it_was_cut_off(
+    gone: Stage, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    """Of the four files that are written, some are."""
+    keep, left = Home.keep_document, [written]
+
+    def cut_off(home: Home, name: str, document: Document) -> None:
+        if not left[0]:
+            raise KeyboardInterrupt(name)
+        left[0] -= 1
+        keep(home, name, document)
+
+    monkeypatch.setattr(Home, "keep_document", cut_off)
+    assert gone.run("alice", *ACCEPT, "--yes").exit_code != 0
+    monkeypatch.setattr(Home, "keep_document", keep)
+    result = gone.run("alice", *ACCEPT, "--yes")
+    assert result.exit_code == 0, result.output
+    assert "changes 3 to 3 are gone" in result.stderr
+    assert result.stderr.count("Gone: ") == 1
+    assert pinned(gone) == state(gone).head
+    assert "is the one that you had seen" in gone.run("alice", *ACCEPT, "--yes").stderr
+
+
+def escrowed(stage: Stage) -> str:
+    """Let the notary, who knows the team and has its escrow file, see it go back; give the file."""
+    notary, file = str(stage.person("notary")), str(stage.folder / "team.escrow")
+    stage.team("bob")
+    stage.does("alice", "escrow", TEAM, notary, "--out", file)
+    count = len(stage.service.changes)
+    stage.does("alice", "rekey", TEAM)
+    stage.does("notary", "recover", TEAM, file)
+    restore(stage, count)
+    return file
+
+
+def test_who_recovers_goes_on_from_a_restored_back_up_too(stage: Stage) -> None:
+    recover = ("recover", TEAM, escrowed(stage))
+    assert "recrypt recover" in stage.fails("notary", *recover)
+    before = pinned(stage, "notary")
+    stage.says_yes = False
+    assert "nothing was changed" in stage.run("notary", *recover, "--accept-restored").stderr
+    assert pinned(stage, "notary") == before
+    stage.says_yes = True
+    result = stage.run("notary", *recover, "--accept-restored")
+    assert result.exit_code == 0, result.output
+    assert "by another way than this service" in result.stderr
+    assert f"recrypt rekey {TEAM} 2 times" in result.stderr
+    assert member(stage, "notary@example.org").may(Privilege.SUPER)
+
+
+def test_who_recovers_and_has_seen_nothing_need_not_ask_for_it(stage: Stage) -> None:
+    file = escrowed(stage)
+    shutil.rmtree(stage.home("notary") / "groups")
+    result = stage.run("notary", "recover", TEAM, file, "--accept-restored")
+    assert result.exit_code == 0, result.output
+    assert stage.run("notary", "recover", TEAM, file, "--yes").exit_code == 2

@@ -17,7 +17,7 @@ from listserver.vault import Vault
 from tests.builders import NOW
 
 MakeStore: TypeAlias = Callable[[Path], Awaitable[SqliteStore]]
-OPERATOR, NOTICE, JOIN = LetterKind
+OPERATOR, NOTICE, JOIN, *_ = LetterKind
 REFUSED = GaveUp(Phase.CONTENT, 554, "5.7.1 spam")
 LOST = GaveUp(Phase.CONNECT, None, "TimeoutError")
 ROOM = "listserver.edges.sqlite_letters"

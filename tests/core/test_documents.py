@@ -334,11 +334,38 @@ def test_a_policy_has_the_defaults_of_the_spec_and_no_unknown_member() -> None:
         "past_keys": True,
         "history": "none",
         "keep": 14,
+        "hold": False,
+        "hold_days": 7,
+        "banned": [],
+        "subject": "[...]",
+        "welcome": False,
     }
     assert from_json(Policy, {"post": "members"}).post is PostRight.MEMBERS
-    for wrong in ({"pots": "members"}, {"post": "nobody"}, {"notice": "yes"}):
+    carol = "MBAAA-AAAAA-AAAAA-AAAAA-AAAAA-AAAAA"
+    twice, too_long = {"banned": [carol, carol]}, {"hold_days": 31}
+    for wrong in (
+        {"pots": "members"}, {"post": "nobody"}, {"notice": "yes"}, {"banned": ["Carol"]},
+        twice, too_long,
+    ):  # fmt: skip
         with pytest.raises(Malformed):
             from_json(Policy, wrong)  # type: ignore[arg-type]  # narrower JSON
+
+
+@pytest.mark.parametrize("good", ["[...]", "[Team] [...]", "[...]" + "x" * 55, "Re: [...]!"])
+def test_a_subject_has_the_mark_of_encrypted_mail_in_it(good: str) -> None:
+    assert from_json(Policy, {"subject": good}).subject == good
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *("", "team", " [...]", "[...] ", "[...]\n", "[...]\r\nBcc: carol@example.org", "[...]\t."),
+        *("[...]" + "x" * 56, "[...] =?utf-8?q?=0A?=", "[...] \u00e9", "[...] \u202e", "[\u2026]"),
+    ],
+)
+def test_a_subject_is_one_line_of_what_it_shows(wrong: str) -> None:
+    with pytest.raises(Malformed):
+        from_json(Policy, {"subject": wrong})
 
 
 def test_posts_are_kept_for_whole_days_and_a_year_at_most() -> None:

@@ -11,6 +11,7 @@ from recrypt_core.agreement import Split
 from recrypt_core.documents import Head, RecryptionGroup
 from recrypt_core.encoding import write_json
 from recrypt_core.errors import Malformed
+from recrypt_core.invitations import Invite, Invited
 from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.messages import (
     ANY,
@@ -27,6 +28,7 @@ from recrypt_core.messages import (
     GetEntryResponse,
     GetGroup,
     GetGroupResponse,
+    GetHeldResponse,
     GetJoinRequests,
     GetJoinRequestsResponse,
     GetKey,
@@ -40,25 +42,27 @@ from recrypt_core.messages import (
     RedeliverResponse,
     Request,
     Response,
-    ServiceLimits,
     UpdateGroup,
     UpdateMember,
     UpdateProfile,
-    Version,
     open_message,
     read_message,
     read_response,
     write_message,
     write_response,
 )
+from recrypt_core.moderation import Decide, Decision, GetHeld, HeldPost
 from recrypt_core.records import (
     AuditEntry,
     AuditResult,
     JoinRequest,
     MergedRecipient,
     RecipientHeader,
+    ServiceLimits,
+    Version,
 )
 from recrypt_core.wire import EphemeralKey
+from recrypt_core.wishes import Mail, SetMail
 from tests.builders import NOW, TEAM, create_message, new_group, new_membership, new_person
 
 GROUP, ALICE = new_group(), new_person("alice@example.org")
@@ -69,6 +73,7 @@ EPK = PrivateKey.generate(Curve.X25519).public
 HEAD = Head(1, "A" * 43)
 LIMIT = 10**6
 
+TOKEN = "e30"  # noqa: S105 - no invitation: the message doesn't read it
 REQUESTS: list[Request] = [
     Hello(),
     GetKey(group_id=TEAM),
@@ -96,10 +101,14 @@ REQUESTS: list[Request] = [
     ),
     GetAudit(group_id=TEAM, after=7, limit=2),
     UpdateProfile(profile=ALICE.signed),
+    SetMail(group_name=TEAM, profile=ALICE.signed, mail=Mail.PAUSED, own_posts=False),
     JoinGroup(group_name=TEAM, account_name=ALICE.address, profile=ALICE.signed),
     ConfirmJoin(answer=ALICE.signed),
     GetJoinRequests(group_id=TEAM),
     DenyJoin(group_id=TEAM, recrypt_udf=ALICE.udf),
+    Invite(group_id=TEAM, invitations=(Invited(account_name=ALICE.address, token=TOKEN),)),
+    GetHeld(group_id=TEAM, after=7, limit=2),
+    Decide(group_id=TEAM, post=8, decision=Decision.REJECT),
 ]
 RESPONSES: list[tuple[str, Response]] = [
     (
@@ -120,6 +129,7 @@ RESPONSES: list[tuple[str, Response]] = [
             next=ALICE.udf,
             head=HEAD,
             undeliverable=(ALICE.udf,),
+            left=(ALICE.udf,),
             newer_profiles=(ALICE.signed,),
         ),
     ),
@@ -157,6 +167,17 @@ RESPONSES: list[tuple[str, Response]] = [
         ),
     ),
     ("UpdateProfile", Response()),
+    ("Invite", Response()),
+    (
+        "GetHeld",
+        GetHeldResponse(
+            held=(
+                HeldPost(post=8, since=NOW, until=NOW, octets=9, recrypt_udf=ALICE.udf),
+                HeldPost(post=9, since=NOW, until=NOW, octets=0),
+            ),
+            next=9,
+        ),
+    ),
     (
         "GetJoinRequests",
         GetJoinRequestsResponse(

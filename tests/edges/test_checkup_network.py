@@ -94,6 +94,7 @@ def test_a_dns_that_is_right() -> None:
     records: dict[tuple[str, str], list[str] | None] = {
         (DOMAIN, "MX"): ["10 mx.example."],
         (DOMAIN, "TXT"): ['"other"', '"v=spf1 mx -all"'],
+        (f"_dmarc.{DOMAIN}", "TXT"): ['"v=DMARC1; p=reject"'],
         ("web.example", "AAAA"): ["2001:db8::1"],
     }
     assert {verdict for verdict, _ in names(records)} == {Verdict.OK}
@@ -107,6 +108,7 @@ def test_a_dns_that_is_right() -> None:
         ({(DOMAIN, "MX"): ["0 ."]}, Verdict.WRONG, "takes no mail"),
         ({(DOMAIN, "MX"): None}, Verdict.ADVICE, "no answer about lists.example"),
         ({}, Verdict.ADVICE, "no SPF record"),
+        ({}, Verdict.ADVICE, "no DMARC record of its own"),
         ({}, Verdict.WRONG, "web.example of public_url has no address"),
     ],
 )

@@ -14,7 +14,7 @@ import pytest_asyncio
 from listserver.config import MetricsFor
 from listserver.edges.door import Door
 from listserver.edges.metrics import Metrics, Page, Places
-from listserver.edges.service import MetricsPage, application
+from listserver.edges.service import Beside, MetricsPage, application
 from listserver.edges.sqlite_figures import ListFigures, open_figures
 from listserver.outcomes import Phase, Refused
 from recrypt_core.documents import Status
@@ -266,6 +266,25 @@ async def test_members_whose_mail_is_off_are_counted_apart(bench: Bench) -> None
     assert (shown.members, shown.receiving, shown.mail_off, shown.suspended) == (3, 1, 1, 1)
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE members SET paused = 1 WHERE id = 1",
+        "UPDATE members SET leaving = 1 WHERE id = 1",
+    ],
+)
+async def test_who_wants_no_mail_is_not_among_those_who_receive(
+    bench: Bench, statement: str
+) -> None:
+    await posted(bench)
+    async with bench.store.begin():
+        await bench.store._rows.run(statement)
+    with open_figures(bench.file) as store:
+        (shown,) = store.lists(bench.vault)
+    assert (shown.members, shown.receiving, shown.mail_off, shown.suspended) == (3, 1, 0, 1)
+
+
 @asynccontextmanager
 async def asking(
     bench: Bench, readers: MetricsFor, client: str
@@ -275,7 +294,7 @@ async def asking(
     async def figures() -> bytes:
         return b"figures 1\n"
 
-    made = application(bench.transactions, bench.log, metrics=MetricsPage(figures, readers))
+    made = application(bench.transactions, bench.log, beside=Beside(MetricsPage(figures, readers)))
     transport = httpx2.ASGITransport(made, client=(client, 1234))
     async with httpx2.AsyncClient(transport=transport, base_url=URL) as opened:
         yield opened

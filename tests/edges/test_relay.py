@@ -132,7 +132,7 @@ class Sleepless(Delivering):
     """Tells how long nothing is due, and then lets all that time pass at once."""
 
     def __init__(self, bench: Bench) -> None:
-        super().__init__(bench.store, bench.courier, bench.vault, bench.clock, Schedule())
+        super().__init__(bench.store, bench.courier, bench.links, bench.clock, Schedule())
         self._fixed = bench.clock
         self.slept: asyncio.Queue[timedelta] = asyncio.Queue()
 
@@ -196,7 +196,7 @@ async def test_outcomes_that_cannot_be_written_at_first_are_not_lost(tmp_path: P
     async with open_bench(tmp_path, courier=courier) as bench:
         await queued(bench, 2)
         store = TroubledStore(bench.store)
-        delivering = Delivering(store, courier, bench.vault, bench.clock, Schedule())
+        delivering = Delivering(store, courier, bench.links, bench.clock, Schedule())
         async with running(bench, delivering):
             for _ in range(CONNECTIONS):
                 await courier.held.acquire()
@@ -214,7 +214,7 @@ async def test_claims_that_come_to_nothing_are_claimed_again(tmp_path: Path) -> 
         await queued(bench, 2)
         store = TroubledStore(bench.store)
         store.failures = 2
-        delivering = Delivering(store, bench.courier, bench.vault, bench.clock, Schedule())
+        delivering = Delivering(store, bench.courier, bench.links, bench.clock, Schedule())
         async with running(bench, delivering):
             await until(in_state(bench))
         assert len(bench.courier.sent) == 2
@@ -275,7 +275,7 @@ async def test_an_outcome_that_cannot_be_written_stops_no_other(tmp_path: Path) 
     courier = ScriptedCourier({"m1@example.org": [Refused(Phase.RCPT, 550, "no")]})
     async with open_bench(tmp_path, courier=courier) as bench:
         await queued(bench, 8)
-        spoilt = Unwritable(bench.store, courier, bench.vault, bench.clock, Schedule())
+        spoilt = Unwritable(bench.store, courier, bench.links, bench.clock, Schedule())
         async with running(bench, spoilt):
             await until(in_state(bench, 1))
         assert "record-fault" in {name for name, _ in bench.log.events}
@@ -286,7 +286,7 @@ class Untold(Delivering):
     """Gets no answer of the store about one member; counts how often it asks."""
 
     def __init__(self, bench: Bench, problem: StoreTrouble) -> None:
-        super().__init__(bench.store, bench.courier, bench.vault, bench.clock, Schedule())
+        super().__init__(bench.store, bench.courier, bench.links, bench.clock, Schedule())
         self._fixed, self._problem = bench.clock, problem
         self.asked = 0
 

@@ -1,5 +1,7 @@
 """What a thief of the database's files has, and that an ended r is in none of them."""
 
+import shutil
+import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,12 +10,15 @@ import pytest
 import pytest_asyncio
 
 from listserver.addresses import ListAddress, Role
+from listserver.edges.sqlite import open_store
+from listserver.edges.sqlite_connection import Connection
 from listserver.edges.sqlite_upkeep import copy_store
 from listserver.outcomes import Phase, Refused
+from listserver.store import StoreTrouble
 from recrypt_core.documents import RecryptionGroup, Status
 from recrypt_core.encoding import write_b64url, write_json
 from recrypt_core.keys import Curve, PrivateKey
-from recrypt_core.messages import UpdateGroup, UpdateMember, UpdateProfile, write_message
+from recrypt_core.messages import Response, UpdateGroup, UpdateMember, UpdateProfile, write_message
 from recrypt_core.signing import Jws, sign_request
 from tests.asking import asked
 from tests.builders import (
@@ -63,7 +68,9 @@ async def lived_in(bench: Bench) -> tuple[History, list[Person], list[Membership
     async with bench.store.begin():
         await bench.store._rows.run("UPDATE bounces SET quarters = 99, unseen = 1")
     await bench.probing.probe()
-    await bench.receiving.receive(PLEA, ListAddress("abuse", Role.OPERATOR), null_sender=False)
+    await bench.receiving.receive(
+        PLEA, ListAddress("abuse", Role.OPERATOR), sender="zoe@example.org"
+    )
     assert (await bench.count("letters"), await bench.count("bounces")) == (3, 1)
     await bench.post(mail(sealed(group.key.public).mmx(), message_id="<second@host.example>"))
     assert await sent(bench, bob.changed())
@@ -224,6 +231,71 @@ async def test_an_r_that_a_rekey_or_another_device_ends_is_in_no_file_and_no_lat
     plain = await opened(bench)
     ended = [half for each in entries for half in each.halves.values()]
     assert not [form for r in ended for form in forms(r.to_secret_bytes()) if form in plain]
+
+
+async def ends_an_entry(bench: Bench) -> tuple[Response, bytes]:
+    """End an entry; give the answer, and a piece of its row."""
+    history, (alice, bob), (_, entry) = await lived_in(bench)
+    name = bench.vault.name("half", next(iter(entry.halves)))
+    (tail,) = [
+        row[1][-200:]
+        for row in await bench.rows("SELECT half_name, sealed FROM entries")
+        if row[0] == name and isinstance(row[1], bytes)
+    ]
+    revoked = new_membership(bob, status=Status.REVOKED)
+    update = UpdateMember(recryption_group=history.group.master.udf, member_entry=(revoked.entry,))
+    return await bench.send(history.sign(update, alice.online), revoked), tail
+
+
+@pytest.mark.asyncio
+async def test_an_ended_r_whose_erasing_was_killed_is_erased_after_the_next_start(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def dies(_self: Connection) -> None:
+        raise StoreTrouble("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "truncate_log", dies)
+        answer, tail = await ends_an_entry(bench)
+    assert answer.status == 201
+    assert tail in bench.octets_on_disk()
+    left = tmp_path / "left"
+    left.mkdir()
+    for file in bench.file.parent.glob(f"{bench.file.name}*"):  # as they are when it is killed
+        shutil.copy(file, left / file.name)
+    store = await open_store(left / bench.file.name, bench.vault, alone=True)
+    try:
+        async with store.begin():
+            pass
+        async with store._turn:
+            octets = b"".join(file.read_bytes() for file in left.iterdir())
+    finally:
+        await store.close()
+    assert len(octets) > 50_000
+    assert tail not in octets
+
+
+@pytest.mark.asyncio
+async def test_after_a_commit_that_failed_the_log_is_emptied_too(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows how much of it was written."""
+    commit = Connection._commit
+
+    def fails(self: Connection) -> None:
+        if self._execute("SELECT count(*) FROM entries").fetchone() == (1,):
+            self._begun = False
+            self._connection.rollback()
+            raise sqlite3.OperationalError("disk I/O error")
+        commit(self)
+
+    monkeypatch.setattr(Connection, "_commit", fails)
+    answer, _ = await ends_an_entry(bench)
+    assert answer.status == 503
+    assert bench.store._to_erase
+    await bench.count("entries")
+    async with bench.store._turn:
+        assert not bench.store._to_erase
 
 
 @pytest.mark.asyncio

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from listserver import limits
+from listserver.edges.sqlite_figures import open_figures
 from listserver.edges.sqlite_upkeep import (
     Dropped,
     QueuedPost,
@@ -331,3 +332,31 @@ async def test_a_store_that_is_missing_or_no_store_is_refused_and_not_made(
     ):
         opened.queue(NOW)
     assert not missing.exists()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("accepted", [1 << 50, -(1 << 60)])
+async def test_a_post_with_a_time_that_cannot_be_is_shown_tried_again_and_dropped(
+    bench: Bench, upkeep: Upkeep, accepted: int
+) -> None:
+    await posted(bench)
+    await write(bench, "UPDATE posts SET accepted = ?, held = 1", accepted)
+    assert [each.accepted for each in upkeep.queue(NOW)] == [None]
+    with open_figures(bench.file) as figures:
+        assert figures.newest() < NOW
+    assert upkeep.retry(POST, NOW) == Retried(0, 1, 0)
+    with open_figures(bench.file) as figures:
+        assert figures.queue(NOW).waiting == 3
+    assert upkeep.drop(POST, NOW) == Dropped(3, 0)
+
+
+@pytest.mark.asyncio
+async def test_what_was_put_off_of_a_held_post_is_held_and_not_overdue(bench: Bench) -> None:
+    answer(bench, {BOB: [LATER]})
+    await posted(bench)
+    await bench.relay_all()
+    await write(bench, "UPDATE posts SET held = 1")
+    with open_figures(bench.file) as figures:
+        found = figures.queue(NOW + timedelta(days=3))
+    assert (found.waiting, found.put_off, found.held) == (0, 0, 1)
+    assert found.oldest == timedelta(0)

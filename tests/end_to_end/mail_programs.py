@@ -35,6 +35,7 @@ defer unix - - n - 0 bounce
 trace unix - - n - 0 bounce
 proxymap unix - - n - - proxymap
 anvil unix - - n - 1 anvil
+verify unix - - n - 1 verify
 error unix - - n - - error
 retry unix - - n - - error
 lmtp unix - - n - - lmtp
@@ -71,12 +72,12 @@ class MailSystem:
         """Use a folder that nobody and postfix may pass through."""
         self._folder = folder
         self._stack = ExitStack()
-        self.port = 0
+        self.port = free_port()
 
-    def start(self) -> None:
-        """Run both, until they are up."""
+    def start(self, settings: str = "") -> None:
+        """Run both, until they are up; with more settings of Postfix."""
         lmtp_port = self._start_dovecot()
-        self._start_postfix(lmtp_port)
+        self._start_postfix(lmtp_port, settings)
 
     def stop(self) -> None:
         """Stop what runs."""
@@ -99,13 +100,13 @@ class MailSystem:
         self._dovecot.wait_for("Dovecot .* starting up for lmtp")
         return port
 
-    def _start_postfix(self, lmtp_port: int) -> None:
-        self.port = free_port()
+    def _start_postfix(self, lmtp_port: int, settings: str) -> None:
         config = self._folder / "postfix"
         for each in (config, self._folder / "queue", self._folder / "data"):
             each.mkdir()
         shutil.chown(self._folder / "data", "postfix")
-        (config / "main.cf").write_text(POSTFIX.format(folder=self._folder, lmtp_port=lmtp_port))
+        main = POSTFIX.format(folder=self._folder, lmtp_port=lmtp_port)
+        (config / "main.cf").write_text(main + settings)
         (config / "master.cf").write_text(POSTFIX_SERVICES.format(port=self.port))
         program = Program("postfix", "-c", config, "start-fg")
         self._stack.callback(program.wait)

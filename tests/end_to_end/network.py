@@ -29,6 +29,12 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
+def is_open(port: int) -> bool:
+    """Tell whether somebody listens on a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex((LOCALHOST, port)) == 0
+
+
 class Listener(socketserver.ThreadingTCPServer):
     """Has a port at once, and refuses every connection; from `start` on it serves them."""
 

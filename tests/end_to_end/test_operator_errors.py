@@ -59,6 +59,17 @@ def test_a_setting_misspelt(server: ListServer) -> None:
     assert "there is no setting [relay] hots; did you mean host?" in line
 
 
+def test_a_template_that_is_no_good(server: ListServer) -> None:
+    folder = server.config.parent / "words"
+    folder.mkdir()
+    (folder / "list.html").write_text("{% if %}")
+    server.set("[service]", '[service]\ntemplates = "words"')
+    assert "[service] templates: list.html, line 1: " in serve_fails(server)
+    (folder / "list.html").unlink()
+    (folder / "problem.html").write_text("{{ missing }}")
+    assert "[service] templates: problem.html: 'missing' is undefined" in serve_fails(server)
+
+
 def test_settings_that_are_not_toml(server: ListServer) -> None:
     server.set("[relay]", "[relay")
     line = serve_fails(server)

@@ -70,3 +70,41 @@ def test_both_read_and_write_until_one_is_revoked(
     assert bob.recrypt("decrypt", file) == PLAN
     checks = json.loads(alice.recrypt("verify", TEAM, "--json"))["Checks"]
     assert {each["Result"] for each in checks} == {"ok"}, checks
+
+
+def moved(laptop: Person, folder: Path) -> Person:
+    """Export a home, and import that on another machine."""
+    words, export = folder / "words", folder / "alice.recrypt"
+    words.write_text("password of the file")
+    option = f"--export-passphrase-file={words}"
+    laptop.recrypt("profile", "export", export, option)
+    desktop = Person(laptop.address, folder / "desktop")
+    desktop.folder.mkdir()
+    desktop.recrypt("profile", "import", export, option)
+    return desktop
+
+
+def test_a_sole_administrator_whose_laptop_is_lost_goes_on_from_an_export(
+    server: ListServer, tmp_path: Path
+) -> None:
+    laptop = new_person(tmp_path, "alice@example.org")
+    server.authorize(laptop.profile)
+    server.start()
+    laptop.recrypt("create", TEAM, "--service", server.url)
+    desktop = moved(laptop, tmp_path)
+    file = tmp_path / "plan.mmx"
+    desktop.recrypt("encrypt", "-", "--to", TEAM, "--out", file, stdin=PLAN)
+
+    (device,) = json.loads(desktop.recrypt("profile", "devices", "--json"))["Devices"]
+    told = json.loads(desktop.recrypt("profile", "devices", "revoke", device["Code"], "--json"))
+    assert told["Sent"] == [server.url]
+    assert told["FreshCode"] not in (None, device["Code"])
+    assert desktop.recrypt("decrypt", file) == PLAN
+    desktop.recrypt("rekey", TEAM)
+    desktop.recrypt("encrypt", "-", "--to", TEAM, "--out", file, stdin=PLAN)
+    assert desktop.recrypt("decrypt", file) == PLAN
+    assert laptop.try_recrypt("decrypt", file).returncode == 1
+    desktop.recrypt("add", TEAM, new_person(tmp_path, "bob@example.org").profile)
+    checks = json.loads(desktop.recrypt("verify", TEAM, "--json"))["Checks"]
+    assert {each["Result"] for each in checks} == {"ok", "advice"}, checks
+    assert laptop.try_recrypt("members", TEAM).returncode == 1

@@ -143,8 +143,23 @@ async def test_it_is_so_after_a_second_though_it_was_seen_open_just_before(team:
     await team.close()
     team.bench.clock.advance(SECOND)
     assert await team.bench.posting.recipient(TEAM_ADDRESS) == replies.NO_SUCH_LIST
-    bounces = ListAddress("team", Role.BOUNCES, "a" * 26)
-    assert await team.bench.posting.recipient(bounces) == replies.RECIPIENT_OK
+    for role in (role for role in Role if role is not Role.OPERATOR):
+        taken = replies.RECIPIENT_OK if role is Role.BOUNCES else replies.NO_SUCH_LIST
+        to = ListAddress("team", role, "a" * 26)
+        assert await team.bench.receiving.recipient(to) == taken
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("role", [Role.REQUEST, Role.KEY, Role.OWNER, Role.SUBSCRIBE])
+async def test_what_comes_to_its_desk_in_the_second_in_which_it_closes_comes_to_nothing(
+    team: Team, role: Role
+) -> None:
+    to = ListAddress("team", role)
+    assert await team.bench.receiving.recipient(to) == replies.RECIPIENT_OK
+    await team.close()
+    said = await team.bench.receiving.receive(b"A: b\r\n\r\n", to, sender="zoe@example.org")
+    assert said == replies.NO_SUCH_LIST
+    assert await team.bench.count("letters") == 0
 
 
 @pytest.mark.asyncio

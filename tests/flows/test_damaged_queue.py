@@ -109,3 +109,72 @@ async def test_a_post_that_is_dropped_while_it_is_read_is_not_told_of_as_held(
     async with bench.store.begin() as work:
         assert await work.lists_in_trouble(bench.clock.now(), timedelta(hours=1)) == ()
     assert await bench.rows("SELECT held, dropped FROM posts") == [(under_way, 1)]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param("UPDATE shards SET position = -2 WHERE post_id = 1", id="before the first"),
+        pytest.param("UPDATE shards SET position = 1 << 40 WHERE post_id = 1", id="after the last"),
+        pytest.param(
+            "UPDATE shards SET members = CAST(members || x'00' AS BLOB) WHERE post_id = 1",
+            id="a part of a place",
+        ),
+    ],
+)
+async def test_a_post_whose_place_in_the_queue_cannot_be_is_held_and_the_others_go_on(
+    bench: Bench, statement: str
+) -> None:
+    await posted(bench, 2)
+    await damage(bench, statement)
+    await bench.relay_all()
+    assert len(bench.courier.sent) == len(NAMES)
+    assert await bench.rows("SELECT id, held FROM posts ORDER BY id") == [(1, 1), (2, 0)]
+
+
+@pytest.mark.asyncio
+async def test_a_post_whose_last_places_name_nobody_is_at_its_end(bench: Bench) -> None:
+    await posted(bench, 1)
+    await damage(bench, "UPDATE shards SET members = x'0000000f4240'")
+    await bench.relay_all()
+    assert await bench.rows("SELECT open, held FROM posts") == [(0, 0)]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("time", [1 << 50, -(1 << 60)])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param("UPDATE deliveries SET since = ? WHERE id = 2", id="since"),
+        pytest.param("UPDATE deliveries SET due = ? WHERE id = 2", id="due"),
+    ],
+)
+async def test_a_copy_with_a_time_that_cannot_be_is_sent_and_so_are_the_others(
+    bench: Bench, statement: str, time: int
+) -> None:
+    await posted(bench, 2)
+    while (batch := await bench.delivering.claim(9)) is not None:
+        await bench.delivering.record([bench.delivering.put_off(each) for each in batch.claims])
+    bench.clock.advance(timedelta(hours=1))
+    async with bench.store.begin():
+        await bench.store._rows.run(statement, (time,))
+    await bench.relay_all()
+    assert len(bench.courier.sent) == 2 * len(NAMES)
+    assert await bench.delivering.pause() > timedelta(0)
+
+
+@pytest.mark.asyncio
+async def test_far_times_of_a_held_post_hide_no_others_after_the_clock_was_set_right(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("listserver.edges.sqlite_queue.BUSY_POSTS", 2)
+    await posted(bench, 2)
+    bench.clock.advance(timedelta(days=3))
+    while (batch := await bench.delivering.claim(9)) is not None:
+        await bench.delivering.record([bench.delivering.put_off(each) for each in batch.claims])
+    bench.clock.advance(timedelta(days=-3))
+    async with bench.store.begin() as work:
+        await work.hold_post(PostId(1))
+    await bench.relay_all()
+    assert len(bench.courier.sent) == len(NAMES)

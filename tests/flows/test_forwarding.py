@@ -32,7 +32,7 @@ async def handed_in(bench: Bench, raw: bytes = RAW, *, to: str = "abuse") -> Rep
     address = read_list_address(parse_address(f"{to}@lists.example"), "lists.example")
     assert address is not None
     assert await bench.receiving.recipient(address) == replies.RECIPIENT_OK
-    return await bench.receiving.receive(raw, address, null_sender=True)
+    return await bench.receiving.receive(raw, address, sender="")
 
 
 @pytest.mark.asyncio

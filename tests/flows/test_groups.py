@@ -13,7 +13,7 @@ from recrypt_core.documents import CreateAuthorization, Status, sign_create
 from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.members import AHEAD
 from recrypt_core.messages import Change, ChangeResponse, CreateGroup, Response, UpdateMember
-from recrypt_core.policy import FromPolicy, Policy, PostRight
+from recrypt_core.policy import FromPolicy, Policy
 from recrypt_core.signing import Jws
 from tests.builders import (
     NOW,
@@ -141,7 +141,7 @@ async def test_a_name_that_no_list_can_have_is_refused(bench: Bench, name: str, 
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("policy", [Policy(post=PostRight.MODERATED), Policy(from_=FromPolicy.VIA)])
+@pytest.mark.parametrize("policy", [Policy(from_=FromPolicy.VIA)], ids=["via"])
 async def test_rules_that_are_not_kept_yet_are_refused(bench: Bench, policy: Policy) -> None:
     group, alice = new_group(), new_person("alice@example.org")
     await bench.authorize(alice)

@@ -146,3 +146,15 @@ async def test_what_comes_back_calls_for_the_chores(bench: Bench) -> None:
     assert woken == []
     await bench.mailing.record([LetterRecord(claim.id, record.outcome, bounced=True)])
     assert woken == [1]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("made", [1 << 40, -(1 << 60)])
+async def test_a_letter_with_a_time_that_cannot_be_delays_none(bench: Bench, made: int) -> None:
+    await put(bench)
+    await put(bench)
+    async with bench.store.begin():
+        await bench.store._rows.run("UPDATE letters SET made = ? WHERE id = 1", (made,))
+    await bench.carry_letters()
+    assert len(bench.courier.sent) == 2
+    assert await bench.count("letters") == 0

@@ -11,9 +11,10 @@ from msgspec.structs import replace as but_entry
 from listserver import limits
 from listserver.addresses import ListAddress, Role
 from listserver.letters import troubles
-from listserver.model import Failure, Letter, Troubles
+from listserver.model import Letter
 from listserver.outcomes import Phase, Refused
 from listserver.store import QueueFull
+from listserver.troubles import Failure, Troubles
 from recrypt_client.home import Home
 from recrypt_client.reading import Unsigned, read_copy
 from recrypt_client.recrypting import Asking
@@ -183,7 +184,7 @@ async def test_a_row_that_cannot_be_read_holds_up_nothing_else(bench: Bench, dam
     bench.courier.script(CAROL, UNKNOWN)
     sent = mail(sealed(group.key.public).mmx())
     to = ListAddress("other", Role.POST)
-    assert (await bench.receiving.receive(sent, to, null_sender=False)).positive
+    assert (await bench.receiving.receive(sent, to, sender="zoe@example.org")).positive
     await bench.relay_all()
     bench.courier.sent.clear()
     rows = {"members": await member_row(bench, BOB), "posts": 1, "deliveries": 1, "lists": 1}

@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 
 from recrypt_core.documents import Privilege, RecryptionGroup, Status
+from recrypt_core.invitations import Invitation, Invite, Invited, write_token
 from recrypt_core.messages import (
     AddMember,
     Change,
@@ -75,6 +76,7 @@ UpdateGroup:master       403     403  403   403   201 |      403     403 |   201
 RecryptData              403     201  403   201   201 |      403     404 |   404    404    404   404
 GetAudit                 403     403  201   201   201 |      403     403 |   201    201    401   401
 GetJoinRequests          403     403  201   201   201 |      403     403 |   201    201    401   401
+Invite                   403     403  201   201   201 |      403     403 |   201    201    401   401
 DenyJoin                 403     403  404   404   404 |      403     403 |   404    404    401   401
 UpdateProfile            201     201  201   201   201 |      201     201 |   201    201    201   201
 """
@@ -108,6 +110,15 @@ class World:
             "RecryptData": self.question(by),
             "GetAudit": GetAudit(group_id=TEAM),
             "GetJoinRequests": GetJoinRequests(group_id=TEAM),
+            "Invite": Invite(
+                group_id=TEAM,
+                invitations=(
+                    Invited(
+                        account_name="new@example.org",
+                        token=write_token(Invitation(TEAM, URL, identifier, b"s" * 32)),
+                    ),
+                ),
+            ),
             "DenyJoin": DenyJoin(group_id=TEAM, recrypt_udf=by.udf),
             "Redeliver": Redeliver(
                 group_id=TEAM, recrypt_udf=self.target["recrypt"].udf, since=NOW
@@ -241,6 +252,6 @@ async def test_in_a_closed_group_changes_are_refused_and_all_else_is_as_it_was(
     (alice,) = world.people["super"]
     assert await world.ask("UpdateGroup:close", alice) == 201
     for name, row in ROWS.items():
-        is_change = name.startswith(("AddMember", "UpdateMember", "UpdateGroup"))
+        is_change = name.startswith(("AddMember", "UpdateMember", "UpdateGroup", "Invite"))
         assert await world.ask(name, alice) == (409 if is_change else row["super"]), name
         assert await world.ask(name, world.people["nobody"][0]) == row["nobody"], name

@@ -15,6 +15,7 @@ from recrypt_core.messages import (
     AddMember,
     GetEntry,
     GetGroup,
+    GetGroupResponse,
     GetKey,
     JoinGroup,
     Request,
@@ -35,7 +36,7 @@ from tests.builders import (
     new_membership,
     new_person,
 )
-from tests.fakes import TEAM_ADDRESS, Bench, administrator
+from tests.fakes import POSTER, TEAM_ADDRESS, Bench, administrator
 from tests.lists import said
 from tests.mails import mail, sealed
 
@@ -102,8 +103,10 @@ async def test_posts_are_put_off_at_once_and_recipients_within_a_second(team: Te
     assert await bench.count("posts") == await bench.count("contents") == 0
     bench.clock.advance(SECOND)
     assert await bench.posting.recipient(TEAM_ADDRESS) == said_
-    bounces = ListAddress("team", Role.BOUNCES, "a" * 26)
-    assert await bench.posting.recipient(bounces) == replies.RECIPIENT_OK
+    for role in (role for role in Role if role is not Role.OPERATOR):
+        to = ListAddress("team", role, "a" * 26)
+        taken = said_ if role in (Role.POST, Role.SUBSCRIBE) else replies.RECIPIENT_OK
+        assert await bench.receiving.recipient(to) == taken
     team.resume()
     assert await bench.posting.recipient(TEAM_ADDRESS) == replies.RECIPIENT_OK
     assert await team.post() == replies.ACCEPTED
@@ -130,7 +133,7 @@ async def test_copies_wait_and_other_lists_go_on(team: Team) -> None:
     await bench.posting.receive(
         mail(sealed(other.key.public).mmx()),
         ListAddress("other", Role.POST),
-        null_sender=False,
+        sender=POSTER,
     )
     await bench.relay_all()
     assert recipients(bench) == [ALICE]
@@ -207,8 +210,15 @@ async def test_administrators_go_on_with_it(team: Team) -> None:
     stated = RecryptionGroup(group_name=TEAM, policy=Policy(keep=1))
     change = team.history.sign(UpdateGroup(recryption_group=stated), team.alice.online)
     await team.bench.change(change, history=team.history)
-    assert (await team.ask(GetGroup(group_id=TEAM), team.alice)).status == 201
+    shown = await team.ask(GetGroup(group_id=TEAM), team.alice)
+    assert isinstance(shown, GetGroupResponse)
+    assert shown.stopped == team.bench.clock.now().replace(microsecond=0)
     assert (await team.ask(GetEntry(group_id=TEAM), team.bob)).status == 201
+    with open_upkeep(team.bench.file, team.bench.vault) as store:
+        assert store.resume(TEAM, team.bench.clock.now())
+    shown = await team.ask(GetGroup(group_id=TEAM), team.alice)
+    assert isinstance(shown, GetGroupResponse)
+    assert shown.stopped is None
     _, found = await team.bench.transactions.answer(
         write_message(GetKey(group_id=TEAM)), signed=False
     )
@@ -231,3 +241,19 @@ async def _once(store: Upkeep, team: Team) -> None:
     found = await team.bench.rows("SELECT suspended FROM lists")
     assert found == [(int(now.timestamp()),)]
     assert store.resume(TEAM, now) is True
+
+
+@pytest.mark.asyncio
+async def test_what_began_while_it_was_stopped_has_no_more_than_its_time(team: Team) -> None:
+    bench = team.bench
+    bench.courier.script(BOB, Turned(Phase.RCPT, 451, "try later"))
+    await team.post()
+    await bench.relay_all()
+    team.suspend()
+    bench.clock.advance(ALL_DAYS)
+    begun = int(bench.clock.now().timestamp())
+    async with bench.store.begin():
+        await bench.store._rows.run("UPDATE deliveries SET since = ?", (begun,))
+    bench.clock.advance(HOUR)
+    team.resume()
+    assert await bench.rows("SELECT since FROM deliveries") == [(begun + 3600,)]

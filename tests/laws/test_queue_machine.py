@@ -26,7 +26,7 @@ from listserver.model import Claim, EntryRow, PostId, Record, Withdrawn
 from recrypt_core.documents import Status
 from recrypt_core.members import Member
 from tests.builders import NOW, Group, new_membership
-from tests.fakes import Bench, FixedClock
+from tests.fakes import POSTER, Bench, FixedClock
 from tests.laws.queue_house import ANSWERS, FAULT, NOTHING, SIZES, VAULT, Peer, Reader, start
 from tests.laws.queue_model import ENDED, OPEN, Copy, Key, Model, Place
 from tests.mails import mail, sealed
@@ -99,7 +99,7 @@ class QueueMachine(RuleBasedStateMachine):
     async def _post(self, group: Group, at: int, size: int) -> None:
         raw = mail(sealed(group.key.public).mmx())
         to = ListAddress(f"list{at}", Role.POST)
-        assert (await self.bench.posting.receive(raw, to, null_sender=False)).positive
+        assert (await self.bench.posting.receive(raw, to, sender=POSTER)).positive
         async with self.bench.store.begin():
             rows = self.bench.store._rows
             ((shard, post, members),) = await rows.all(

@@ -4,17 +4,19 @@ import dataclasses
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace as but
 
 from listserver import admission, replies
-from listserver.admission import Accept, Refuse
+from listserver.admission import Accept, Refuse, Standing, Way
 from listserver.posts import PostHeaders
 from recrypt_core.authorship import sign_sender
 from recrypt_core.chain import GroupState
-from recrypt_core.documents import Status
+from recrypt_core.documents import Privilege, Status
 from recrypt_core.encoding import write_b64url
 from recrypt_core.envelope import Envelope, read_envelope
 from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.members import Member
+from recrypt_core.policy import Policy, PostRight
 from tests.builders import (
     NOW,
     TEAM,
@@ -171,3 +173,88 @@ def test_who_signed_is_read_only_from_what_is_a_sender() -> None:
             admission.signer_of(read_envelope(with_head(sealed(group.key.public), sender=text)))
             is None
         )
+
+
+TAKE, HOLD, REFUSE = Way.TAKE, Way.HOLD, Way.REFUSE
+# Of nobody who is proven, of a member, of an administrator, of who is banned.
+WAYS = {
+    (PostRight.ANYONE, False): (TAKE, TAKE, TAKE, TAKE),
+    (PostRight.ANYONE, True): (HOLD, HOLD, HOLD, HOLD),
+    (PostRight.MEMBERS, False): (REFUSE, TAKE, TAKE, REFUSE),
+    (PostRight.MEMBERS, True): (REFUSE, HOLD, HOLD, REFUSE),
+    (PostRight.MODERATED, False): (HOLD, HOLD, TAKE, HOLD),
+    (PostRight.MODERATED, True): (HOLD, HOLD, HOLD, HOLD),
+    (PostRight.ANNOUNCE, False): (REFUSE, REFUSE, TAKE, REFUSE),
+    (PostRight.ANNOUNCE, True): (REFUSE, REFUSE, HOLD, REFUSE),
+}
+STANDINGS = (Standing.NOBODY, Standing.MEMBER, Standing.ADMINISTRATOR, Standing.BANNED)
+
+
+@pytest.mark.parametrize(("post", "hold"), WAYS, ids=str)
+def test_policy_and_standing_alone_decide_what_becomes_of_a_post(
+    post: PostRight, hold: bool
+) -> None:
+    policy = Policy(post=post, hold=hold)
+    found = tuple(admission.way_of(policy, each) for each in STANDINGS)
+    assert found == WAYS[post, hold]
+    assert len(WAYS) == 2 * len(PostRight)
+    assert set(STANDINGS) == set(Standing)
+
+
+def test_who_is_banned_is_as_a_stranger_to_every_list() -> None:
+    for post, hold in WAYS:
+        policy = Policy(post=post, hold=hold)
+        ways = {admission.way_of(policy, each) for each in (Standing.NOBODY, Standing.BANNED)}
+        assert len(ways) == 1
+
+
+def test_a_sender_is_looked_for_only_where_it_makes_a_difference() -> None:
+    asked = {
+        (post, hold)
+        for post, hold in WAYS
+        if admission.asks_for_sender(Policy(post=post, hold=hold))
+    }
+    assert asked == set(WAYS) - {(PostRight.ANYONE, False)}
+    banned = new_person("carol@example.org").udf
+    assert admission.asks_for_sender(Policy(banned=(banned,)))
+    assert admission.asks_for_sender(Policy(posts_per_day=1))
+    assert not admission.asks_for_sender(Policy(list_posts_per_day=1, post_kib=1))
+
+
+@pytest.mark.parametrize(
+    ("status", "banned", "standing"),
+    [
+        (Status.ACTIVE, False, Standing.ADMINISTRATOR),
+        (Status.SUSPENDED, False, Standing.NOBODY),
+        (Status.REVOKED, False, Standing.NOBODY),
+        (Status.ACTIVE, True, Standing.BANNED),
+        (Status.SUSPENDED, True, Standing.BANNED),
+        (Status.REVOKED, True, Standing.BANNED),
+    ],
+)
+def test_a_sender_stands_as_the_list_and_its_rules_say(
+    status: Status, banned: bool, standing: Standing
+) -> None:
+    group, alice, state = team()
+    member = state.members[alice.udf]
+    member = dataclasses.replace(member, entry=but(member.entry, status=status))
+    state = dataclasses.replace(state, policy=Policy(banned=(alice.udf,) if banned else ()))
+    envelope = signed(group, alice)
+    assert admission.standing_of(envelope, state, member, now=NOW) is standing
+    assert admission.standing_of(sealed(group.key.public), state, member, now=NOW) is (
+        Standing.NOBODY
+    )
+    plain = dataclasses.replace(
+        member, entry=but(member.entry, status=Status.ACTIVE, privileges=(Privilege.RECRYPT,))
+    )
+    expected = Standing.BANNED if banned else Standing.MEMBER
+    assert admission.standing_of(envelope, state, plain, now=NOW) is expected
+
+
+def test_a_post_over_the_size_of_the_rules_is_refused_whoever_sent_it() -> None:
+    group, _, state = team()
+    state = dataclasses.replace(state, policy=Policy(post_kib=1))
+    fits, over = (sealed(group.key.public, content=b"x" * size) for size in (1024, 1025))
+    assert verdict(fits, state) == "accepted"
+    words = "552 5.3.4 Too large: this list takes at most 1 KiB, encrypted."
+    assert verdict(over, state) == words

@@ -88,6 +88,13 @@ def test_the_readers_of_the_figures_are_read(readers: MetricsFor) -> None:
     assert parse("").service.metrics is MetricsFor.LOOPBACK
 
 
+def test_the_pages_settings_are_read() -> None:
+    settings = parse('[service]\nshow_lists = ["team", "news"]\ntemplates = "words"\n').service
+    assert settings.show_lists == ("team", "news")
+    assert settings.templates == PurePath("/etc/listserver/words")
+    assert (parse("").service.show_lists, parse("").service.templates) == ((), None)
+
+
 def test_an_ipv6_endpoint_is_written_as_it_was_read() -> None:
     endpoint = parse('[smtp]\nlisten = "[::1]:0"\n').smtp.listen
     assert endpoint == Endpoint("::1", 0)
@@ -132,6 +139,10 @@ def test_a_public_url_may_be_plain_on_loopback_alone(url: str) -> None:
         ("[relay]\nport = 0\n", "from 1 to 65535"),
         ("[relay]\nconnections = 0\n", "from 1 to"),
         ('[service]\nmetrics = "some"\n', '"loopback" or "off" or "all"'),
+        ('[service]\nshow_lists = "team"\n', "show_lists must be names of lists"),
+        ("[service]\nshow_lists = [1]\n", "show_lists must be names of lists"),
+        ('[service]\nshow_lists = ["team@lists.example"]\n', "names of lists"),
+        (f"[service]\nshow_lists = {['a'] * 101}\n", "at most 100"),
         ('[relay]\nsecurity = "ssl"\n', '"none" or "starttls" or "tls"'),
         ('[relay]\nusername = "a"\n', "password_file must be set exactly when"),
         (

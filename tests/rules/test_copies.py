@@ -246,7 +246,20 @@ def test_without_a_notice_the_encrypted_part_stands_alone() -> None:
 def test_the_common_parts_are_shared_and_not_copied() -> None:
     key, _, memberships = team()
     one, other, _ = copies_of(sealed(key.public), *map(half_of, memberships))
-    assert [a is b for a, b in zip(one, other, strict=True)] == [True, False, True, True]
+    assert [a is b for a, b in zip(one, other, strict=True)] == [True, True, False, True, True]
+
+
+def test_fields_of_one_copy_alone_stand_before_what_all_share() -> None:
+    key, _, memberships = team()
+    envelope = sealed(key.public)
+    post = stored_post(envelope, half_of(memberships[0]))
+    frame = copies.make_frame(post, envelope.ciphertext)
+    copy = copies.make_copy(frame, half_of(memberships[0]), fields=b"X-Own: 1\r\n")
+    assert copy[1] is frame.head
+    whole = b"".join(copy)
+    assert message_of(whole)["X-Own"] == "1"
+    octets = copies.copy_octets(post, len(envelope.ciphertext), own_octets=len(copy[0]))
+    assert octets == len(whole)
 
 
 def test_a_copy_for_an_entry_that_grew_after_acceptance_is_longer_and_still_right() -> None:

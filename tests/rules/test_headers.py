@@ -42,6 +42,9 @@ def test_a_copy_has_these_fields_and_no_other() -> None:
         f"Message-ID: {FACTS.message_id}",
         "List-Id: <team.lists.example>",
         "List-Post: <mailto:team@lists.example>",
+        "List-Help: <mailto:team-request@lists.example?subject=help>",
+        "List-Subscribe: <mailto:team-subscribe@lists.example>",
+        "List-Owner: <mailto:team-owner@lists.example>",
         "Precedence: list",
         "",
     ]
@@ -100,6 +103,45 @@ def test_a_hostile_name_domain_or_keyword_never_reaches_a_header(hostile: str) -
     for name in ("list_name", "domain", "auto_submitted"):
         with pytest.raises(Malformed):
             header_block(changed(**{name: hostile}))
+
+
+def test_the_page_of_a_list_stands_where_help_is() -> None:
+    block = header_block(changed(page="https://lists.example/l/team"))
+    assert (
+        b"\r\nList-Help: <mailto:team-request@lists.example?subject=help>,\r\n"
+        b" <https://lists.example/l/team>\r\n"
+    ) in block
+
+
+@pytest.mark.parametrize(
+    "page", [*HOSTILE, "javascript:1", "http://x/,y", 'http://x/">', "http://"]
+)
+def test_a_page_that_is_no_address_of_one_never_reaches_a_header(page: str) -> None:
+    with pytest.raises(Malformed):
+        header_block(changed(page=page))
+
+
+def test_a_subject_has_the_words_of_the_policy() -> None:
+    assert b"\r\nSubject: [team] [...]\r\n" in header_block(changed(subject="[team] [...]"))
+
+
+@pytest.mark.parametrize("subject", [*HOSTILE, "team", "[...]\n", "[...] \r\nBcc: b@x", " [...]"])
+def test_a_subject_without_the_mark_or_of_two_lines_never_reaches_a_header(subject: str) -> None:
+    with pytest.raises(Malformed):
+        header_block(changed(subject=subject))
+
+
+def test_a_name_stands_before_the_lists_own() -> None:
+    block = header_block(changed(author="Carol Example"))
+    assert block.startswith(b"From: Carol Example via team <team@lists.example>\r\n")
+
+
+@pytest.mark.parametrize(
+    "author", ["", "a\r\nBcc: b@x", "a\n", 'a"', "a\\", "a@b", "<a>", "a\0", "a\u202e", "a\u2028b"]
+)
+def test_a_name_that_was_not_cleaned_never_reaches_a_header(author: str) -> None:
+    with pytest.raises(Malformed):
+        header_block(changed(author=author))
 
 
 def test_a_time_without_zone_is_not_guessed() -> None:

@@ -10,7 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from listserver.model import MemberId, PostId
-from listserver.tokens import DeliveryToken, ProbeToken, Token, read_token, write_token
+from listserver.tokens import (
+    DeliveryToken,
+    LeaveToken,
+    OwnToken,
+    ProbeToken,
+    StayToken,
+    Token,
+    read_own_token,
+    read_token,
+    write_token,
+)
 from listserver.vault import Vault
 from recrypt_core.errors import Malformed
 
@@ -35,6 +45,29 @@ def test_a_token_is_read_back_in_any_case(expected: Token) -> None:
     mixed = "".join(c.upper() if at % 2 else c for at, c in enumerate(text))
     for form in (text, text.upper(), mixed):
         assert read_token(VAULT, form) == expected
+
+
+@given(
+    st.builds(LeaveToken, POSTS.map(PostId), MEMBERS.map(MemberId))
+    | st.builds(StayToken, TIMES.map(lambda at: at.replace(microsecond=0)), MEMBERS.map(MemberId))
+)
+def test_a_token_of_ones_own_is_read_back_and_is_none_of_a_return_path(expected: OwnToken) -> None:
+    text = write_token(VAULT, expected)
+    assert re.fullmatch("[a-z2-7]{26}", text)
+    for form in (text, text.upper()):
+        assert read_own_token(VAULT, form) == expected
+        with pytest.raises(Malformed):
+            read_token(VAULT, form)
+
+
+@given(POSTS, MEMBERS)
+def test_who_sees_a_return_path_can_have_nobody_leave_by_it(post: int, member: int) -> None:
+    probe = ProbeToken(datetime.fromtimestamp(post % 10**9, UTC), MemberId(member))
+    for text in (token(post, member), write_token(VAULT, probe)):
+        with pytest.raises(Malformed):
+            read_own_token(VAULT, text)
+    leave = write_token(VAULT, LeaveToken(PostId(post), MemberId(member)))
+    assert leave[:8] != token(post, member)[:8]
 
 
 @settings(max_examples=5)
