@@ -95,6 +95,7 @@ NOTICE_WORDS: Final = 200  # ours: letters of a peer's words in a notice
 PROBED_SHARE: Final = 4  # ours: of a list, every fourth member at most is in doubt at once
 HOST_MEMORY: Final = timedelta(days=1)  # ours: what the relay host took tells for so long of it
 FORGOTTEN: Final = 1000  # ours: bounces in one transaction, some milliseconds
+SETTLED: Final = 200  # ours: posts with refusals that are looked at in one transaction, likewise
 PROBE_DAYS: Final = 7  # ours: a probe that hasn't come back then has arrived; queues last 5 days
 PROBE_SLACK: Final = timedelta(days=2)  # ours: beyond our own queue's lifetime, if that is longer
 CLOCK_SLACK: Final = timedelta(days=1)  # ours: what is further ahead is, or was, a wrong clock's

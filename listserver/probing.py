@@ -11,7 +11,7 @@ from listserver import letters
 from listserver.addresses import ListAddress, Role, write_list_address
 from listserver.letters import write_letter
 from listserver.limits import PROBES
-from listserver.model import Letter, Scoring, Suspect
+from listserver.model import Letter, PostId, Scoring, Suspect
 from listserver.ports import Clock, Log
 from listserver.store import Store, Work
 from listserver.tokens import ProbeToken, write_token
@@ -48,8 +48,9 @@ class Probing:
         now = self._clock.now()
         while await self._forget_some(now):
             pass
-        while await self._settle_some(now):
-            pass
+        after: PostId | None = PostId(-1)
+        while after is not None:
+            after = await self._settle_some(now, after)
         while await self._probe_some(now):
             self.on_written()
 
@@ -57,9 +58,9 @@ class Probing:
         async with self._store.begin() as work:
             return await work.forget_bounces(self._scoring, now)
 
-    async def _settle_some(self, now: datetime) -> bool:
+    async def _settle_some(self, now: datetime, after: PostId) -> PostId | None:
         async with self._store.begin() as work:
-            return await work.settle_refusals(now)
+            return await work.settle_refusals(now, after)
 
     async def _probe_some(self, now: datetime) -> bool:
         """Look at some members, in a transaction of their own; False if there are none left."""

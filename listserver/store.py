@@ -305,8 +305,10 @@ class Work(
         """
         ...
 
-    async def settle_refusals(self, now: datetime) -> bool:
-        """Count what was refused, or forget it, up to limits.FORGOTTEN of one post; False if none.
+    async def settle_refusals(self, now: datetime, after: PostId) -> PostId | None:
+        """Count what was refused, or forget it, of limits.SETTLED posts after one; None: of all.
+
+        It gives the post to go on after: of one post it is limits.FORGOTTEN at a time.
 
         It counts when the relay host took a copy of this post, or of one that was accepted after it
         within limits.HOST_MEMORY. Then it is forgotten, if no copy is due any more.

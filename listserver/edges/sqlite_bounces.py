@@ -9,7 +9,14 @@ from listserver.bouncing import doubted_at_once, turns_mail_on
 from listserver.edges.sqlite_queue import seconds
 from listserver.edges.sqlite_rows import Value, number, octets
 from listserver.edges.sqlite_telling import TellingTables
-from listserver.limits import CLOCK_SLACK, FORGOTTEN, HOST_MEMORY, PROBED_SHARE, TOKEN_LIFE
+from listserver.limits import (
+    CLOCK_SLACK,
+    FORGOTTEN,
+    HOST_MEMORY,
+    PROBED_SHARE,
+    SETTLED,
+    TOKEN_LIFE,
+)
 from listserver.model import (
     DeliveryId,
     EntryRow,
@@ -134,23 +141,29 @@ class BounceTables(TellingTables):
             [(_day(now), quarters, delivery) for delivery, quarters in refusals],
         )
 
-    async def settle_refusals(self, now: datetime) -> bool:
-        after: Value = -1
-        while True:
-            ((post,),) = await self._rows.all(
+    async def settle_refusals(self, now: datetime, after: PostId) -> PostId | None:
+        for _ in range(SETTLED):
+            ((found,),) = await self._rows.all(
                 "SELECT min(post_id) FROM refusals WHERE post_id > ?", (after,)
             )
-            if post is None:
-                return False
-            counts = await self._counts(post, now)
-            if counts is None:
-                after = post
-                continue
-            for statement in (_COUNT_REFUSALS, _FORGET_REFUSALS)[not counts :]:
-                await self._rows.run(statement, (post, FORGOTTEN), large=True)
-            return True
+            if found is None:
+                return None
+            post = PostId(number(found))
+            if await self._settle(post, now) == FORGOTTEN:
+                return after
+            after = post
+        return after
 
-    async def _counts(self, post: Value, now: datetime) -> bool | None:
+    async def _settle(self, post: PostId, now: datetime) -> int:
+        """Count or forget what was refused of a post, if it is known which; tell how many."""
+        counts = await self._counts(post, now)
+        if counts is None:
+            return 0
+        if counts:
+            await self._rows.run(_COUNT_REFUSALS, (post, FORGOTTEN), large=True)
+        return await self._rows.run(_FORGET_REFUSALS, (post, FORGOTTEN), large=True)
+
+    async def _counts(self, post: PostId, now: datetime) -> bool | None:
         """Tell whether what the relay host refused of a post counts; None: that isn't known yet."""
         memory = int(HOST_MEMORY.total_seconds())
         found = await self._rows.all(_TAKEN, (memory, post))
