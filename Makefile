@@ -3,10 +3,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+ON_ALL_CORES := --numprocesses=auto --dist=loadfile
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults check bench reference format clean
+.PHONY: help demo test long faults check bench reference format clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -14,8 +15,11 @@ help:  ## this list
 demo: $(READY)  ## set up, then watch a confidential list at work
 	@$(BIN)/python examples/demo.py
 
-test: $(READY)  ## set up, then run every test but the faults
-	@$(BIN)/python -m pytest -q --numprocesses=auto --dist=loadfile --ignore=tests/faults
+test: $(READY)  ## set up, then run every test but the long ones and the faults
+	@$(BIN)/python -m pytest -q $(ON_ALL_CORES) --ignore=tests/faults -m 'not long'
+
+long: $(READY)  ## benchmarks run small, large posts, many people, browsers, mail servers and programs
+	@$(BIN)/python -m pytest -q $(ON_ALL_CORES) --ignore=tests/faults -m long
 
 faults: $(READY)  ## kills, power cuts, full disks, broken peers: prints its ledgers (minutes, root)
 	@$(BIN)/python -m pytest -q tests/faults

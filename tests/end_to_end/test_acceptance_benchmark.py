@@ -8,6 +8,8 @@ from benchmarks import acceptance, sender
 from benchmarks.acceptance import OURS, PLAIN, Figures
 from recrypt_core.keys import Curve, PrivateKey
 
+pytestmark = pytest.mark.long
+
 TINY = ["--posts", "8", "--rounds", "2", "--connections", "2", "--members", "2"]
 
 

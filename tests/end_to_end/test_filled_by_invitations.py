@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import pytest
 from click.testing import CliRunner
 
 from recrypt_client.cli import main
@@ -15,6 +16,8 @@ from recrypt_client.commands.frame import Outside
 from recrypt_core.invitations import URI
 from tests.end_to_end.network import Mail, MailHost
 from tests.end_to_end.programs import DOMAIN, ListServer
+
+pytestmark = pytest.mark.long
 
 TEAM: Final = f"team@{DOMAIN}"
 COUNT: Final = int(os.environ.get("INVITED", "50"))

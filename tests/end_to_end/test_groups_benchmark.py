@@ -8,6 +8,8 @@ from benchmarks import asking, groups
 from benchmarks.asking import Waits
 from benchmarks.groups import Cost, Run
 
+pytestmark = pytest.mark.long
+
 
 def test_it_measures_each_command_and_who_waits_meanwhile_and_tells_a_program(
     capsys: pytest.CaptureFixture[str],

@@ -21,6 +21,8 @@ from tests.end_to_end.network import LOCALHOST, free_port, is_open
 from tests.end_to_end.programs import DOMAIN, ListServer, Person, Program, new_person, run
 from tests.faults.house import until
 
+pytestmark = pytest.mark.long
+
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 TEAM = f"team@{DOMAIN}"
 WORDS = "The keys are under the third flowerpot."

@@ -11,6 +11,8 @@ from tests.end_to_end.network import MailHost, free_port
 from tests.end_to_end.programs import ListServer
 from tests.end_to_end.team import Team, found_team
 
+pytestmark = pytest.mark.long
+
 CONTENT = b"Subject: the plans\r\n\r\n" + b"Twenty mebibytes of plans..\r\n"[:16] * (20 * 2**16)
 MEMBERS = 100
 COPIES_HELD = 7  # at most, each of a finished copy's size; 5.0 to 5.4 when this was written

@@ -27,7 +27,10 @@ from tests.sites import HOUSE
 CHROMIUM: Final = shutil.which("chromium")
 PATHS: Final = ("/", "/l/team", "/l/gone", "/u/token", "/stay/token")
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium isn't installed")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium isn't installed"),
+]
 
 Scheme = Literal["light", "dark"]
 

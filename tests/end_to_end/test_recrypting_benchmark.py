@@ -8,6 +8,8 @@ from benchmarks import recrypting
 from benchmarks.acceptance import Figures
 from benchmarks.recrypting import OURS, PLAIN
 
+pytestmark = pytest.mark.long
+
 TINY = ["--requests", "4", "--rounds", "2", "--connections", "2"]
 
 

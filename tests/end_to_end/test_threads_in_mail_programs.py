@@ -22,6 +22,8 @@ from tests.fakes import Bench, open_bench
 from tests.lists import Team, new_list_of
 from tests.mails import message_of
 
+pytestmark = pytest.mark.long
+
 NAMES = ("alice", "bob", "carol")
 needs_neomutt = pytest.mark.skipif(
     not (shutil.which("neomutt") and shutil.which("tmux")), reason="not installed: neomutt, tmux"
