@@ -14,6 +14,7 @@ __all__ = (
     "Role",
     "check_domain",
     "check_list_name",
+    "mailbox_of",
     "parse_address",
     "read_list_address",
     "write_list_address",
@@ -47,38 +48,45 @@ _WITH_TOKEN = frozenset({Role.UNSUBSCRIBE, Role.CONFIRM, Role.BOUNCES})
 class ListAddress:
     """An address of ours, taken apart.
 
-    name: in lower case; whether there is such a list isn't known here.
+    list: the list's own, in lower case; whether there is such a list isn't known here.
     token: in lower case, unchecked; None where there is none.
     """
 
-    name: str
+    list: str
     role: Role
     token: str | None = None
 
 
-def read_list_address(address: Address, domain: str) -> ListAddress | None:
-    """Tell what an address at our domain is for; None if it is at another one (spec §7).
+def read_list_address(address: Address, domains: tuple[str, ...]) -> ListAddress | None:
+    """Tell what an address at a domain of ours is for; None if it is at another one (spec §7).
 
     What has no role's form is read as a list's own name, which then is known or isn't.
     """
-    if address.domain != domain.lower():
+    if address.domain not in domains:
         return None
     local = address.local.lower()
     if local in _RESERVED:
-        return ListAddress(_OPERATOR, Role.OPERATOR)  # one mailbox by two names
+        return ListAddress(f"{_OPERATOR}@{domains[0]}", Role.OPERATOR)  # one mailbox by all names
     base, plus, token = local.partition("+")
     for role, suffix in _SUFFIXES:
         name = base.removesuffix(suffix)
         if name not in ("", base) and (role in _WITH_TOKEN or not plus):
-            return ListAddress(name, role, token or None)
-    return ListAddress(local, Role.POST)
+            return ListAddress(f"{name}@{address.domain}", role, token or None)
+    return ListAddress(f"{local}@{address.domain}", Role.POST)
 
 
-def write_list_address(to: ListAddress, domain: str) -> Address:
+def write_list_address(to: ListAddress) -> Address:
     """Write the address that `read_list_address` reads so (spec §7)."""
+    name, _, domain = to.list.rpartition("@")
     plus = "" if to.token is None else f"+{to.token}"
     suffix = "" if to.role is Role.OPERATOR else to.role.value
-    return parse_address(f"{to.name}{suffix}{plus}@{domain}")
+    return parse_address(f"{name}{suffix}{plus}@{domain}")
+
+
+def mailbox_of(address: Address) -> str:
+    """Give whose an address is, in lower case, without what follows a plus: for counting alone."""
+    before, _, _ = address.local.partition("+")
+    return f"{before or address.local}@{address.domain}".lower()
 
 
 def check_list_name(text: str) -> None:

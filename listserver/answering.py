@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from listserver.addresses import parse_address
+from listserver.addresses import mailbox_of, parse_address
 from listserver.answers import Asker, Topic, write_answer
 from listserver.joining import is_ours
 from listserver.limits import ANSWERS_PER_ADDRESS, ANSWERS_PER_LIST, ANSWERS_PER_SOURCE
@@ -30,8 +30,8 @@ class Answering:
         self.on_written: Callable[[], None] = lambda: None
         """Called when there may be letters in the queue."""
 
-    async def answer(self, topic: Topic, name: str, asked: Fields, sender: str) -> None:
-        """Answer a mail, or let it be, without a word to anybody.
+    async def answer(self, topic: Topic, to: str, asked: Fields, sender: str) -> None:
+        """Answer a mail to the desk of a list, or let it be, without a word to anybody.
 
         Raises:
             StoreTrouble: nothing was done; the sender may try again.
@@ -40,16 +40,16 @@ class Answering:
         if may_be_answered(asked, sender):
             try:
                 async with self._store.begin() as work:
-                    written = int(await self._write(work, topic, name, (asked, sender)))
+                    written = int(await self._write(work, topic, to, (asked, sender)))
             except (TooMany, QueueFull):  # an answer is a courtesy: no mail is kept back for it
                 self._log.event("answers-full")
         self._log.event("answer", written=written)
         self.on_written()
 
-    async def _write(self, work: Work, topic: Topic, name: str, came: tuple[Fields, str]) -> bool:
+    async def _write(self, work: Work, topic: Topic, to: str, came: tuple[Fields, str]) -> bool:
         asked, sender = came
         now = self._clock.now()
-        found = await work.find_list(f"{name}@{self._house.domain}")
+        found = await work.find_list(to)
         if found is None or found.state.is_closed or await is_ours(work, self._house, sender):
             return False
         await _count(work, found, sender, now)
@@ -67,7 +67,7 @@ async def _count(work: Work, found: StoredList, sender: str, now: datetime) -> N
     """
     address = parse_address(sender)
     bounds = (
-        (JoinCount.ANSWERED, str(address).lower(), ANSWERS_PER_ADDRESS),
+        (JoinCount.ANSWERED, mailbox_of(address), ANSWERS_PER_ADDRESS),
         (JoinCount.ANSWERED_AT, address.domain, ANSWERS_PER_SOURCE),
         (JoinCount.ANSWERING, found.state.identifier, ANSWERS_PER_LIST),
     )
