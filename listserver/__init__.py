@@ -11,9 +11,10 @@ A module uses its own floor and those below, never one above:
   it hands requests to: `groups`, `profiles`, `wishes`, `lookups`, `showing` (for pages),
   `redelivering`, `recrypting`, `audit`, `joining`, `inviting`, `holding`; their `signers`;
   `greeting`
-* rules, pure: `tokens`, `links`, `admission`, `mime`, `manners`, `attachments`, `answers`, `posts`,
-  `names`, `headers`, `threads`, `copies`, `letters`, `invitations`, `refusals`, `reports`,
-  `bounces`, `vault`
-* words: `model`, `troubles`, `held`, `ports`, `store` and its `store_...`, `limits`, `config` and
-  its `sections`, `addresses`, `outcomes`, `replies`
+* rules, pure: `tokens`, `links`, `admission`, `mime`, `plain_text`, `manners`, `attachments`,
+  `answers`, `posts`, `names`, `headers`, `threads`, `copies`, `letters`, `invitations`, `refusals`,
+  `reports`, `bounces`, `vault`
+* words: `catalogue` of all that is written to people (`english`, `english_pages`, `german`,
+  `german_pages`), `model`, `troubles`, `held`, `ports`, `store` and its `store_...`, `limits`,
+  `config` and its `sections`, `addresses`, `outcomes`, `replies`
 """

@@ -12,6 +12,7 @@ from pathlib import Path
 from listserver.answering import Answering
 from listserver.audit import AuditKeeping
 from listserver.bouncing import Bouncing
+from listserver.catalogue import Catalogue
 from listserver.config import Config
 from listserver.delivering import Delivering
 from listserver.edges.certificates import certificates
@@ -22,6 +23,7 @@ from listserver.edges.gateway import Gateway
 from listserver.edges.housekeeping import Housekeeping
 from listserver.edges.logs import EventLog
 from listserver.edges.metrics import Metrics, Page, Places
+from listserver.edges.own_words import read_own_words
 from listserver.edges.pages import Pages
 from listserver.edges.relay import Relay
 from listserver.edges.service import Beside, MetricsPage, Service, open_socket
@@ -33,7 +35,7 @@ from listserver.front_desk import FrontDesk
 from listserver.greeting import Greetings
 from listserver.holding import Holding, HoldKeeping
 from listserver.joining import Joining, JoinKeeping
-from listserver.leaving import Leaving
+from listserver.leaving import LeaveKeeping, Leaving
 from listserver.limits import PROBE_DAYS, PROBE_SLACK
 from listserver.links import Links
 from listserver.mailing import Mailing
@@ -90,7 +92,7 @@ class App:
             spare=lambda: store.spare_octets,
         )
         self._leaving = Leaving(house, store, vault, self._clock, self._log)
-        self._housekeeping = self._make_housekeeping()
+        self._housekeeping = self._make_housekeeping(house.catalogue)
         self._gateway = self._make_gateway(house, posting, room)
         self._service = self._make_service(house, posting, room)
 
@@ -107,7 +109,7 @@ class App:
         # A post may come as JSON, a third longer than its copies, whose size is what counts.
         octets = house.post_octets * 4 // 3 + 2**20
         at_door = replace(self._config.smtp, max_post_octets=octets)
-        return Gateway(receiving, self._log, at_door, domain=house.domain, room=room)
+        return Gateway(receiving, self._log, at_door, domains=house.domains, room=room)
 
     def _make_desk(self, house: House, posting: Posting) -> FrontDesk:
         answering = Answering(house, self._store, self._clock, self._log)
@@ -115,7 +117,9 @@ class App:
         signers = Signers(house, self._store)
         joining = Joining(house, self._store, signers, self._written.set)
         desk = FrontDesk(answering, joining, self._leaving, self._clock, self._log)
-        desk.decide = Holding(self._store, signers, self._waking(posting)).decide_by_mail
+        holding = Holding(self._store, signers, self._waking(posting))
+        holding.catalogue = house.catalogue
+        desk.decide = holding.decide_by_mail
         return desk
 
     def _waking(self, posting: Posting) -> Callable[[], None]:
@@ -156,7 +160,7 @@ class App:
         except Malformed as problem:
             raise StartError(f"[service] templates: {problem}: mend it, or empty this") from problem
 
-    def _make_housekeeping(self) -> Housekeeping:
+    def _make_housekeeping(self, catalogue: Catalogue) -> Housekeeping:
         """Make what is done every half minute, or soon after something went wrong."""
         bounces, lifetime = self._config.bounces, self._config.relay.schedule.lifetime
         patience = max(PROBE_DAYS, (lifetime + PROBE_SLACK).days)
@@ -170,9 +174,11 @@ class App:
         joins = JoinKeeping(self._store, self._clock)
         held = HoldKeeping(self._store, time)
         erasing = (Erasing(self._store, time).erase, log.erase_old, joins.erase_old, held.end_old)
-        leaving = (self._leaving.write_some, self._leaving.make_final)
+        left = LeaveKeeping(self._store, time, self._log)
+        leaving = (self._leaving.write_some, left.make_final)
         greetings = Greetings(self._store, self._clock, self._log)
         greetings.on_written = self._written.set
+        notices.catalogue = probing.catalogue = greetings.catalogue = catalogue
         chores = (*leaving, notices.tell, probing.probe, greetings.write_some, *erasing)
         housekeeping = Housekeeping(chores, self._log)
         self._leaving.on_asked, self._leaving.on_written = housekeeping.wake, self._written.set
@@ -301,12 +307,22 @@ def _house(config: Config) -> House:
         groups_per_profile=config.service.groups_per_profile,
         recryptions_per_member=config.service.recryptions_per_member,
         recryptions_per_group=config.service.recryptions_per_group,
+        more_domains=config.more_domains,
+        language=config.service.language,
+        catalogue=_catalogue(config),
     )
+
+
+def _catalogue(config: Config) -> Catalogue:
+    try:
+        return read_own_words(config.words.folder, domain=config.domain, domains=config.domains)
+    except Malformed as problem:
+        raise StartError(f"[words] folder: {problem}: mend it, or empty this") from problem
 
 
 def _operator(config: Config) -> str | None:
     """Find where the operator's mail goes on to: not to this server, which has no mailboxes."""
-    return None if config.operator.domain == config.domain.lower() else str(config.operator)
+    return None if config.operator.domain in config.domains else str(config.operator)
 
 
 def _password(config: Config) -> str:

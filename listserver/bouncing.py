@@ -54,7 +54,7 @@ class Bouncing:
 
     async def _score(self, work: Work, token: Token, quarters: int, to: ListAddress) -> bool:
         now = self._clock.now()
-        found = await work.find_list(f"{to.name}@{self._house.domain}")
+        found = await work.find_list(to.list)
         if found is None or not quarters:
             return False
         match token:

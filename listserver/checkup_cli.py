@@ -102,7 +102,7 @@ def metrics(config_file: Path | None) -> None:
 
 def _findings(config: Config, *, dns: bool) -> Iterator[Finding]:
     now = SystemClock().now()
-    yield Finding("settings", Verdict.OK, f"{config.domain}, {config.public_url}")
+    yield Finding("settings", Verdict.OK, ", ".join((*config.domains, config.public_url)))
     yield from look_here(config, now)
     yield from look_at_service(config, now)
     yield look_at_relay(config)

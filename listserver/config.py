@@ -12,6 +12,7 @@ from listserver.addresses import Address
 from listserver.outcomes import Schedule
 from listserver.sections import SQLITE, Endpoint, Section, is_loopback
 from recrypt_core.errors import Malformed
+from recrypt_core.policy import Language
 
 
 class Security(Enum):
@@ -69,6 +70,7 @@ class ServiceSettings:
     audit_days: how long the log of them is kept.
     templates: a folder whose files are taken before ours, for the pages that people see.
     show_lists: names of lists that the start page has links to.
+    language: of that page, and of all that is about no list.
     """
 
     listen: Endpoint
@@ -81,6 +83,7 @@ class ServiceSettings:
     audit_days: int = limits.AUDIT_DAYS
     templates: PurePath | None = None
     show_lists: tuple[str, ...] = ()
+    language: Language = Language.EN
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +142,22 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WordsSettings:
+    """[words]: a folder with texts for lists of the operator's, in place of the built-in ones."""
+
+    folder: PurePath | None
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings, checked; config/listserver.toml describes each of them.
 
+    domain: the server's own, which it greets with; more_domains: others that there are lists at.
     public_url: without a trailing slash; requests are signed for exactly this text (spec §5).
     """
 
     domain: str
+    more_domains: tuple[str, ...]
     public_url: str
     operator: Address
     smtp: SmtpSettings
@@ -155,6 +167,12 @@ class Config:
     vault: VaultSettings
     bounces: BounceSettings
     log: LogSettings
+    words: WordsSettings
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Give all domains of lists, the server's own first."""
+        return (self.domain, *self.more_domains)
 
 
 _MINUTE: Final = timedelta(minutes=1)
@@ -176,6 +194,7 @@ def parse_config(text: str, folder: str | PurePath) -> Config:
     domain = top.domain("domain")
     config = Config(
         domain=domain,
+        more_domains=top.domains("more_domains", but=domain),
         public_url=top.public_url("public_url", f"https://{domain}"),
         operator=top.address("operator", f"postmaster@{domain}"),
         smtp=_smtp(top.section("smtp")),
@@ -185,6 +204,7 @@ def parse_config(text: str, folder: str | PurePath) -> Config:
         vault=_vault(top.section("vault")),
         bounces=_bounces(top.section("bounces")),
         log=_log(top.section("log")),
+        words=_words(top.section("words")),
     )
     top.finish()
     return config
@@ -236,6 +256,7 @@ def _service(section: Section) -> ServiceSettings:
         ),
         templates=section.path_or_off("templates"),
         show_lists=section.list_names("show_lists"),
+        language=section.choice("language", Language.EN),
     )
     section.finish()
     return settings
@@ -303,5 +324,11 @@ def _log(section: Section) -> LogSettings:
         level=section.choice("level", LogLevel.INFO),
         format=section.choice("format", LogFormat.TEXT),
     )
+    section.finish()
+    return settings
+
+
+def _words(section: Section) -> WordsSettings:
+    settings = WordsSettings(section.path_or_off("folder"))
     section.finish()
     return settings

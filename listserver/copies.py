@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from listserver.catalogue import Texts
 from listserver.model import Half, StoredPost
+from listserver.plain_text import text_entity
 from recrypt_core import limits
 from recrypt_core.agreement import partial
 from recrypt_core.encoding import write_b64url, write_base64, write_json
@@ -20,7 +22,7 @@ from recrypt_core.keys import Curve
 LINE_OCTETS: Final = 2052  # spec §7: times a power of two; 36 lines of base64 of 57 octets each
 _BASE64_OCTETS: Final = 57  # of content in a line of 76 characters (RFC 2045 §6.8)
 _CHUNK: Final = _BASE64_OCTETS * 4096  # what is encoded at once
-_BOUNDARY: Final = "=_recrypt"  # base64 and our own notice have no "=_" in them
+_BOUNDARY: Final = "=_recrypt"  # base64 and `text_entity` have no "=_" in them
 _RECRYPTION: Final = b',"recryption":'
 _PARTIAL_LETTERS: Final = {Curve.X25519: 43, Curve.X448: 75, Curve.P256: 43}  # in base64url
 
@@ -29,26 +31,10 @@ _PART: Final = (
     'Content-Disposition: attachment; filename="message.mmx"\r\n'
     "Content-Transfer-Encoding: base64\r\n\r\n"
 )
-_NOTICE: Final = (
+_BEFORE: Final = (
     f'Content-Type: multipart/mixed; boundary="{_BOUNDARY}"\r\n\r\n'
     f"--{_BOUNDARY}\r\n"
-    "Content-Type: text/plain; charset=us-ascii\r\n\r\n"
-    "This message from the list %s is encrypted.\r\n"
-    "The part message.mmx holds it, sealed so that you alone can read your copy.\r\n"
-    "\r\n"
-    "To read it, save this message and run: recrypt read FILE\r\n"
-    f"--{_BOUNDARY}\r\n"
-)
-_HELD: Final = (
-    f'Content-Type: multipart/mixed; boundary="{_BOUNDARY}"\r\n\r\n'
-    f"--{_BOUNDARY}\r\n"
-    "Content-Type: text/plain; charset=us-ascii\r\n\r\n"
-    "This message to the list %(list)s is held, as number %(held)d: only those who\r\n"
-    "administer the list have it, until one of them decides. It is encrypted.\r\n"
-    "\r\n"
-    "To read it, save this message and run: recrypt read FILE\r\n"
-    "Then decide: recrypt held %(list)s accept %(held)d\r\n"
-    "or reject, which tells a sender who is proven, or discard.\r\n"
+    "%s\r\n"
     f"--{_BOUNDARY}\r\n"
 )
 _END: Final = f"--{_BOUNDARY}--\r\n".encode("ascii")
@@ -138,11 +124,19 @@ def _head(post: StoredPost) -> bytes:
     return post.header + b"MIME-Version: 1.0\r\n" + mime.encode("ascii")
 
 
+def notice(texts: Texts, held: int | None = None) -> tuple[str, ...]:
+    """Write what stands before the envelope; of a held post, for moderators, with its number."""
+    if held is not None:
+        return texts.lines("held-copy", number=held)
+    return texts.lines("copy")
+
+
 def _text(post: StoredPost) -> str:
-    """Write what stands before the envelope; moderators are told in any list what is held."""
-    if post.held is not None:
-        return _HELD % {"list": post.list_address, "held": post.held}
-    return _NOTICE % post.list_address if post.notice else ""
+    """Write it into a copy; moderators are told in any list what is held."""
+    if post.held is None and not post.notice:
+        return ""
+    lines = post.text or notice(Texts(list_address=post.list_address), post.held)
+    return _BEFORE % "\r\n".join(text_entity(lines))
 
 
 def _tail(post: StoredPost) -> bytes:

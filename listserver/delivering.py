@@ -83,7 +83,8 @@ class Delivering:
             if half is None:
                 return Record(claim.id, claim.post, Withdrawn())
             to = (frame.post.list_address, claim.post, claim.member)
-            parts = make_copy(frame, half, fields=self._links.leave_fields(*to))
+            fields = self._links.leave_fields(*to, stays=half.stays)
+            parts = make_copy(frame, half, fields=fields)
         except RecryptError as problem:
             return self.faulted(claim, problem)
         mail = Outgoing(self._links.return_path(*to), half.address, parts)

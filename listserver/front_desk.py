@@ -59,13 +59,13 @@ class FrontDesk:
             case Role.CONFIRM:
                 await self._confirm(document, to.token)
             case Role.SUBSCRIBE:
-                await self._subscribe(to.name, fields, document, sender=sender)
+                await self._subscribe(to.list, fields, document, sender=sender)
             case Role.UNSUBSCRIBE:
-                await self._answering.answer(Topic.LEAVE, to.name, fields, sender)
+                await self._answering.answer(Topic.LEAVE, to.list, fields, sender)
             case Role.KEY:
-                await self._answering.answer(Topic.KEY, to.name, fields, sender)
+                await self._answering.answer(Topic.KEY, to.list, fields, sender)
             case _:
-                await self._answering.answer(Topic.HELP, to.name, fields, sender)
+                await self._answering.answer(Topic.HELP, to.list, fields, sender)
         return replies.ACCEPTED
 
     async def _is_done(self, raw: bytes, to: ListAddress) -> bool:
@@ -76,7 +76,7 @@ class FrontDesk:
         return to.role is Role.REQUEST and await self.decide(raw, self._clock.now())
 
     async def _subscribe(
-        self, name: str, fields: Fields, document: Jws | None, *, sender: str
+        self, to: str, fields: Fields, document: Jws | None, *, sender: str
     ) -> None:
         """Take a profile for a JoinGroup (spec §6, Joining); without one, say how to join."""
         if not sender or is_automatic(fields):
@@ -85,14 +85,14 @@ class FrontDesk:
         try:
             if document is not None:
                 now = self._clock.now()
-                await self._joining.ask_by_mail(name, document, sender=sender, now=now)
+                await self._joining.ask_by_mail(to, document, sender=sender, now=now)
                 return
         except (Malformed, NotAuthentic):
             self._log.event("join-refused")
         except Refused:
             self._log.event("join-refused")
             return
-        await self._answering.answer(Topic.JOIN, name, fields, sender)
+        await self._answering.answer(Topic.JOIN, to, fields, sender)
 
     async def _confirm(self, document: Jws | None, token: str | None) -> None:
         """Take a token that came back, in the answer that is signed; nobody is answered."""

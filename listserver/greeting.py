@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
-from listserver import letters
+from listserver.catalogue import Catalogue
 from listserver.letters import write_letter
 from listserver.limits import GREETINGS_AT_ONCE
 from listserver.model import Letter, LetterKind
@@ -28,6 +28,8 @@ class Greetings:
         self._store = store
         self._clock = clock
         self._log = log
+        self.catalogue = Catalogue()
+        """Of what is written; the app's has the operator's own words in it."""
         self.on_written: Callable[[], None] = lambda: None
         """Called when there may be letters in the queue."""
 
@@ -42,7 +44,9 @@ class Greetings:
             found = await work.greetings(GREETINGS_AT_ONCE)
         if not found:
             return False
-        written = await asyncio.to_thread(lambda: [_letter(each, now) for each in found])
+        written = await asyncio.to_thread(
+            lambda: [_letter(each, self.catalogue, now) for each in found]
+        )
         async with self._store.begin() as work:
             ended = await work.greeted(found)
             for greeted, letter in zip(found, written, strict=True):
@@ -71,14 +75,15 @@ def greetings_due(
     return found
 
 
-def _letter(told: Greeted, now: datetime) -> Letter | None:
+def _letter(told: Greeted, catalogue: Catalogue, now: datetime) -> Letter | None:
     """Seal one; who can't have it, as its row or its profile has no keys, holds up nobody."""
     if told.list is None or told.member is None:
         return None
     address, account = told.list.state.name, told.member.account
-    words = {Greeting.WELCOME: letters.welcome, Greeting.GOODBYE: letters.goodbye}[told.greeting]
+    text = {Greeting.WELCOME: "welcome", Greeting.GOODBYE: "goodbye"}[told.greeting]
+    words = catalogue.of_list(told.list.state).letter(text, account=account)
     try:
-        octets = write_letter(words(address, account), told.member, address, now=now)
+        octets = write_letter(words, told.member, address, now=now)
     except RecryptError:
         return None
     return Letter(account, "", octets, kind=LetterKind.GREETING)

@@ -201,8 +201,9 @@ class Groups:
 
     def _check_name(self, name: str) -> None:
         address = parse_address(name)
-        if address.domain != self._house.domain or name != name.lower():
-            raise Malformed(f"lists here are named in lower case, at {self._house.domain}")
+        if address.domain not in self._house.domains or name != name.lower():
+            where = " or ".join(self._house.domains)
+            raise Malformed(f"lists here are named in lower case, at {where}")
         check_list_name(address.local)
 
     async def _check_authorization(

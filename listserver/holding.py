@@ -10,10 +10,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Final
 
 from listserver import letters
-from listserver.copies import line_octets
+from listserver.catalogue import Catalogue
+from listserver.copies import line_octets, notice
 from listserver.erasing import ErasingTime
 from listserver.held import NEXT, Held, HeldState
 from listserver.letters import write_letter
@@ -50,6 +52,8 @@ class Holding:
         self._store = store
         self._signers = signers
         self._wake = wake
+        self.catalogue = Catalogue()
+        """Of what is written; the app's has the operator's own words in it."""
 
     async def waiting(
         self, request: SignedRequest, message: GetHeld, now: datetime
@@ -72,7 +76,7 @@ class Holding:
         """
         try:
             async with self._signers.administered(request, message.group_id, now) as (work, found):
-                await _decide(work, found, message.post, message.decision, now=now)
+                await self._decide(work, found, message.post, message.decision, now=now)
         except QueueFull:
             raise StoreTrouble(_FULL) from None
         self._wake()
@@ -86,9 +90,10 @@ class Holding:
         Raises:
             StoreTrouble: not all of it is done; the same mail again does the rest.
         """
-        texts = (each[1].decode("ascii") for each in _SIGNED.finditer(octets))
+        alike = islice(_SIGNED.finditer(octets), MAIL_DECISIONS)
+        texts = [each[1].decode("ascii") for each in alike]
         read = [(stated, each) for each in texts if (stated := _stated(each)) is not None]
-        for stated, text in read[:MAIL_DECISIONS]:
+        for stated, text in read:
             with suppress(Refused, Malformed):
                 await self._decide_if_proven(stated, text, now)
         self._wake()
@@ -98,9 +103,69 @@ class Holding:
         try:
             async with self._store.begin() as work:
                 if found := await _proven(work, stated, text, now):
-                    await _decide(work, found, stated.post, stated.decision, now=now)
+                    await self._decide(work, found, stated.post, stated.decision, now=now)
         except QueueFull:
             raise StoreTrouble(_FULL) from None
+
+    async def _decide(
+        self, work: Work, found: StoredList, number: int, decision: Decision, *, now: datetime
+    ) -> None:
+        held = await work.held(found.id, number)
+        if held is None:
+            raise Refused(Why.UNKNOWN, _NONE)
+        state = NEXT.get((held.state, decision))
+        if state is None:
+            raise Refused(Why.CONFLICT, f"post {number} was {held.state.name.lower()} already")
+        if held.is_there:
+            await self._follow(work, found, held, decision, now=now)
+        elif decision is Decision.ACCEPT:
+            raise Refused(Why.CONFLICT, f"post {number} isn't kept any more: discard it")
+        await work.end_held(held, state)
+
+    async def _follow(
+        self, work: Work, found: StoredList, held: Held, decision: Decision, *, now: datetime
+    ) -> None:
+        """Let a decision have its consequence."""
+        match decision:
+            case Decision.ACCEPT:
+                if found.state.is_closed:
+                    raise Refused(Why.CONFLICT, "the group is closed for good: discard the post")
+                await self._release(work, found, held, now)
+            case Decision.REJECT:
+                post, _ = await _read(work, held)
+                await self._tell(work, found, post, now)
+            case Decision.DISCARD:
+                return
+
+    async def _release(self, work: Work, found: StoredList, held: Held, now: datetime) -> None:
+        """Queue a post for all who are its readers now, as any that is taken now."""
+        post, ciphertext = await _read(work, held)
+        is_past = post.group_key != found.state.key.udf
+        if is_past and not await work.has_entries(found.id, post.group_key):
+            words = f"nobody has an entry for the key of post {held.number} any more: discard it"
+            raise Refused(Why.CONFLICT, words)
+        readers = await work.readers(found.id, post.group_key)
+        if post.poster is not None and await work.own_unwanted(found.id):
+            readers = await work.without_own(readers, post.poster)
+        size = line_octets(post.line, readers.longest_own)
+        text = notice(self.catalogue.of_list(found.state))
+        released = replace(post, held=None, accepted=now, line_octets=size, text=text)
+        keep = timedelta(days=found.state.policy.keep)
+        await work.enqueue(readers, released, ciphertext, keep_until=now + keep)
+
+    async def _tell(self, work: Work, found: StoredList, post: StoredPost, now: datetime) -> None:
+        """Tell the sender of a rejected post, if that was proven, is a member still and stays."""
+        if post.poster is None or await work.leaves(found.id, post.poster):
+            return
+        named = await work.named(found.id, [post.poster])
+        for member, _ in named:
+            newer = await work.newer_profiles(found.id, [member.profile.identifier])
+            to = replace(member, profile=newer.get(member.profile.identifier, member.profile))
+            if to.is_active and to.profile.profile.encryption_keys:
+                texts, name = self.catalogue.of_list(found.state), found.state.name
+                words = letters.rejected(texts, post)
+                octets = await asyncio.to_thread(write_letter, words, to, name, now=now)
+                await work.enqueue_letter(Letter(to.account, "", octets), now)
 
 
 class HoldKeeping:
@@ -150,69 +215,9 @@ async def _proven(
     return found if may else None
 
 
-async def _decide(
-    work: Work, found: StoredList, number: int, decision: Decision, *, now: datetime
-) -> None:
-    held = await work.held(found.id, number)
-    if held is None:
-        raise Refused(Why.UNKNOWN, _NONE)
-    state = NEXT.get((held.state, decision))
-    if state is None:
-        raise Refused(Why.CONFLICT, f"post {number} was {held.state.name.lower()} already")
-    if held.is_there:
-        await _follow(work, found, held, decision, now=now)
-    elif decision is Decision.ACCEPT:
-        raise Refused(Why.CONFLICT, f"post {number} isn't kept any more: discard it")
-    await work.end_held(held, state)
-
-
-async def _follow(
-    work: Work, found: StoredList, held: Held, decision: Decision, *, now: datetime
-) -> None:
-    """Let a decision have its consequence."""
-    match decision:
-        case Decision.ACCEPT:
-            if found.state.is_closed:
-                raise Refused(Why.CONFLICT, "the group is closed for good: discard the post")
-            await _release(work, found, held, now)
-        case Decision.REJECT:
-            post, _ = await _read(work, held)
-            await _tell(work, found, post, now)
-        case Decision.DISCARD:
-            return
-
-
-async def _release(work: Work, found: StoredList, held: Held, now: datetime) -> None:
-    """Queue a post for all who are its readers now, as any that is taken now."""
-    post, ciphertext = await _read(work, held)
-    is_past = post.group_key != found.state.key.udf
-    if is_past and not await work.has_entries(found.id, post.group_key):
-        words = f"nobody has an entry for the key of post {held.number} any more: discard it"
-        raise Refused(Why.CONFLICT, words)
-    readers = await work.readers(found.id, post.group_key)
-    if post.poster is not None and await work.own_unwanted(found.id):
-        readers = await work.without_own(readers, post.poster)
-    size = line_octets(post.line, readers.longest_own)
-    released = replace(post, held=None, accepted=now, line_octets=size)
-    keep = timedelta(days=found.state.policy.keep)
-    await work.enqueue(readers, released, ciphertext, keep_until=now + keep)
-
-
 async def _read(work: Work, held: Held) -> tuple[StoredPost, bytes]:
     try:
         return await work.read_post(held.post)
     except (Malformed, NotAuthentic):
         words = f"post {held.number} can't be read any more: discard it"
         raise Refused(Why.CONFLICT, words) from None
-
-
-async def _tell(work: Work, found: StoredList, post: StoredPost, now: datetime) -> None:
-    """Tell the sender of a rejected post, if that was proven, and is a member still."""
-    named = () if post.poster is None else await work.named(found.id, [post.poster])
-    for member, _ in named:
-        newer = await work.newer_profiles(found.id, [member.profile.identifier])
-        to = replace(member, profile=newer.get(member.profile.identifier, member.profile))
-        if to.is_active and to.profile.profile.encryption_keys:
-            words, name = letters.rejected(post), found.state.name
-            octets = await asyncio.to_thread(write_letter, words, to, name, now=now)
-            await work.enqueue_letter(Letter(to.account, "", octets), now)

@@ -46,7 +46,7 @@ class Inviting:
                 for each in message.invitations:
                     await self._check(work, found, each)
                 for each in message.invitations:
-                    await _put(work, found, each, now)
+                    await self._put(work, found, each, now)
         except QueueFull:
             raise StoreTrouble("the queue of letters is full") from None
         self._wake()
@@ -59,13 +59,13 @@ class Inviting:
         if (stated.group_name, stated.service, stated.identifier) != here:
             raise Malformed("an invitation to another group, or at another service")
 
-
-async def _put(work: Work, found: StoredList, invited: Invited, now: datetime) -> None:
-    group, address = found.state, invited.account_name
-    if await work.count_join(JoinCount.INVITING, group.identifier, now) > INVITATIONS_PER_LIST:
-        raise Refused(
-            Why.QUOTA, "the list has invited as many as it may on a day: go on tomorrow (UTC)"
-        )
-    if await work.count_join(JoinCount.INVITED, address.lower(), now) <= INVITATION_LETTERS:
-        letter = write_invitation(group.name, address, invited.token, now=now)
-        await work.enqueue_letter(letter, now)
+    async def _put(self, work: Work, found: StoredList, invited: Invited, now: datetime) -> None:
+        group, address = found.state, invited.account_name
+        if await work.count_join(JoinCount.INVITING, group.identifier, now) > INVITATIONS_PER_LIST:
+            raise Refused(
+                Why.QUOTA, "the list has invited as many as it may on a day: go on tomorrow (UTC)"
+            )
+        if await work.count_join(JoinCount.INVITED, address.lower(), now) <= INVITATION_LETTERS:
+            texts = self._house.catalogue.of_list(group)
+            letter = write_invitation(texts, address, invited.token, now=now)
+            await work.enqueue_letter(letter, now)

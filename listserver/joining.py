@@ -12,10 +12,12 @@ from enum import Enum, auto
 from typing import Final
 
 from listserver import letters
-from listserver.addresses import Role, parse_address, read_list_address
+from listserver.addresses import Role, mailbox_of, parse_address, read_list_address
+from listserver.catalogue import Texts
 from listserver.letters import write_letter
 from listserver.limits import (
     JOIN_LETTERS,
+    JOIN_LETTERS_PER_DOMAIN,
     JOIN_PATIENCE,
     JOIN_TOKEN_LIFE,
     JOINS_PER_LIST,
@@ -124,8 +126,8 @@ class Joining:
         await self._mail_token(message.group_name, applicant, take, now=now)
         return Response(status_description=LOOK_THERE)
 
-    async def ask_by_mail(self, name: str, stated: Jws, *, sender: str, now: datetime) -> None:
-        """Send a token of the list of that name, as `ask` does, to a profile's first address.
+    async def ask_by_mail(self, to: str, stated: Jws, *, sender: str, now: datetime) -> None:
+        """Send a token of the list at that address, as `ask` does, to a profile's first address.
 
         That its owner wants it is proven by the answer alone. The mail's sender is counted.
 
@@ -142,7 +144,7 @@ class Joining:
         async def take(_work: Work) -> str:
             return sender.lower()
 
-        await self._mail_token(f"{name}@{self._house.domain}", applicant, take, now=now)
+        await self._mail_token(to, applicant, take, now=now)
 
     async def _mail_token(
         self,
@@ -162,7 +164,8 @@ class Joining:
                 raise Refused(Why.CONFLICT, "the group is closed for good: nobody can join it")
             await check_goes_on(work, found)
         token = _new_token()
-        letter = await asyncio.to_thread(_letter, found, applicant, token, now)
+        texts = self._house.catalogue.of_list(found.state)
+        letter = await asyncio.to_thread(_letter, texts, applicant, token, now)
         try:
             async with self._store.begin() as work:
                 await _check_often(work, await take(work), found, now)
@@ -266,11 +269,10 @@ async def is_ours(work: Work, house: House, address: str) -> bool:
     Raises:
         Malformed: if it is none.
     """
-    to = read_list_address(parse_address(address), house.domain)
+    to = read_list_address(parse_address(address), house.domains)
     if to is None:
         return False
-    name = f"{to.name}@{house.domain}"
-    return to.role is Role.OPERATOR or await work.find_list(name) is not None
+    return to.role is Role.OPERATOR or await work.find_list(to.list) is not None
 
 
 async def added(work: Work, list_id: ListId, members: Collection[Udf]) -> None:
@@ -316,18 +318,20 @@ async def _check_often(work: Work, by: str, found: StoredList, now: datetime) ->
 
 
 async def _may_have_letter(work: Work, applicant: Applicant, now: datetime) -> bool:
-    """Count a letter to an address; to refuse one too many would tell that somebody waits."""
-    address = applicant.account.lower()
-    return await work.count_join(JoinCount.ADDRESS, address, now) <= JOIN_LETTERS
+    """Count a letter, to a mailbox and its domain; to refuse one would tell that somebody waits."""
+    address = parse_address(applicant.account)
+    to_it = await work.count_join(JoinCount.ADDRESS, mailbox_of(address), now)
+    there = await work.count_join(JoinCount.ADDRESS_AT, address.domain, now)
+    return to_it <= JOIN_LETTERS and there <= JOIN_LETTERS_PER_DOMAIN
 
 
-def _letter(found: StoredList, applicant: Applicant, token: str, now: datetime) -> Letter:
+def _letter(texts: Texts, applicant: Applicant, token: str, now: datetime) -> Letter:
     account, profile = applicant.account, applicant.profile
     entry = MemberEntry(
         recrypt_udf=profile.identifier, account_name=account, profile=profile.signed
     )
-    words = letters.asking(found.state.name, account, token)
-    octets = write_letter(words, Member(entry, profile), found.state.name, now=now)
+    words = letters.asking(texts, account, token)
+    octets = write_letter(words, Member(entry, profile), texts.list_address, now=now)
     return Letter(account, "", octets, kind=LetterKind.JOIN)
 
 

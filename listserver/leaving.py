@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from listserver import letters
+from listserver.erasing import ErasingTime
 from listserver.letters import write_letter
 from listserver.limits import LEAVE_PATIENCE, LEFT_AT_ONCE
 from listserver.links import STAY_PAGE, unsubscribe_address
@@ -57,9 +58,9 @@ class Leaving:
             StoreTrouble: nothing was done; who asks may try again.
         """
         match self._read(token):
-            case LeaveToken(post, member):
+            case LeaveToken(_, member, stays):
                 async with self._store.begin() as work:
-                    await work.ask_to_leave(post, member, self._clock.now())
+                    await work.ask_to_leave(member, stays, self._clock.now())
             case StayToken(asked, member):
                 async with self._store.begin() as work:
                     await work.stay(member, asked)
@@ -94,15 +95,6 @@ class Leaving:
         self.on_written()
         return True
 
-    async def make_final(self) -> bool:
-        """Let those have left who didn't stay in time: a chore. True if there may be more."""
-        until = self._clock.now() - LEAVE_PATIENCE
-        async with self._store.begin() as work:
-            ended = await work.end_leaving(until, LEFT_AT_ONCE)
-        if ended:
-            self._log.event("left", members=ended)
-        return ended == LEFT_AT_ONCE
-
     def _read(self, token: str) -> OwnToken:
         try:
             return read_own_token(self._vault, token)
@@ -114,9 +106,28 @@ class Leaving:
         address = leaver.list.state.name
         token = write_token(self._vault, StayToken(leaver.asked, leaver.id))
         page = f"{self._house.public_url}{STAY_PAGE}{token}"
-        words = letters.leaving(address, page, unsubscribe_address(address, token))
+        texts = self._house.catalogue.of_list(leaver.list.state)
+        words = letters.leaving(texts, page, unsubscribe_address(address, token))
         try:
             octets = write_letter(words, leaver.member, address, now=self._clock.now())
         except RecryptError:
             return None
         return Letter(leaver.member.account, "", octets)
+
+
+class LeaveKeeping:
+    """Lets those have left who didn't stay in time: a chore of the house."""
+
+    def __init__(self, store: Store, time: ErasingTime, log: Log) -> None:
+        self._store = store
+        self._time = time
+        self._log = log
+
+    async def make_final(self) -> bool:
+        """Do it; a clock that jumps ahead does it to nobody. True if there may be more."""
+        until = await self._time.now() - LEAVE_PATIENCE
+        async with self._store.begin() as work:
+            ended = await work.end_leaving(until, LEFT_AT_ONCE)
+        if ended:
+            self._log.event("left", members=ended)
+        return ended == LEFT_AT_ONCE

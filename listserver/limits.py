@@ -118,7 +118,8 @@ AUDIT_DAYS_MOST: Final = 3650  # ours
 AUDIT_REFUSALS: Final = 10  # ours: of a member's refusals on a day, in the audit log
 JOIN_TOKEN_LIFE: Final = timedelta(days=7)  # ours: how long a token that was mailed is good
 JOIN_PATIENCE: Final = timedelta(days=30)  # ours: how long a request waits for a decision
-JOIN_LETTERS: Final = 3  # ours: on a day to one address, whoever asks
+JOIN_LETTERS: Final = 3  # ours: on a day to one mailbox, whoever asks
+JOIN_LETTERS_PER_DOMAIN: Final = 500  # ours: on a day to one domain, as answers
 JOINS_PER_SIGNER: Final = 10  # ours: that one key signs on a day
 ANSWERS_PER_ADDRESS: Final = 5  # ours: on a day to one address, of whatever lists
 ANSWERS_PER_SOURCE: Final = 500  # ours: on a day to one domain; who it is can be forged

@@ -3,12 +3,12 @@
 from typing import Final
 
 from listserver.addresses import ListAddress, Role, write_list_address
-from listserver.model import MemberId, PostId
+from listserver.model import House, MemberId, PostId
 from listserver.tokens import DeliveryToken, LeaveToken, write_token
 from listserver.vault import Vault
 
 LEAVE_PAGE: Final = "/u/"  # under public_url, and a copy's token after it: to leave
-LIST_PAGE: Final = "/l/"  # under public_url, and a list's name after it: what it is
+LIST_PAGE: Final = "/l/"  # under public_url, and what `page_name` gives after it: what a list is
 STAY_PAGE: Final = "/stay/"  # the same, with the token of the letter about it: to stay after all
 
 _BLANK: Final = "a" * 26  # as long as any token
@@ -26,15 +26,25 @@ class Links:
         token = write_token(self._vault, DeliveryToken(post, member))
         return _address(list_address, Role.BOUNCES, token)
 
-    def leave_fields(self, list_address: str, post: PostId, member: MemberId) -> bytes:
-        """Write the fields of a copy by which mail programs offer to leave; of one length."""
-        token = write_token(self._vault, LeaveToken(post, member))
+    def leave_fields(
+        self, list_address: str, post: PostId, member: MemberId, *, stays: int
+    ) -> bytes:
+        """Write the fields of a copy by which mail programs offer to leave; of one length.
+
+        stays: how often the member has stayed, or come back, so far.
+        """
+        token = write_token(self._vault, LeaveToken(post, member, stays))
         return _leave_fields(list_address, self._public_url, token)
 
 
-def list_page(public_url: str, list_name: str) -> str:
+def list_page(house: House, list_address: str) -> str:
     """Write where a list's page for people is."""
-    return f"{public_url}{LIST_PAGE}{list_name}"
+    return f"{house.public_url}{LIST_PAGE}{page_name(house, list_address)}"
+
+
+def page_name(house: House, list_address: str) -> str:
+    """Write how a list is called in its page's address: by its name, at the server's own domain."""
+    return list_address.removesuffix(f"@{house.domain}")
 
 
 def leave_octets(list_address: str, public_url: str) -> int:
@@ -58,5 +68,4 @@ def _leave_fields(list_address: str, public_url: str, token: str) -> bytes:
 
 
 def _address(list_address: str, role: Role, token: str) -> str:
-    name, _, domain = list_address.partition("@")
-    return str(write_list_address(ListAddress(name, role, token), domain))
+    return str(write_list_address(ListAddress(list_address, role, token)))

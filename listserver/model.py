@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import NewType
 
+from listserver.catalogue import Catalogue
 from listserver.limits import (
     GROUPS_PER_PROFILE,
     RECRYPTIONS_PER_GROUP,
@@ -17,6 +18,7 @@ from recrypt_core.chain import GroupState
 from recrypt_core.documents import VerifiedProfile
 from recrypt_core.keys import PrivateKey, PublicKey
 from recrypt_core.members import Member
+from recrypt_core.policy import Language
 from recrypt_core.records import AuditResult
 from recrypt_core.udf import Udf
 from recrypt_core.wire import Document
@@ -30,11 +32,13 @@ LetterId = NewType("LetterId", int)
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What the server is to the world: its domain, its service's address, the largest copy.
+    """What the server is to the world: its own domain, its service's address, the largest copy.
 
+    more_domains: others that there may be lists at; the server isn't called by them.
     operator: where mail to postmaster and abuse goes on to; None if it can't be passed on.
     groups_per_profile: how many groups an authorised profile may create.
     recryptions_per_member, recryptions_per_group: how many RecryptData are answered on a day.
+    language: of pages that are no list's; catalogue: what is written to people for a list.
     """
 
     domain: str
@@ -44,6 +48,14 @@ class House:
     groups_per_profile: int = GROUPS_PER_PROFILE
     recryptions_per_member: int = RECRYPTIONS_PER_MEMBER
     recryptions_per_group: int = RECRYPTIONS_PER_GROUP
+    more_domains: tuple[str, ...] = ()
+    language: Language = Language.EN
+    catalogue: Catalogue = field(default_factory=Catalogue)
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Give all domains of lists, its own first."""
+        return (self.domain, *self.more_domains)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +88,8 @@ class Half:
     split: Split
     recryption: PrivateKey
     decryption_key: bytes = field(repr=False)
+    stays: int = 0
+    """How often the member has stayed, or come back, so far (spec §6); not sealed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +135,7 @@ class JoinCount(Enum):
     """Of what it is counted how often it comes on a day: requests, profiles, posts, letters."""
 
     ADDRESS = "address"
+    ADDRESS_AT = "address at"
     LIST = "list"
     SIGNER = "signer"
     PROFILE = "profile"
@@ -198,6 +213,7 @@ class StoredPost:
         list_address: The list's address, for the notice and the return path.
         poster: Whose `sender` was verified; None if nobody's had to be.
         held: Its number, if it waits for a decision and its copies are for moderators alone.
+        text: What that notice is, as lines; None for the built-in one, in English.
     """
 
     header: bytes = field(repr=False)
@@ -210,6 +226,7 @@ class StoredPost:
     accepted: datetime
     poster: Udf | None = None
     held: int | None = None
+    text: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

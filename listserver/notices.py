@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from listserver import letters
-from listserver.letters import Words, write_letter
+from listserver.catalogue import Catalogue, Words
+from listserver.letters import write_letter
 from listserver.limits import NOTICE_LINES, NOTICE_PATIENCE, POSTERS_TOLD, TELLING_TRIES
 from listserver.model import Letter, ListId, PostId
 from listserver.ports import Clock, Log
@@ -32,6 +33,8 @@ class Notices:
         self._clock = clock
         self._log = log
         self._written = written
+        self.catalogue = Catalogue()
+        """Of what is written; the app's has the operator's own words in it."""
 
     async def tell(self) -> None:
         """Tell what people weren't told yet: administrators at most once in an hour and list.
@@ -67,7 +70,8 @@ class Notices:
     ) -> list[Letter]:
         if found is None:
             return []
-        words, address = letters.troubles(found), found.list.state.name
+        texts, address = self.catalogue.of_list(found.list.state), found.list.state.name
+        words = letters.troubles(texts, found)
         return await self._sealed([(words, each, address) for each in members], now)
 
     async def _told(
@@ -88,7 +92,9 @@ class Notices:
         async with self._store.begin() as work:
             posts = await work.in_vain(after, POSTERS_TOLD)
         known = [each for each in posts if each.list is not None and each.post is not None]
-        written = await self._sealed([about for each in known for about in _to_poster(each)], now)
+        written = await self._sealed(
+            [about for each in known for about in self._to_poster(each)], now
+        )
         if known:
             async with self._store.begin() as work:
                 await work.posters_told([each.id for each in known])
@@ -109,19 +115,19 @@ class Notices:
                 self._log.event("notice-fault", error=type(each).__name__)
         return [each for each in made if isinstance(each, Letter)]
 
+    def _to_poster(self, found: InVain) -> list[tuple[Words, Member, str]]:
+        """Give the letter about a post to write, if its poster is a member still."""
+        if found.list is None or found.post is None or found.poster is None:
+            return []
+        if not found.poster.is_active:
+            return []
+        words = letters.in_vain(self.catalogue.of_list(found.list.state), found.post)
+        return [(words, found.poster, found.list.state.name)]
+
 
 async def _troubles(work: Work, list_id: ListId) -> tuple[Troubles | None, tuple[Member, ...]]:
     found = await work.troubles(list_id, NOTICE_LINES)
     return found, () if found is None else await work.administrators(list_id)
-
-
-def _to_poster(found: InVain) -> list[tuple[Words, Member, str]]:
-    """Give the letter about a post to write, if its poster is a member still."""
-    if found.list is None or found.post is None or found.poster is None:
-        return []
-    if not found.poster.is_active:
-        return []
-    return [(letters.in_vain(found.post), found.poster, found.list.state.name)]
 
 
 def _letter(words: Words, to: Member, address: str, now: datetime) -> Letter | RecryptError:

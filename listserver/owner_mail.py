@@ -10,7 +10,8 @@ from datetime import datetime
 from listserver import mime, replies
 from listserver.addresses import ListAddress
 from listserver.answering import TooMany
-from listserver.letters import write_enclosing
+from listserver.catalogue import Texts
+from listserver.letters import owner_mail, write_enclosing
 from listserver.limits import LETTER_OCTETS, OWNER_MAILS_PER_LIST, OWNER_MAILS_PER_SENDER
 from listserver.manners import is_automatic
 from listserver.mime import Fields, Unreadable, values_of
@@ -59,15 +60,15 @@ class OwnerMail:
         now = self._clock.now()
         try:
             async with self._store.begin() as work:
-                found = await work.find_list(f"{to.name}@{self._house.domain}")
+                found = await work.find_list(to.list)
                 if found is None or found.state.is_closed:
                     return replies.NO_SUCH_LIST
                 await _count(work, found, sender, now)
                 members = await work.administrators(found.id)
         except TooMany:
             return replies.OWNERS_BUSY
-        address = found.state.name
-        written = await asyncio.to_thread(_letters, raw, sender, members, address, now)
+        texts = self._house.catalogue.of_list(found.state)
+        written = await asyncio.to_thread(_letters, raw, sender, members, texts, now)
         if not written:
             raise StoreTrouble("no letter can be sealed to who administers the list")
         try:
@@ -80,7 +81,7 @@ class OwnerMail:
         return replies.ACCEPTED
 
     def _is_own(self, fields: Fields, to: ListAddress) -> bool:
-        own = f"<{to.name}.{self._house.domain}>".lower()
+        own = f"<{to.list.replace('@', '.')}>"
         return any(own in value.lower() for value in values_of(fields, "list-id"))
 
 
@@ -100,13 +101,13 @@ async def _count(work: Work, found: StoredList, sender: str, now: datetime) -> N
 
 
 def _letters(
-    raw: bytes, sender: str, members: Sequence[Member], address: str, now: datetime
+    raw: bytes, sender: str, members: Sequence[Member], texts: Texts, now: datetime
 ) -> list[Letter]:
     """Seal it to each of them; who can't have one, as a profile has no keys, holds up no other."""
-    made = []
+    made, words = [], owner_mail(texts, sender)
     for each in members:
         try:
-            octets = write_enclosing(raw, sender, each, list_address=address, now=now)
+            octets = write_enclosing(raw, words, each, texts, now=now)
         except RecryptError:
             continue
         made.append(Letter(each.account, "", octets, kind=LetterKind.OWNER))

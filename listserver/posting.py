@@ -46,7 +46,7 @@ class Posting:
 
         One that goes on is believed to for a moment; what counts is the end of DATA.
         """
-        address = self._address(to)
+        address = to.list
         seen = self._seen.get(address)
         if seen is not None and seen.is_good(self._clock.now()):
             return replies.RECIPIENT_OK
@@ -90,9 +90,7 @@ class Posting:
         self._log.event("post-refused", reason=problem.reason.name)
         match problem.reason:
             case Reason.IN_CLEAR:
-                return replies.not_encrypted(
-                    problem.reason.value, self._address(to), self._house.public_url
-                )
+                return replies.not_encrypted(problem.reason.value, to.list, self._house.public_url)
             case Reason.LOOP:
                 return replies.LOOP
             case _:
@@ -100,7 +98,7 @@ class Posting:
 
     def _arrived(self, post: _Post, to: ListAddress) -> "_Arrived":
         """Prepare a post by its list as last seen, while another's commit has the store."""
-        address = self._address(to)
+        address = to.list
         seen = self._seen.get(address)
         if seen is None:
             return _Arrived(address, post)
@@ -157,7 +155,7 @@ class Posting:
         if not await work.take_content(found.id, envelope.content_id, key):
             return replies.ACCEPTED  # had before: a sender that didn't see our 250, or a replay
         if not await work.take_message_id(found.id, prepared.facts.message_id):
-            prepared = with_fresh_id(prepared, self._house)
+            prepared = with_fresh_id(prepared)
             await work.take_message_id(found.id, prepared.facts.message_id)
         readers = await turn.readers(found.id, key)
         readers = await for_others(work, prepared, readers, poster=poster)
@@ -174,9 +172,6 @@ class Posting:
         if len(self._seen) >= _LISTS_SEEN:
             self._seen.clear()
         self._seen[address] = _Seen(found, self._clock.now())
-
-    def _address(self, to: ListAddress) -> str:
-        return f"{to.name}@{self._house.domain}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,10 +51,10 @@ def prepare(
     verdict = admission.decide(envelope, headers, found.state, service=house.public_url)
     if isinstance(verdict, admission.Refuse):
         return verdict.reply
-    threads, policy = _threads(found, house), found.state.policy
+    threads, policy = _threads(found), found.state.policy
     facts = CopyFacts(
-        list_name=_name(found),
-        domain=house.domain,
+        list_name=threads.list_name,
+        domain=threads.domain,
         accepted=now,
         message_id=threads.mapped(
             (headers.message_id or "").encode("ascii") or envelope.content_id
@@ -64,16 +64,16 @@ def prepare(
         auto_submitted=headers.auto_submitted,
         reply_to_list=policy.reply_to is ReplyTo.LIST,
         subject=policy.subject,
-        page=list_page(house.public_url, _name(found)),
+        page=list_page(house, found.state.name),
         author=shown_name(headers.senders) if policy.from_ is FromPolicy.VIA else None,
     )
     line = copies.common_line(envelope, verdict.recipient)
     return Prepared(found, envelope, now, verdict, line, facts, header_block(facts))
 
 
-def with_fresh_id(prepared: Prepared, house: House) -> Prepared:
+def with_fresh_id(prepared: Prepared) -> Prepared:
     """Give it a Message-ID of its content, for that of its author was relayed before (spec §7)."""
-    threads = _threads(prepared.found, house)
+    threads = _threads(prepared.found)
     facts = replace(prepared.facts, message_id=threads.mapped(prepared.envelope.content_id))
     return replace(prepared, facts=facts, header=header_block(facts))
 
@@ -106,6 +106,7 @@ def finished(
         accepted=prepared.accepted,
         poster=poster,
         held=held,
+        text=copies.notice(house.catalogue.of_list(state), held),
     )
     own = leave_octets(state.name, house.public_url)
     octets = len(prepared.envelope.ciphertext)
@@ -114,9 +115,6 @@ def finished(
     return post
 
 
-def _threads(found: StoredList, house: House) -> ThreadIds:
-    return ThreadIds(_name(found), house.domain, found.secret)
-
-
-def _name(found: StoredList) -> str:
-    return found.state.name.partition("@")[0]
+def _threads(found: StoredList) -> ThreadIds:
+    name, _, domain = found.state.name.partition("@")
+    return ThreadIds(name, domain, found.secret)

@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
-from listserver import letters
 from listserver.addresses import ListAddress, Role, write_list_address
+from listserver.catalogue import Catalogue
 from listserver.letters import write_letter
 from listserver.limits import PROBES
 from listserver.model import Letter, PostId, Scoring, Suspect
@@ -36,6 +36,8 @@ class Probing:
         self._clock = clock
         self._log = log
         self._scoring = scoring
+        self.catalogue = Catalogue()
+        """Of what is written; the app's has the operator's own words in it."""
         self.on_written: Callable[[], None] = lambda: None
         """Called when there may be letters in the queue."""
 
@@ -72,13 +74,11 @@ class Probing:
 
     async def _send(self, work: Work, suspect: Suspect, now: datetime) -> None:
         address = suspect.list.state.name
-        name, _, domain = address.partition("@")
+        words = self.catalogue.of_list(suspect.list.state).letter("probe")
         token = write_token(self._vault, ProbeToken(now, suspect.id))
-        return_path = write_list_address(ListAddress(name, Role.BOUNCES, token), domain)
+        return_path = write_list_address(ListAddress(address, Role.BOUNCES, token))
         try:
-            octets = await asyncio.to_thread(
-                write_letter, letters.probe(address), suspect.member, address, now=now
-            )
+            octets = await asyncio.to_thread(write_letter, words, suspect.member, address, now=now)
         except RecryptError as problem:  # a profile without keys: nobody else waits for it
             self._log.event("probe-fault", error=type(problem).__name__)
             return

@@ -95,6 +95,18 @@ class Section:
         except Malformed as problem:
             raise self.wrong(key, "a domain name, such as lists.example") from problem
 
+    def domains(self, key: str, *, but: str) -> tuple[str, ...]:
+        """Read names of domains, each once, and none that is `but`; none unless said."""
+        wanted = f'names of domains but {but}, each once, such as ["news.example"]'
+        names = self._texts(key, wanted)
+        try:
+            read = tuple(map(check_domain, names))
+        except Malformed as problem:
+            raise self.wrong(key, wanted) from problem
+        if len({but, *read}) <= len(read):
+            raise self.wrong(key, wanted)
+        return read
+
     def address(self, key: str, default: str) -> Address:
         """Read an address."""
         text = self.text(key, default)
@@ -139,17 +151,19 @@ class Section:
         return certificate, key
 
     def list_names(self, key: str) -> tuple[str, ...]:
-        """Read names of lists, without the domain; none unless said."""
-        wanted = f'names of lists, at most {SHOWN_LISTS}, such as ["team", "news"]'
-        names = self._take(key, [])
-        if not isinstance(names, list) or len(names) > SHOWN_LISTS:
+        """Read names of lists, or their addresses; none unless said."""
+        wanted = f'names of lists, at most {SHOWN_LISTS}, such as ["team", "news@news.example"]'
+        names = self._texts(key, wanted)
+        if len(names) > SHOWN_LISTS:
             raise self.wrong(key, wanted)
-        for name in names:
+        for each in names:
+            name, at, domain = each.partition("@")
             try:
-                check_list_name(name if isinstance(name, str) else "")
+                check_list_name(name)
+                check_domain(domain if at else "lists.example")
             except Malformed as problem:
                 raise self.wrong(key, wanted) from problem
-        return tuple(names)
+        return names
 
     def sqlite_url(self, key: str, default: str) -> str:
         """Read the store's URL."""
@@ -169,6 +183,12 @@ class Section:
         if found["scheme"] == "http" and not is_loopback(host):
             raise self.wrong(key, "https, unless it is on loopback")
         return text
+
+    def _texts(self, key: str, wanted: str) -> tuple[str, ...]:
+        values = self._take(key, [])
+        if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
+            raise self.wrong(key, wanted)
+        return tuple(values)
 
     def _take(self, key: str, default: object) -> object:
         self._known.add(key)

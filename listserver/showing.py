@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from listserver.addresses import ListAddress, Role, write_list_address
-from listserver.model import House
+from listserver.catalogue import Texts
+from listserver.links import page_name
+from listserver.model import House, StoredList
 from listserver.ports import Clock
 from listserver.store import Store
 from recrypt_core.udf import Udf
@@ -15,8 +17,10 @@ from recrypt_core.udf import Udf
 class Shown:
     """A list, as everybody may see it.
 
+    name: as its page is called.
     fingerprint: of the group, by which it is known for good; key: of its current key.
     not_after: until when mail is encrypted to that key; is_over: that is past.
+    texts: what its page says.
     """
 
     name: str
@@ -24,11 +28,12 @@ class Shown:
     key: Udf
     not_after: datetime
     is_over: bool
-    domain: str
+    list_address: str
+    texts: Texts
 
     def address(self, role: Role = Role.POST) -> str:
         """Give an address of the list's own."""
-        return str(write_list_address(ListAddress(self.name, role), self.domain))
+        return str(write_list_address(ListAddress(self.list_address, role)))
 
 
 class Showing:
@@ -37,8 +42,8 @@ class Showing:
     def __init__(
         self, house: House, store: Store, clock: Clock, *, front: Sequence[str] = ()
     ) -> None:
-        """Show on the front the lists of these names, as the operator says: no others are named."""
-        self._domain = house.domain
+        """Show on the front these lists alone, as the operator says, by name or address."""
+        self._house = house
         self._store = store
         self._clock = clock
         self._front = front
@@ -60,14 +65,30 @@ class Showing:
         Raises:
             StoreTrouble: it can't be read now.
         """
-        name, at, domain = named.lower().partition("@")
-        if at and domain != self._domain.lower():
+        address = named.lower() if "@" in named else f"{named.lower()}@{self._house.domain}"
+        if address.rpartition("@")[2] not in self._house.domains:
             return None
         async with self._store.begin() as work:
-            found = await work.find_list(f"{name}@{self._domain}")
+            found = await work.find_list(address)
         if found is None or found.state.is_closed:
             return None
         state, key = found.state, found.state.key
         not_after = key.document.not_after
         is_over = not_after < self._clock.now()
-        return Shown(name, state.identifier, key.udf, not_after, is_over, self._domain)
+        page = page_name(self._house, address)
+        return Shown(
+            page, state.identifier, key.udf, not_after, is_over, address, self._texts(found)
+        )
+
+    async def texts(self, address: str | None) -> Texts:
+        """Find what pages about leaving say: a list's, or the service's where there is none.
+
+        Raises:
+            StoreTrouble: they can't be read now.
+        """
+        async with self._store.begin() as work:
+            return self._texts(await work.find_list(address or ""))
+
+    def _texts(self, found: StoredList | None) -> Texts:
+        house = self._house
+        return Texts(house.language) if found is None else house.catalogue.of_list(found.state)

@@ -165,9 +165,10 @@ class Work(
     # --- posts
 
     async def signing_member(self, stored: StoredList, kid: Udf) -> Member | None:
-        """Find a member whose newest profile has this signature key, a served one if there is any.
+        """Find the one member whose newest profile has this signature key.
 
-        It takes as long where nobody has it. Its profile is the newest one.
+        Whom the chain has with it comes first; if two have it still, it is nobody's. It takes as
+        long where nobody has it. Its profile is the newest one.
         """
         ...
 
@@ -185,6 +186,10 @@ class Work(
 
     async def take_content(self, list_id: ListId, cid: bytes, key: Udf) -> bool:
         """Remember a content id. False if the list has had it (spec §7)."""
+        ...
+
+    async def had_content(self, list_id: ListId, cid: bytes) -> bool:
+        """Tell whether the list has had a content id."""
         ...
 
     async def take_message_id(self, list_id: ListId, message_id: str) -> bool:

@@ -21,10 +21,12 @@ class Greeting(Enum):
 class Greeted:
     """A member who is to be told something, by its newest profile.
 
+    row: Of the note: a later one for the same member has another.
     list, member: None if a row that tells of it can't be read.
     """
 
     id: MemberId
+    row: int
     greeting: Greeting
     list: StoredList | None
     member: Member | None
@@ -42,5 +44,5 @@ class GreetingWork(Protocol):
         ...
 
     async def greeted(self, told: Collection[Greeted]) -> frozenset[MemberId]:
-        """Forget these; give those of them that hadn't become others meanwhile."""
+        """Forget these; give those of them that hadn't been noted anew meanwhile."""
         ...

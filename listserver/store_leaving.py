@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from listserver.model import ListId, MemberId, PostId, Readers, StoredList
+from listserver.model import ListId, MemberId, Readers, StoredList
 from recrypt_core.members import Member
 from recrypt_core.udf import Udf
 from recrypt_core.wishes import Mail
@@ -28,11 +28,12 @@ class LeavingWork(Protocol):
         """Find the list that a member is of, whatever its status; None if there is no such one."""
         ...
 
-    async def ask_to_leave(self, post: PostId, member: MemberId, now: datetime) -> None:
-        """Let a member be one who leaves, and has no mail meanwhile, by a copy of this post.
+    async def ask_to_leave(self, member: MemberId, stays: int, now: datetime) -> None:
+        """Let a member be one who leaves, and has no mail meanwhile.
 
-        Nothing comes of it for who leaves already, and for a post from before somebody stayed, or
-        came back. It writes something whoever it is, so that it takes as long.
+        Nothing comes of it for who leaves already, and by a copy that was made before the member
+        stayed, or came back: when it had done so another number of times. It writes something
+        whoever it is, so that it takes as long.
         """
         ...
 
@@ -41,7 +42,10 @@ class LeavingWork(Protocol):
         ...
 
     async def next_leaver(self) -> Leaver | None:
-        """Find one who wasn't written to yet; who is REVOKED, or can't be read, is passed over."""
+        """Find one who wasn't written to yet.
+
+        Who is REVOKED stays; who can't be read leaves without a letter.
+        """
         ...
 
     async def leaver_told(self, leaver: Leaver) -> bool:
@@ -69,6 +73,10 @@ class LeavingWork(Protocol):
 
     async def wants_mail(self, list_id: ListId, member: Udf) -> bool:
         """Tell whether a member neither leaves nor has asked for no mail for a while."""
+        ...
+
+    async def leaves(self, list_id: ListId, member: Udf) -> bool:
+        """Tell whether a member has left, or asked to."""
         ...
 
     async def own_unwanted(self, list_id: ListId) -> bool:

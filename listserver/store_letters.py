@@ -42,7 +42,7 @@ class LetterWork(Protocol):
     async def administrators(self, list_id: ListId) -> tuple[Member, ...]:
         """Read the members with ADMIN or SUPER who are ACTIVE.
 
-        Not those whose own mail is off, unless it is off to all of them.
+        Not those whose own mail is off, or who leave or want none for a while, unless all do.
         """
         ...
 

@@ -17,6 +17,9 @@ from recrypt_core.errors import Malformed
 
 _ID_OCTETS: Final = 6  # of a post or a time, and of a member: 2^47 and 2^48 of them
 _IS_PROBE: Final = 1 << 8 * _ID_OCTETS - 1  # the highest bit of the first of them
+_STAYS_BITS: Final = 16
+_POST_BITS: Final = 8 * _ID_OCTETS - _STAYS_BITS
+STAYS_COUNTED: Final = 1 << _STAYS_BITS  # how often a member stays until the count begins anew
 _CHECK: Final = bytes(BLOCK_OCTETS - 2 * _ID_OCTETS)  # 32 bits that a guess must hit
 _FORM = re.compile(r"[a-z2-7]{26}", re.ASCII | re.IGNORECASE)
 _RETURN: Final = "token"  # what the vault's key of each kind is called
@@ -42,10 +45,15 @@ class ProbeToken:
 
 @dataclass(frozen=True, slots=True)
 class LeaveToken:
-    """By which whom a copy was made for leaves: in the copy alone, not in its envelope."""
+    """By which whom a copy was made for leaves: in the copy alone, not in its envelope.
+
+    post: Its last 32 bits, so that copies of two posts have two tokens.
+    stays: How often the member had stayed, or come back, when the copy was made; its last 16 bits.
+    """
 
     post: PostId
     member: MemberId
+    stays: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +84,9 @@ def write_token(vault: Vault, token: Token | OwnToken) -> str:
             return _written(vault, _RETURN, post, member)
         case ProbeToken(sent, member):
             return _written(vault, _RETURN, _IS_PROBE | int(sent.timestamp()), member)
-        case LeaveToken(post, member):
-            return _written(vault, _LEAVE, post, member)
+        case LeaveToken(post, member, stays):
+            first = stays % STAYS_COUNTED << _POST_BITS | post % (1 << _POST_BITS)
+            return _written(vault, _LEAVE, first, member)
         case StayToken(asked, member):
             return _written(vault, _STAY, int(asked.timestamp()), member)
         case _:
@@ -103,11 +112,11 @@ def read_own_token(vault: Vault, text: str) -> OwnToken:
         Malformed: if it is neither.
     """
     try:
-        post, member = _read(vault, _LEAVE, text)
+        first, member = _read(vault, _LEAVE, text)
     except Malformed:
         asked, member = _read(vault, _STAY, text)
         return StayToken(_time(asked), member)
-    return LeaveToken(PostId(post), member)
+    return LeaveToken(PostId(first % (1 << _POST_BITS)), member, first >> _POST_BITS)
 
 
 def _written(vault: Vault, kind: str, first: int, member: MemberId) -> str:

@@ -72,6 +72,7 @@ class Transactions:
         self._joining = Joining(house, store, signers, wake)
         self._inviting = Inviting(house, signers, wake)
         self._holding = Holding(store, signers, wake)
+        self._holding.catalogue = house.catalogue
 
     async def answer(
         self, body: bytes, *, signed: bool, has_room: bool = True

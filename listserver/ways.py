@@ -46,7 +46,7 @@ async def judge(work: Work, prepared: Prepared) -> Verdict | None:
     way = admission.way_of(policy, standing)
     if way is Way.REFUSE:
         return Verdict(way)
-    if await _is_over_rate(work, prepared, is_proven=standing is not Standing.NOBODY):
+    if await _is_over_rate(work, prepared, poster):
         return None
     is_banned = standing is Standing.BANNED
     if way is Way.TAKE:
@@ -84,19 +84,20 @@ async def _sender(work: Work, prepared: Prepared) -> tuple[Standing, Udf | None]
     return standing, member.profile.identifier
 
 
-async def _is_over_rate(work: Work, prepared: Prepared, *, is_proven: bool) -> bool:
-    """Count a post where Policy asks for it, of its list and of the key that says to have sent it.
+async def _is_over_rate(work: Work, prepared: Prepared, poster: Udf | None) -> bool:
+    """Count a post where Policy asks for it, of its list and of who sent it; a replay is no post.
 
-    A stranger's key is counted as a member's is, and what proves nothing apart from what does: so
-    no count tells who is a member, and nobody uses another's up.
+    A stranger's key is counted as a member is, and what proves nothing, by the key that it states,
+    apart from what does: so no count tells who is a member, and nobody uses another's up.
     """
-    found, now = prepared.found, prepared.accepted
-    policy, kid = found.state.policy, admission.signer_of(prepared.envelope)
-    is_over = False
-    if policy.posts_per_day is not None and kid is not None:
-        name = f"{found.id} {kid} {'proven' if is_proven else 'stated'}"
-        is_over = await work.count_join(JoinCount.POSTER, name, now) > policy.posts_per_day
-    if policy.list_posts_per_day is not None:
-        count = await work.count_join(JoinCount.POSTS, f"{found.id}", now)
-        is_over = is_over or count > policy.list_posts_per_day
+    found, now, envelope = prepared.found, prepared.accepted, prepared.envelope
+    own, whole = found.state.policy.posts_per_day, found.state.policy.list_posts_per_day
+    if (own, whole) == (None, None) or await work.had_content(found.id, envelope.content_id):
+        return False
+    kid, is_over = admission.signer_of(envelope), False
+    if own is not None and kid is not None:
+        who = f"{kid} stated" if poster is None else f"{poster} proven"
+        is_over = await work.count_join(JoinCount.POSTER, f"{found.id} {who}", now) > own
+    if whole is not None:
+        is_over = await work.count_join(JoinCount.POSTS, f"{found.id}", now) > whole or is_over
     return is_over

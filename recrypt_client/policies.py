@@ -11,7 +11,15 @@ from recrypt_core import limits
 from recrypt_core.documents import RecryptionGroup
 from recrypt_core.encoding import JsonObject, JsonValue, read_object
 from recrypt_core.errors import Malformed
-from recrypt_core.policy import SUBJECT, FromPolicy, History, Policy, PostRight, ReplyTo
+from recrypt_core.policy import (
+    SUBJECT,
+    FromPolicy,
+    History,
+    Language,
+    Policy,
+    PostRight,
+    ReplyTo,
+)
 from recrypt_core.udf import read_udf
 from recrypt_core.wire import from_json, to_json
 from recrypt_core.words import Word
@@ -22,6 +30,7 @@ WORDS: Final[Mapping[str, type[Word]]] = {
     "reply_to": ReplyTo,
     "from": FromPolicy,
     "history": History,
+    "language": Language,
 }
 FLAGS: Final = frozenset({"notice", "past_keys", "hold", "welcome"})
 COUNTS: Final[Mapping[str, range]] = {

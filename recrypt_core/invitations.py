@@ -22,6 +22,31 @@ from recrypt_core.wire import Document, Hash, UdfText, from_json, to_json
 URI: Final = "recrypt:join/"
 SECRET_OCTETS: Final = 32
 
+LETTER: Final = """\
+{name}: you are invited to a confidential mailing list
+
+An administrator of the mailing list {list}
+invites {account} to it. What is written there only its
+members can read, and nobody is told who they are.
+
+To ask to be a member, with the program recrypt, run once
+
+  recrypt profile create {account}
+
+unless you have a profile, and then, with this whole mail saved as LETTER,
+
+  recrypt join --invitation LETTER
+
+It finds the invitation by this line, which is good for
+{days} days and for one person:
+
+{token}
+
+Keep it to yourself: whoever has it can ask in your place. If you don't
+want to be a member, do nothing; nobody is told.
+"""
+"""Of an invitation: the subject, an empty line, and what it says."""
+
 _SHORTEST: Final = 200  # letters of a token, at least; a file name of so many is none of ours
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+")
 _Url = Annotated[str, msgspec.Meta(pattern=r"\Ahttps?://[!-~]{1,250}\Z")]
@@ -126,29 +151,12 @@ def proves(stated: str, secret: bytes, identifier: Udf, account: str) -> bool:
 
 def subject(group: str) -> str:
     """Give the subject of the letter, which is in clear: who is invited has no keys."""
-    return f"{group.partition('@')[0]}: you are invited to a confidential mailing list"
+    return LETTER.partition("\n")[0].format(name=group.partition("@")[0])
 
 
 def words(group: str, token: str, account: str) -> tuple[str, ...]:
     """Give the lines of that letter, the same from a service and from a mail program."""
-    return (
-        f"An administrator of the mailing list {group}",
-        f"invites {account} to it. What is written there only its",
-        "members can read, and nobody is told who they are.",
-        "",
-        "To ask to be a member, with the program recrypt, run once",
-        "",
-        f"  recrypt profile create {account}",
-        "",
-        "unless you have a profile, and then, with this whole mail saved as LETTER,",
-        "",
-        "  recrypt join --invitation LETTER",
-        "",
-        "It finds the invitation by this line, which is good for",
-        f"{limits.INVITATION_LIFE.days} days and for one person:",
-        "",
-        f"{URI}{token}",
-        "",
-        "Keep it to yourself: whoever has it can ask in your place. If you don't",
-        "want to be a member, do nothing; nobody is told.",
+    text = LETTER.partition("\n\n")[2].format(
+        list=group, account=account, token=f"{URI}{token}", days=limits.INVITATION_LIFE.days
     )
+    return tuple(text.splitlines())

@@ -50,6 +50,13 @@ class History(Word):
     ALL = "all"
 
 
+class Language(Word):
+    """In which the service writes for a list: letters, answers, notices and pages."""
+
+    EN = "en"
+    DE = "de"
+
+
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
     """The rules of a list, with their defaults (spec §7)."""
 
@@ -79,6 +86,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"f
     """Of every copy: ASCII around the `[...]` that stands for the real one, inside the envelope."""
     welcome: bool = False
     """New members are welcomed, and removed ones told, in letters of the service's."""
+    language: Language = Language.EN
+    """What the service writes for the list is in it."""
 
     def __post_init__(self) -> None:
         """Refuse, as msgspec wants it, what can't be said with types."""

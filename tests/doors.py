@@ -19,9 +19,10 @@ from listserver.config import SmtpSettings
 from listserver.edges.gateway import Gateway
 from listserver.replies import Reply
 from listserver.sections import Endpoint
-from tests.fakes import FakeRoom, ListLog
+from tests.fakes import SECOND_DOMAIN, FakeRoom, ListLog
 
 MOST: Final = 100_000
+DOMAINS: Final = ("lists.example", SECOND_DOMAIN)
 HERE: Final = Endpoint("127.0.0.1", 0)
 SETTINGS: Final = SmtpSettings(
     listen=HERE,
@@ -54,18 +55,19 @@ class FakeReception:
     async def recipient(self, to: ListAddress) -> Reply:
         """Answer by the list's name alone."""
         self.asked.append(to)
-        if to.name == "trouble":
+        name = to.list.partition("@")[0]
+        if name == "trouble":
             raise RuntimeError(INNER_WORDS)
-        known = to.name in {"team", "other", "full"}
+        known = name in {"team", "other", "full"}
         return replies.RECIPIENT_OK if known else replies.NO_SUCH_LIST
 
     async def receive(self, raw: bytes, to: ListAddress, *, sender: str) -> Reply:
         """Keep it, once it may go on."""
         self.begun.set()
         await self.may_go_on.wait()
-        if b"raise" in raw or to.name == "full":
+        if b"raise" in raw or to.list == "full@lists.example":
             raise RuntimeError(INNER_WORDS)
-        self.received.append((raw, to.name, not sender))
+        self.received.append((raw, to.list.partition("@")[0], not sender))
         return replies.ACCEPTED
 
 
@@ -131,7 +133,11 @@ class Doorway:
         self.log = ListLog()
         self.room = FakeRoom()
         self.gateway = Gateway(
-            self.reception, self.log, settings, domain="lists.example", room=self.room
+            self.reception,
+            self.log,
+            settings,
+            domains=("lists.example", SECOND_DOMAIN),
+            room=self.room,
         )
         self.senders: list[Sender] = []
         self.ports = {True: 0, False: 0}

@@ -18,7 +18,7 @@ from listserver.front_desk import FrontDesk
 from listserver.greeting import Greetings
 from listserver.holding import Holding
 from listserver.joining import Joining
-from listserver.leaving import Leaving
+from listserver.leaving import LeaveKeeping, Leaving
 from listserver.links import Links
 from listserver.mailing import Mailing
 from listserver.model import House, Scoring
@@ -51,8 +51,9 @@ from tests.builders import (
 
 POST_OCTETS: Final = 200_000
 POSTER: Final = "sender@example.org"  # of envelopes; nobody looks at who it is
-TEAM_ADDRESS: Final = ListAddress("team", Role.POST)
+TEAM_ADDRESS: Final = ListAddress("team@lists.example", Role.POST)
 TAKEN: Final = Accepted(250, "queued")
+SECOND_DOMAIN: Final = "news.example"
 OPERATOR: Final = "operator@mail.example"
 SCORING: Final = Scoring(threshold=2, window_days=10, patience_days=7)
 
@@ -157,7 +158,9 @@ class Bench:
     post_octets: int = POST_OCTETS
 
     def __post_init__(self) -> None:
-        house = House("lists.example", URL, self.post_octets, OPERATOR)
+        house = House(
+            "lists.example", URL, self.post_octets, OPERATOR, more_domains=(SECOND_DOMAIN,)
+        )
         self.posting = Posting(house, self.store, self.clock, self.log)
         self.links = Links(self.vault, URL)
         self.delivering = Delivering(self.store, self.courier, self.links, self.clock, Schedule())
@@ -172,6 +175,7 @@ class Bench:
         self.notices = Notices(self.store, self.clock, self.log, lambda: None)
         self.greetings = Greetings(self.store, self.clock, self.log)
         self.leaving = Leaving(house, self.store, self.vault, self.clock, self.log)
+        self.left = LeaveKeeping(self.store, self.erasing_time, self.log)
         joining = Joining(house, self.store, Signers(house, self.store), lambda: None)
         answering = Answering(house, self.store, self.clock, self.log)
         signers = Signers(house, self.store)
@@ -242,7 +246,7 @@ class Bench:
         """Do the chores once, and carry the letters that come of them."""
         while await self.greetings.write_some():
             pass
-        while await self.leaving.write_some() or await self.leaving.make_final():
+        while await self.leaving.write_some() or await self.left.make_final():
             pass
         await self.notices.tell()
         await self.probing.probe()

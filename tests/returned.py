@@ -16,7 +16,7 @@ from listserver.tokens import DeliveryToken, ProbeToken, write_token
 from recrypt_core.opening import open_whole
 from recrypt_core.policy import Policy
 from tests.builders import Person, new_group, new_membership, new_person
-from tests.fakes import Bench
+from tests.fakes import SECOND_DOMAIN, Bench
 from tests.lists import Team, new_list_of
 from tests.mails import envelope_of, mail, sealed
 
@@ -73,7 +73,7 @@ def report(status: str) -> bytes:
 
 async def back_to(bench: Bench, return_path: str, status: str = HARD) -> Reply:
     """Send a report to a return path, as its peer does."""
-    to = read_list_address(parse_address(return_path), "lists.example")
+    to = read_list_address(parse_address(return_path), ("lists.example", SECOND_DOMAIN))
     assert to is not None
     assert (await bench.receiving.recipient(to)).positive
     return await bench.receiving.receive(report(status), to, sender="")

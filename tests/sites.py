@@ -12,9 +12,9 @@ from listserver.edges.templates import Templates
 from listserver.model import House
 from listserver.showing import Showing
 from tests.builders import URL
-from tests.fakes import Bench
+from tests.fakes import SECOND_DOMAIN, Bench
 
-HOUSE: Final = House("lists.example", URL, 2**20)
+HOUSE: Final = House("lists.example", URL, 2**20, more_domains=(SECOND_DOMAIN,))
 
 
 def new_site(

@@ -70,7 +70,7 @@ class Standings:
 
     async def mail(self, role: Role, raw: bytes, *, sender: str, token: str | None = None) -> str:
         """Mail to an address of the list, and give both replies."""
-        to = ListAddress("team", role, token)
+        to = ListAddress("team@lists.example", role, token)
         taken = await self.bench.receiving.recipient(to)
         return f"{taken} / {await self.bench.receiving.receive(raw, to, sender=sender)}"
 
@@ -117,7 +117,7 @@ async def open_standings(folder: Path) -> AsyncIterator[Standings]:
         alice = new_person("alice@example.org")
         team = await new_list_of(bench, group, alice, *entries, policy=policy)
         gateway = Gateway(
-            bench.receiving, ListLog(), SETTINGS, domain="lists.example", room=FakeRoom()
+            bench.receiving, ListLog(), SETTINGS, domains=("lists.example",), room=FakeRoom()
         )
         server = await gateway.listen(HERE)
         made = Standings(bench, team, people, server.sockets[0].getsockname()[1])

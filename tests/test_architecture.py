@@ -27,19 +27,19 @@ LAYERS = {
         "records wishes moderation invitations messages signing members chain authorship",
     ),
     "listserver": (
-        "model troubles held ports store store_audit store_greeting store_holding store_joins "
-        "store_leaving store_letters store_profiles store_stops limits config sections addresses "
-        "outcomes replies",
-        "tokens links admission mime manners attachments answers posts names headers threads "
-        "copies preparing letters invitations refusals reports bounces vault",
+        "english english_pages german german_pages catalogue model troubles held ports store "
+        "store_audit store_greeting store_holding store_joins store_leaving store_letters "
+        "store_profiles store_stops limits config sections addresses outcomes replies",
+        "tokens links admission mime plain_text manners attachments answers posts names headers "
+        "threads copies preparing letters invitations refusals reports bounces vault",
         "together posting own_posts ways holding delivering erasing bouncing probing leaving "
         "forwarding mailing receiving front_desk answering owner_mail signers lookups showing "
         "redelivering profiles wishes joining inviting greeting groups transactions recrypting "
         "notices audit stopping",
         "edges.gateway edges.sessions edges.connections edges.content edges.door edges.disk "
         "edges.courier edges.relay edges.housekeeping edges.service edges.heads edges.bodies "
-        "edges.pages edges.templates edges.sqlite edges.sqlite_* edges.postgres edges.clock "
-        "edges.logs edges.metrics edges.certificates edges.checkup edges.checkup_*",
+        "edges.pages edges.templates edges.own_words edges.sqlite edges.sqlite_* edges.postgres "
+        "edges.clock edges.logs edges.metrics edges.certificates edges.checkup edges.checkup_*",
         "app rotation",
         "options",
         "cli upkeep_cli letters_cli checkup_cli",

@@ -47,10 +47,13 @@ def look_at_relay(config: Config) -> Finding:
 
 
 def look_up(config: Config, lookup: Lookup) -> Iterator[Finding]:
-    """Look for what the DNS says of the lists' domain and of the service's host."""
-    yield _mx(config.domain, lookup)
-    yield _spf(config.domain, lookup)
-    yield _dmarc(config.domain, lookup)
+    """Look for what the DNS says of the lists' domains and of the service's host."""
+    for domain in config.domains:
+        yield _mx(domain, lookup)
+        yield _spf(domain, lookup)
+        yield _dmarc(domain, lookup)
+    for domain in config.more_domains:
+        yield _srv(domain, lookup)
     host = urlsplit(config.public_url).hostname or ""
     if host != "localhost" and not _is_ip(host):
         found = _addresses(host, lookup)
@@ -104,6 +107,16 @@ def _dmarc(domain: str, lookup: Lookup) -> Finding:
         "dns",
         f"{domain} has no DMARC record of its own, which large mail hosts ask for: give"
         f" _dmarc.{domain} the text v=DMARC1; p=none",
+    )
+
+
+def _srv(domain: str, lookup: Lookup) -> Finding:
+    """Look for how clients find the service of lists that aren't at its own domain (spec §11)."""
+    name = f"_recrypt._tcp.{domain}"
+    if lookup(name, "SRV"):
+        return ok("dns", f"{domain} has an SRV record for the service")
+    return advice(
+        "dns", f"{name} has no SRV record: with one, clients find public_url without --service"
     )
 
 

@@ -66,7 +66,7 @@ class Connection(SMTP):
         super().__init__(
             _Greeting(),
             data_size_limit=door.settings.max_post_octets,
-            hostname=door.domain,
+            hostname=door.domains[0],
             ident=self.ident,
             timeout=limits.COMMAND_TIMEOUT.total_seconds(),
             loop=asyncio.get_running_loop(),

@@ -68,18 +68,25 @@ class Pace:
 class Door:
     """The state that sessions have in common.
 
+    domains: which mail is taken for; the first is what we greet with.
     tls: what STARTTLS is done with; None while it isn't offered.
     let_in, turned_away: how many sessions there have been, and how many were too many.
     """
 
     def __init__(
-        self, reception: Reception, log: Log, settings: SmtpSettings, *, domain: str, room: Room
+        self,
+        reception: Reception,
+        log: Log,
+        settings: SmtpSettings,
+        *,
+        domains: tuple[str, ...],
+        room: Room,
     ) -> None:
         self.reception = reception
         self.room = room
         self.log = log
         self.settings = settings
-        self.domain = domain
+        self.domains = domains
         self.tls: ssl.SSLContext | None = None
         self.let_in = 0
         self.turned_away = 0

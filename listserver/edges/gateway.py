@@ -19,10 +19,16 @@ class Gateway:
     """The listeners for mail, and all sessions at them."""
 
     def __init__(
-        self, reception: Reception, log: Log, settings: SmtpSettings, *, domain: str, room: Room
+        self,
+        reception: Reception,
+        log: Log,
+        settings: SmtpSettings,
+        *,
+        domains: tuple[str, ...],
+        room: Room,
     ) -> None:
         self._settings = settings
-        self._door = Door(reception, log, settings, domain=domain, room=room)
+        self._door = Door(reception, log, settings, domains=domains, room=room)
         self._servers: list[asyncio.Server] = []
 
     @property

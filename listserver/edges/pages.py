@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from listserver.addresses import Role
+from listserver.catalogue import Texts
 from listserver.edges.bodies import NotRead, Room
 from listserver.edges.templates import Templates, qr_code
 from listserver.limits import LEAVE_PATIENCE, PAGE_BODY_OCTETS, PAGE_BODY_TIMEOUT
@@ -35,13 +36,7 @@ _SHOWN: Final = {
     "owner": Role.OWNER,
 }
 
-_PROBLEMS: Final = {
-    404: ("There is nothing here", "Look at the address again: a part of it may be missing."),
-    405: ("This is done in another way", "Open the page in a browser, and use what is on it."),
-    408: ("That took too long", "Nothing was done. Please try again."),
-    413: ("That is too much", "Nothing was done. Open the page in a browser, and use its button."),
-    503: ("There is trouble here", "Please try again later; what you asked may not be done yet."),
-}
+_PROBLEMS: Final = (404, 405, 408, 413, 503)
 
 Make: TypeAlias = Callable[[Request], Awaitable[Response]]
 
@@ -80,9 +75,15 @@ class Pages:
         self._log = log
         self._room = Room(PAGE_BODY_TIMEOUT)
         # Made once, so that these can be shown whatever goes wrong.
+        texts = Texts(house.language)
         self._problems = {
-            status: self._rendered("problem", heading=heading, advice=advice)
-            for status, (heading, advice) in _PROBLEMS.items()
+            status: self._rendered(
+                "problem",
+                texts,
+                heading=texts.say(f"page-{status}"),
+                advice=texts.say(f"page-{status}-advice"),
+            )
+            for status in _PROBLEMS
         }
 
     def routes(self) -> list[Route]:
@@ -130,7 +131,8 @@ class Pages:
             return self._problem(503)
 
     async def _start(self, _request: Request) -> Response:
-        return self._page("start", keep=_A_WHILE, lists=await self._showing.front())
+        texts = Texts(self._house.language)
+        return self._page("start", texts, keep=_A_WHILE, lists=await self._showing.front())
 
     async def _list(self, request: Request) -> Response:
         shown = await self._showing.list(request.path_params["name"])
@@ -141,33 +143,38 @@ class Pages:
     def _list_page(self, shown: Shown) -> Response:
         roles = {name: shown.address(role) for name, role in _SHOWN.items()}
         code = qr_code(shown.fingerprint)
-        return self._page("list", keep=_A_WHILE, list=shown, address=roles, code=code)
+        words = {"list": shown, "address": roles, "code": code}
+        return self._page("list", shown.texts, keep=_A_WHILE, **words)
 
     async def _leave(self, request: Request) -> Response:
         token = request.path_params["token"]
+        address = await self._leaving.of_token(token)
+        texts = await self._showing.texts(address)
         if request.method != "POST":
-            return self._page("leave", address=await self._leaving.of_token(token))
+            return self._page("leave", texts, address=address)
         await self._leaving.ask(token)
-        return self._page("left")
+        return self._page("left", texts)
 
     async def _stay(self, request: Request) -> Response:
         token = request.path_params["token"]
+        address = await self._leaving.of_token(token)
+        texts = await self._showing.texts(address)
         if request.method != "POST":
-            return self._page("stay", address=await self._leaving.of_token(token))
+            return self._page("stay", texts, address=address)
         await self._leaving.undo(token)
-        return self._page("stayed")
+        return self._page("stayed", texts)
 
     def _problem(self, status: int, headers: Mapping[str, str] | None = None) -> Response:
         response = self._response(self._problems[status], status)
         response.headers.update(headers or {})
         return response
 
-    def _page(self, name: str, *, keep: str = _NOT_KEPT, **words: object) -> Response:
-        return self._response(self._rendered(name, **words), keep=keep)
+    def _page(self, name: str, texts: Texts, *, keep: str = _NOT_KEPT, **words: object) -> Response:
+        return self._response(self._rendered(name, texts, **words), keep=keep)
 
-    def _rendered(self, name: str, **words: object) -> str:
+    def _rendered(self, name: str, texts: Texts, **words: object) -> str:
         days = LEAVE_PATIENCE.days
-        return self._templates.render(name, house=self._house, days=days, **words)
+        return self._templates.render(name, texts, house=self._house, days=days, **words)
 
     def _response(self, text: str, status: int = 200, *, keep: str = _NOT_KEPT) -> Response:
         headers = {

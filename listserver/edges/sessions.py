@@ -95,12 +95,12 @@ class SmtpSession(Connection):
         if parameters:
             return replies.BAD_PARAMETER
         if path.lower() == "postmaster":  # RFC 5321 §4.5.1
-            path = f"{path}@{self._door.domain}"
+            path = f"{path}@{self._door.domains[0]}"
         try:
             address = parse_address(path)
         except Malformed:
             return replies.BAD_RECIPIENT
-        return read_list_address(address, self._door.domain) or replies.NOT_RELAYED
+        return read_list_address(address, self._door.domains) or replies.NOT_RELAYED
 
     async def _add_recipient(self, mail: _Transaction, to: ListAddress) -> Reply:
         if mail.noted >= limits.RECIPIENTS:

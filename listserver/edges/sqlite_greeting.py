@@ -15,7 +15,7 @@ _PUT: Final = (
     " VALUES ((SELECT id FROM members WHERE name = ?), ?)"
 )
 _NEXT: Final = (
-    "SELECT m.id, g.kind, m.list_id, m.sealed, m.name FROM greetings g"
+    "SELECT m.id, g.id, g.kind, m.list_id, m.sealed, m.name FROM greetings g"
     " JOIN members m ON m.id = g.member_id ORDER BY g.id LIMIT ?"
 )
 
@@ -34,20 +34,21 @@ class GreetingTables(TellingTables):
             [
                 Greeted(
                     MemberId(number(id_)),
+                    number(row_id),
                     Greeting(number(kind)),
                     await self._readable_list(number(list_id)),
                     await self._readable_member(*row),
                 )
-                for id_, kind, list_id, *row in await self._rows.all(_NEXT, (limit,))
+                for id_, row_id, kind, list_id, *row in await self._rows.all(_NEXT, (limit,))
             ]
         )
 
     async def greeted(self, told: Collection[Greeted]) -> frozenset[MemberId]:
-        ended = "DELETE FROM greetings WHERE member_id = ? AND kind = ?"
+        ended = "DELETE FROM greetings WHERE id = ? AND member_id = ? AND kind = ?"
         return frozenset(
             [
                 each.id
                 for each in told
-                if await self._rows.run(ended, (each.id, each.greeting.value))
+                if await self._rows.run(ended, (each.row, each.id, each.greeting.value))
             ]
         )

@@ -9,8 +9,9 @@ from typing import Final
 from listserver.edges.sqlite_queue import seconds
 from listserver.edges.sqlite_rows import Value, number, octets
 from listserver.edges.sqlite_telling import TellingTables
-from listserver.model import EntryRow, ListId, MemberId, PostId, Readers, StoredList
+from listserver.model import EntryRow, ListId, MemberId, Readers, StoredList
 from listserver.store_leaving import Leaver
+from listserver.tokens import STAYS_COUNTED
 from recrypt_core.documents import Status
 from recrypt_core.members import Member
 from recrypt_core.udf import Udf
@@ -27,14 +28,13 @@ class _Leaving(IntEnum):
 
 _ASK: Final = (
     "UPDATE members SET leaving = ?, leaving_since = ?"
-    " WHERE id = ? AND leaving IS NULL AND coalesce(stays, 0) < ?"
+    " WHERE id = ? AND leaving IS NULL AND coalesce(stays, 0) % ? = ?"
 )
 _NOTE: Final = "UPDATE leaves_asked SET times = times + 1"
-_NEWEST: Final = "(SELECT coalesce(max(id), 0) FROM posts)"
 # Links in copies that it had before do nothing any more; but those of who never left go on.
 _STAYS: Final = (
     "leaving = NULL, leaving_since = NULL, left_told = 0,"
-    f" stays = iif(leaving IS NULL, stays, {_NEWEST})"
+    " stays = iif(leaving IS NULL, stays, coalesce(stays, 0) + 1)"
 )
 _SET: Final = "UPDATE members SET "
 _STAY: Final = f"{_SET}{_STAYS} WHERE id = ? AND leaving = ? AND leaving_since = ?"
@@ -49,7 +49,7 @@ _END: Final = (
 )
 _REVOKED: Final = (
     f"{_SET}paused = NULL, no_own = NULL, leaving = NULL, leaving_since = NULL,"
-    f" left_told = 0, stays = {_NEWEST} WHERE name = ?"
+    " left_told = 0, stays = coalesce(stays, 0) + 1 WHERE name = ?"
 )
 _LEAVE: Final = (
     "UPDATE members SET leaving = ?, leaving_since = ?, left_told = 0"
@@ -68,8 +68,9 @@ class LeavingTables(TellingTables):
         found = await self._rows.all("SELECT list_id FROM members WHERE id = ?", (member,))
         return await self._readable_list(number(found[0][0])) if found else None
 
-    async def ask_to_leave(self, post: PostId, member: MemberId, now: datetime) -> None:
-        await self._rows.run(_ASK, (_Leaving.ASKED, seconds(now), member, post))
+    async def ask_to_leave(self, member: MemberId, stays: int, now: datetime) -> None:
+        by = (member, STAYS_COUNTED, stays)
+        await self._rows.run(_ASK, (_Leaving.ASKED, seconds(now), *by))
         await self.note_asking()
 
     async def stay(self, member: MemberId, asked: datetime) -> None:
@@ -87,7 +88,10 @@ class LeavingTables(TellingTables):
             if stored and member and member.entry.status is not Status.REVOKED:
                 asked = datetime.fromtimestamp(number(since), UTC)
                 return Leaver(MemberId(number(id_)), asked, stored, member)
-            await self._rows.run(f"{_SET}{_STAYS} WHERE id = ?", (id_,))
+            if member and member.entry.status is Status.REVOKED:
+                await self._rows.run(f"{_SET}{_STAYS} WHERE id = ?", (id_,))
+            else:  # of what can't be read, only the letter is left out
+                await self._rows.run(_TOLD, (_Leaving.TOLD, id_, _Leaving.ASKED, since))
         return None
 
     async def leaver_told(self, leaver: Leaver) -> bool:
@@ -109,9 +113,10 @@ class LeavingTables(TellingTables):
         if mail is Mail.LEFT:
             left = (_Leaving.LEFT, seconds(now), name, _Leaving.LEFT)
             await self._rows.run(_LEAVE, left)
-        elif mail is not None:
-            paused = (seconds(now) if mail is Mail.PAUSED else None, name)
-            await self._rows.run(f"{_SET}paused = ?, {_STAYS} WHERE name = ?", paused)
+        elif mail is Mail.PAUSED:
+            await self._rows.run(f"{_SET}paused = ? WHERE name = ?", (seconds(now), name))
+        elif mail is Mail.ON:
+            await self._rows.run(f"{_SET}paused = NULL, {_STAYS} WHERE name = ?", (name,))
         await self.note_asking()
 
     async def left(self, list_id: ListId, members: Collection[Udf]) -> frozenset[Udf]:
@@ -121,6 +126,13 @@ class LeavingTables(TellingTables):
     async def wants_mail(self, list_id: ListId, member: Udf) -> bool:
         found = await self._rows.all(
             "SELECT 1 FROM members WHERE name = ? AND paused IS NULL AND leaving IS NULL",
+            (self._member_name(list_id, member),),
+        )
+        return bool(found)
+
+    async def leaves(self, list_id: ListId, member: Udf) -> bool:
+        found = await self._rows.all(
+            "SELECT 1 FROM members WHERE name = ? AND leaving IS NOT NULL",
             (self._member_name(list_id, member),),
         )
         return bool(found)

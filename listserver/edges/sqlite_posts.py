@@ -80,11 +80,15 @@ class PostTables:
         return Readers(list_id, [*members], max([number(own) for _, own in found], default=0))
 
     async def take_content(self, list_id: ListId, cid: bytes, key: Udf) -> bool:
-        name = self._vault.name("content", str(list_id), write_b64url(cid))
+        name = self._content_name(list_id, cid)
         taken = await self._rows.run(
             "INSERT OR IGNORE INTO contents VALUES (?, ?)", (name, self._vault.name("key", key))
         )
         return taken == 1
+
+    async def had_content(self, list_id: ListId, cid: bytes) -> bool:
+        name = self._content_name(list_id, cid)
+        return bool(await self._rows.all("SELECT 1 FROM contents WHERE content_name = ?", (name,)))
 
     async def take_message_id(self, list_id: ListId, message_id: str) -> bool:
         name = self._vault.name("message-id", str(list_id), message_id)
@@ -169,6 +173,9 @@ class PostTables:
             await _shards(post_id, readers.members),
         )
 
+    def _content_name(self, list_id: ListId, cid: bytes) -> bytes:
+        return self._vault.name("content", str(list_id), write_b64url(cid))
+
     def _open_post(self, post: PostId, sealed: Value) -> StoredPost:
         row = self._vault.unseal("posts", octets(sealed), row=post_row(post))
         return _read_post(read_json(row, limit=ROW_OCTETS))
@@ -219,12 +226,14 @@ def _write_post(post: StoredPost) -> bytes:
             "accepted": seconds(post.accepted),
             "poster": post.poster,
             "held": post.held,
+            "text": None if post.text is None else [*post.text],
         }
     )
 
 
 def _read_post(row: JsonObject) -> StoredPost:
-    poster, held = row.get("poster"), row.get("held")  # rows of earlier versions have none
+    # Rows of earlier versions have none of these.
+    poster, held, text = row.get("poster"), row.get("held"), row.get("text")
     match row:
         case {
             "header": str(header),
@@ -247,6 +256,7 @@ def _read_post(row: JsonObject) -> StoredPost:
                 accepted=datetime.fromtimestamp(accepted, UTC),
                 poster=read_udf(poster) if isinstance(poster, str) else None,
                 held=held if isinstance(held, int) else None,
+                text=tuple(map(str, text)) if isinstance(text, list) else None,
             )
     raise Malformed("a post's row that isn't one")
 

@@ -33,6 +33,17 @@ _BY_NEWEST: Final = (
     " UNION ALL SELECT member_id, 1 FROM newer_signers WHERE kid_name = ?1) k"
     " JOIN members m ON m.id = k.member_id ORDER BY m.served DESC, k.is_newer"
 )
+# Whom the chain has with a key comes first, whatever its status and whoever lists it later; where
+# two have it still, or where its owner has withdrawn it, nobody is proven by it.
+_SOLE: Final = (
+    "WITH chain AS (SELECT member_id FROM signers WHERE kid_name = ?1),"
+    " newer AS (SELECT member_id FROM newer_signers WHERE kid_name = ?1),"
+    " found AS (SELECT member_id FROM chain c WHERE c.member_id IN newer"
+    " OR NOT EXISTS (SELECT 1 FROM profiles p WHERE p.member_id = c.member_id)"
+    " UNION SELECT member_id FROM newer WHERE NOT EXISTS (SELECT 1 FROM chain))"
+    " SELECT m.sealed, m.name FROM found f JOIN members m ON m.id = f.member_id"
+    " WHERE (SELECT count(*) FROM found) = 1"
+)
 _NEWER: Final = (
     "SELECT m.name, p.sealed FROM profiles p JOIN members m ON m.id = p.member_id WHERE m.name IN "
 )
@@ -65,9 +76,9 @@ class ProfileTables(MembershipTables):
         return replace(stored, state=replace(stored.state, members=Members(members)))
 
     async def signing_member(self, stored: StoredList, kid: Udf) -> Member | None:
-        rows = await self._signing_rows(stored.id, kid, _BY_NEWEST)
-        members = await self._newest_members(rows[:1])
-        return next((each for each in members if each.profile.signature_key(kid)), None)
+        found, other = await self._found_and_other(stored.id, kid, _SOLE)
+        members = await self._newest_members(found or other)
+        return members[0] if found else None
 
     async def newest_profiles(self, identifier: Udf) -> Mapping[ListId, VerifiedProfile]:
         known = await self.known_profile(identifier)
@@ -131,9 +142,14 @@ class ProfileTables(MembershipTables):
 
     async def _signing_rows(self, list_id: ListId, kid: Udf, query: str) -> list[tuple[Value, ...]]:
         """Find the members with a signature key; where there is none, another for its time."""
-        found = await self._rows.all(query, (self._signer_name(list_id, kid),))
-        other = await self._rows.all(f"{_POWERFUL} LIMIT 1", (list_id,))
+        found, other = await self._found_and_other(list_id, kid, query)
         return found or other
+
+    async def _found_and_other(
+        self, list_id: ListId, kid: Udf, query: str
+    ) -> tuple[list[tuple[Value, ...]], list[tuple[Value, ...]]]:
+        found = await self._rows.all(query, (self._signer_name(list_id, kid),))
+        return found, await self._rows.all(f"{_POWERFUL} LIMIT 1", (list_id,))
 
     async def _newest_members(self, rows: Sequence[tuple[Value, ...]]) -> tuple[Member, ...]:
         """Read members with their newest profiles."""

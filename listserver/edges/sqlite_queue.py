@@ -7,6 +7,7 @@ crash repeats what was in flight and nothing else, and a million members cost a 
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from enum import IntEnum
 from functools import partial
@@ -165,14 +166,18 @@ class QueueTables:
 
     async def half_of(self, claim: Claim) -> Half | None:
         found = await self._rows.all(
-            "SELECT e.sealed, e.half_name FROM entries e JOIN members m ON m.id = e.member_id"
+            "SELECT e.sealed, e.half_name, coalesce(m.stays, 0) FROM entries e"
+            " JOIN members m ON m.id = e.member_id"
             " WHERE m.id = ? AND m.served AND m.off IS NULL AND m.paused IS NULL"
             " AND m.leaving IS NULL"
             " AND e.key_name = (SELECT key_name FROM posts"
             " WHERE id = ? AND (NOT review OR m.powerful)) ORDER BY e.id LIMIT 1",
             (claim.member, claim.post),
         )
-        return read_half(self._vault, octets(found[0][0]), octets(found[0][1])) if found else None
+        if not found:
+            return None
+        sealed, name, stays = found[0]
+        return replace(read_half(self._vault, octets(sealed), octets(name)), stays=number(stays))
 
     async def record(self, records: Sequence[Record]) -> None:
         rows = [self._record_row(each) for each in records]

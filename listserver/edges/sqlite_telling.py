@@ -120,15 +120,16 @@ class TellingTables(ProfileTables, PostTables):
 
     async def administrators(self, list_id: ListId) -> tuple[Member, ...]:
         found = await self._rows.all(
-            "SELECT off IS NULL, sealed, name FROM members WHERE list_id = ? AND powerful",
+            "SELECT off IS NULL AND paused IS NULL AND leaving IS NULL, sealed, name FROM members"
+            " WHERE list_id = ? AND powerful",
             (list_id,),
         )
         active = [
-            (is_on, member)
-            for is_on, *row in found
+            (has_mail, member)
+            for has_mail, *row in found
             if (member := await self._readable_member(*row)) and member.is_active
         ]
-        return tuple(member for is_on, member in active if is_on) or tuple(
+        return tuple(member for has_mail, member in active if has_mail) or tuple(
             member for _, member in active
         )
 

@@ -1,14 +1,16 @@
-"""The pages' words and looks: Jinja2 templates, in `html/` and in a folder of the operator's."""
+"""The pages' build and looks: Jinja2 templates, in `html/` and in a folder of the operator's."""
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
+from html import escape
 from pathlib import Path, PurePath
 from typing import Final
 
 import jinja2
 import segno
 
+from listserver.catalogue import Texts
 from recrypt_core.errors import Malformed
 
 _STYLE: Final = "style.css"
@@ -41,16 +43,19 @@ class Templates:
         self.style_source: Final = f"'sha256-{digest}'"
         """What a Content-Security-Policy calls the one style by that stands in the pages."""
 
-    def render(self, name: str, **words: object) -> str:
-        """Render a page, with all words escaped.
+    def render(self, name: str, texts: Texts, **words: object) -> str:
+        """Render a page, with all words escaped; `say` in it gives a text, which is HTML.
 
         Raises:
-            Malformed: its template asks for a word that isn't there.
+            Malformed: its template asks for a word or a text that isn't there.
         """
+        known = {"say": _say(texts), "language": texts.language.value, **words}
         try:
-            return self._environment.get_template(f"{name}.html").render(words)
+            return self._environment.get_template(f"{name}.html").render(known)
         except jinja2.TemplateError as problem:
             raise Malformed(f"{name}.html: {problem.message}") from problem
+        except KeyError as problem:
+            raise Malformed(f"{name}.html: there is no text or value {problem}") from problem
 
     def _read(self, names: Sequence[str]) -> str:
         """Read every template, so that a fault shows at the start; give the style."""
@@ -68,6 +73,23 @@ class Templates:
         if "<" in source:
             raise Malformed(f'{_STYLE} has a "<" in it: a style can\'t')
         return source.strip()
+
+
+class _Html(str):
+    """HTML, as it is to stand in a page."""
+
+    __slots__ = ()
+
+    def __html__(self) -> str:
+        """Tell Jinja2 that this is escaped."""
+        return str(self)
+
+
+def _say(texts: Texts) -> Callable[..., _Html]:
+    def say(text: str, **values: object) -> _Html:
+        return _Html(texts.say(text, **{key: escape(str(each)) for key, each in values.items()}))
+
+    return say
 
 
 def qr_code(text: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from listserver.catalogue import Texts
 from listserver.letters import asking, write_letter
 from recrypt_client.home import Home
 from recrypt_core.documents import (
@@ -123,7 +124,8 @@ def letter(profile: VerifiedProfile, account: str, token: str) -> bytes:
     entry = MemberEntry(
         recrypt_udf=profile.identifier, account_name=account, profile=profile.signed
     )
-    return write_letter(asking(TEAM, account, token), Member(entry, profile), TEAM, now=NOW)
+    words = asking(Texts(list_address=TEAM), account, token)
+    return write_letter(words, Member(entry, profile), TEAM, now=NOW)
 
 
 @pytest.fixture

@@ -153,6 +153,25 @@ async def test_who_has_another_members_key_in_a_profile_comes_after_that_member(
 
 
 @pytest.mark.asyncio
+async def test_a_key_of_the_chain_is_nobody_elses_and_one_of_two_members_is_nobodys(
+    work: Work,
+) -> None:
+    one, _ = await listed(work)
+    old, fresh = BOB.online.public, FRESH.public
+    await work.put_profile(one.id, NEWER.verified)
+    copied = ALICE.changed(online_signature_keys=(ALICE.online.public, old, fresh))
+    await work.put_profile(one.id, copied.verified)
+    assert await work.signing_member(one, old.udf) is None  # its owner has withdrawn it
+    assert await work.signing_member(one, fresh.udf) is None
+    await work.put_members(one.id, [rows(new_membership(NEWER, GROUP.key), NEWER)])
+    signing = await work.signing_member(one, fresh.udf)
+    assert signing is not None
+    assert signing.profile.identifier == BOB.udf
+    await work.put_members(one.id, [rows(new_membership(copied, GROUP.key), copied)])
+    assert await work.signing_member(one, fresh.udf) is None
+
+
+@pytest.mark.asyncio
 async def test_the_active_members_without_an_entry_are_counted(work: Work) -> None:
     one, other = await listed(work)
     for stored, group in ((one, GROUP), (other, OTHER)):

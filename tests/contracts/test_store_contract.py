@@ -247,7 +247,10 @@ async def test_contents_and_message_ids_are_known_of_their_list(
     stored, _ = await listed(work, group=group, alice=alice)
     other, _ = await listed(work, group=new_group("other@lists.example"), alice=alice)
     key = group.key.public.udf
+    assert not await work.had_content(stored.id, b"cid")
     assert await work.take_content(stored.id, b"cid", key)
+    assert await work.had_content(stored.id, b"cid")
+    assert not await work.had_content(other.id, b"cid")
     assert not await work.take_content(stored.id, b"cid", key)
     assert await work.take_content(other.id, b"cid", key)
     assert await work.take_message_id(stored.id, "<1@x>")

@@ -339,6 +339,7 @@ def test_a_policy_has_the_defaults_of_the_spec_and_no_unknown_member() -> None:
         "banned": [],
         "subject": "[...]",
         "welcome": False,
+        "language": "en",
     }
     assert from_json(Policy, {"post": "members"}).post is PostRight.MEMBERS
     carol = "MBAAA-AAAAA-AAAAA-AAAAA-AAAAA-AAAAA"

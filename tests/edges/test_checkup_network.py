@@ -83,9 +83,12 @@ def test_a_mail_host_that_turns_us_away_is_wrong(tmp_path: Path) -> None:
         assert "connecting: the answer was 554" in relay(tmp_path, port).words
 
 
-def names(records: dict[tuple[str, str], list[str] | None]) -> list[tuple[Verdict, str]]:
+def names(
+    records: dict[tuple[str, str], list[str] | None], *settings: str
+) -> list[tuple[Verdict, str]]:
     """Look at a DNS with these records."""
-    config = parse_config(f'domain = "{DOMAIN}"\npublic_url = "https://web.example"\n', "/")
+    lines = (f'domain = "{DOMAIN}"', 'public_url = "https://web.example"', *settings)
+    config = parse_config("\n".join(lines), "/")
     found = look_up(config, lambda name, kind: records.get((name, kind), []))
     return [(each.verdict, each.words) for each in found]
 
@@ -98,6 +101,22 @@ def test_a_dns_that_is_right() -> None:
         ("web.example", "AAAA"): ["2001:db8::1"],
     }
     assert {verdict for verdict, _ in names(records)} == {Verdict.OK}
+
+
+def test_each_domain_of_lists_is_looked_at() -> None:
+    right: dict[tuple[str, str], list[str] | None] = {("web.example", "A"): ["192.0.2.1"]}
+    for domain in (DOMAIN, "news.example"):
+        right[domain, "MX"] = ["10 mx.example."]
+        right[domain, "TXT"] = ['"v=spf1 mx -all"']
+        right[f"_dmarc.{domain}", "TXT"] = ['"v=DMARC1; p=none"']
+    more = 'more_domains = ["news.example"]'
+    ((verdict, words),) = [each for each in names(right, more) if each[0] is not Verdict.OK]
+    assert verdict is Verdict.ADVICE
+    assert words.startswith("_recrypt._tcp.news.example has no SRV record")
+    right["_recrypt._tcp.news.example", "SRV"] = ["0 0 443 web.example."]
+    assert {verdict for verdict, _ in names(right, more)} == {Verdict.OK}
+    right["news.example", "MX"] = ["0 ."]
+    assert Verdict.WRONG in {verdict for verdict, _ in names(right, more)}
 
 
 @pytest.mark.parametrize(

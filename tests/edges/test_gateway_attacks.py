@@ -41,7 +41,7 @@ async def test_what_is_behind_a_false_end_is_never_a_mail(end: bytes, lmtp: bool
         bare = b"\0" in end or not end.count(b"\n") == end.count(b"\r") == end.count(b"\r\n")
         assert first[:9] == ("554 5.6.0" if bare else "250 2.0.0")
         assert said == ([] if bare else ["221 2.0.0"])
-        assert it.reception.asked == [ListAddress("team", Role.POST)]
+        assert it.reception.asked == [ListAddress("team@lists.example", Role.POST)]
         assert len(it.reception.received) == (0 if bare else 1)
 
 
@@ -176,10 +176,12 @@ async def test_nobody_is_told_who_is_known(command: str) -> None:
 @pytest.mark.parametrize(
     ("path", "to"),
     [
-        ("postmaster", ListAddress("postmaster", Role.OPERATOR)),
-        ("POSTMASTER", ListAddress("postmaster", Role.OPERATOR)),
-        ("Abuse@Lists.Example", ListAddress("postmaster", Role.OPERATOR)),
-        ("Team-Owner@lists.example", ListAddress("team", Role.OWNER)),
+        ("postmaster", ListAddress("postmaster@lists.example", Role.OPERATOR)),
+        ("POSTMASTER", ListAddress("postmaster@lists.example", Role.OPERATOR)),
+        ("Abuse@Lists.Example", ListAddress("postmaster@lists.example", Role.OPERATOR)),
+        ("Team-Owner@lists.example", ListAddress("team@lists.example", Role.OWNER)),
+        ("Team-Owner@News.Example", ListAddress("team@news.example", Role.OWNER)),
+        ("Abuse@News.Example", ListAddress("postmaster@lists.example", Role.OPERATOR)),
     ],
 )
 async def test_what_is_handed_on_is_the_address_taken_apart(path: str, to: ListAddress) -> None:

@@ -33,7 +33,7 @@ def content_of(
     reader: asyncio.StreamReader, clock: Callable[[], float], most: int = MOST
 ) -> Content:
     settings = dataclasses.replace(SETTINGS, max_post_octets=most)
-    shared = Door(FakeReception(), ListLog(), settings, domain="lists.example", room=FakeRoom())
+    shared = Door(FakeReception(), ListLog(), settings, domains=("lists.example",), room=FakeRoom())
     return Content(reader, shared, clock)
 
 
@@ -258,7 +258,7 @@ def test_the_slowest_gives_way_first(
     slacks: tuple[float, ...], newcomer: float, gone: list[bool] | None
 ) -> None:
     settings = dataclasses.replace(SETTINGS, max_post_octets=30 // limits.LARGE_POSTS + 1)
-    it = Door(FakeReception(), ListLog(), settings, domain="lists.example", room=FakeRoom())
+    it = Door(FakeReception(), ListLog(), settings, domains=("lists.example",), room=FakeRoom())
     inside = [Holding(it, slack) for slack in slacks]
     assert all(it.hold(each, 10) for each in inside)
     assert it.hold(Holding(it, newcomer), 10) is (gone is not None)
@@ -267,7 +267,7 @@ def test_the_slowest_gives_way_first(
 
 def test_the_slowest_of_all_makes_no_room_for_itself() -> None:
     settings = dataclasses.replace(SETTINGS, max_post_octets=30 // limits.LARGE_POSTS + 1)
-    it = Door(FakeReception(), ListLog(), settings, domain="lists.example", room=FakeRoom())
+    it = Door(FakeReception(), ListLog(), settings, domains=("lists.example",), room=FakeRoom())
     slowest, slow = Holding(it, -2.0), Holding(it, -1.0)
     assert it.hold(slowest, 15)
     assert it.hold(slow, 15)

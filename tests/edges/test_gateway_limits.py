@@ -43,7 +43,7 @@ class Visitor:
 
 def test_clients_are_counted_apart() -> None:
     settings = dataclasses.replace(SETTINGS, connections_per_client=1)
-    it = Door(FakeReception(), ListLog(), settings, domain="lists.example", room=FakeRoom())
+    it = Door(FakeReception(), ListLog(), settings, domains=("lists.example",), room=FakeRoom())
     first = Visitor()
     assert it.enter(first, "192.0.2.1")
     assert it.enter(Visitor(), "192.0.2.2")

@@ -45,7 +45,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 
 
 def new_door(log: ListLog) -> Door:
-    return Door(FakeReception(), log, SETTINGS, domain="lists.example", room=Space())
+    return Door(FakeReception(), log, SETTINGS, domains=("lists.example",), room=Space())
 
 
 async def figures_of(

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 
+from listserver.catalogue import Texts
 from listserver.edges.sqlite_upkeep import open_upkeep
 from listserver.edges.templates import Templates
 from listserver.limits import PAGE_BODY_OCTETS
@@ -21,7 +22,7 @@ from recrypt_core.errors import Malformed
 from recrypt_core.messages import UpdateGroup
 from tests.builders import NOW, TEAM, URL, closed_key, new_group, new_person
 from tests.fakes import Bench, administrator, open_bench
-from tests.lists import new_team
+from tests.lists import new_list_of, new_team
 from tests.returned import ALICE, BOB, CAROL, Trio, member_row, new_trio, post, sent_to, words_of
 from tests.sites import new_site
 
@@ -111,6 +112,24 @@ async def test_a_lists_page_has_its_fingerprint_key_and_addresses(
     assert command.strip() in page.text
     assert "recrypt seal --to team@lists.example" in page.text
     assert page.headers["cache-control"] == "public, max-age=300"
+
+
+@pytest.mark.asyncio
+async def test_lists_of_one_name_at_two_domains_have_pages_of_their_own(bench: Bench) -> None:
+    await new_team(bench)
+    group = new_group("team@news.example")
+    await new_list_of(bench, group, new_person("dave@example.org"))
+    transport = httpx2.ASGITransport(new_site(bench, front=["team", "team@news.example"]))
+    async with httpx2.AsyncClient(transport=transport, base_url=URL) as web:
+        start, first = (await web.get("/")).text, (await web.get("/l/team")).text
+        second = (await web.get("/l/team@news.example")).text
+    assert '<a href="l/team">team@lists.example</a>' in start
+    assert '<a href="l/team@news.example">team@news.example</a>' in start
+    assert group.master.udf in second
+    assert "mailto:team-owner@news.example" in second
+    assert f"recrypt join team@news.example \\\n  --service {URL} \\\n" in second
+    assert "team@lists.example" not in second
+    assert "news.example" not in first
 
 
 @pytest.mark.asyncio
@@ -408,7 +427,7 @@ def test_a_template_that_is_no_good_is_refused_at_the_start(
 ) -> None:
     (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(Malformed, match=words):
-        Templates(tmp_path).render("problem", heading="", advice="")
+        Templates(tmp_path).render("problem", Texts(), heading="", advice="")
 
 
 def test_a_folder_that_is_not_there_is_refused_at_the_start(tmp_path: Path) -> None:
@@ -418,6 +437,6 @@ def test_a_folder_that_is_not_there_is_refused_at_the_start(tmp_path: Path) -> N
 
 def test_a_service_that_is_not_at_its_domain_is_named_in_the_commands() -> None:
     house = House("lists.example", "https://mail.example/lists", 2**20)
-    start = Templates().render("start", house=house, days=7, lists=[])
+    start = Templates().render("start", Texts(), house=house, days=7, lists=[])
     line = "recrypt join NAME@lists.example \\\n  --service https://mail.example/lists \\\n"
     assert f"{line}  --fingerprint FINGERPRINT" in start

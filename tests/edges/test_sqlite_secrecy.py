@@ -69,7 +69,7 @@ async def lived_in(bench: Bench) -> tuple[History, list[Person], list[Membership
         await bench.store._rows.run("UPDATE bounces SET quarters = 99, unseen = 1")
     await bench.probing.probe()
     await bench.receiving.receive(
-        PLEA, ListAddress("abuse", Role.OPERATOR), sender="zoe@example.org"
+        PLEA, ListAddress("abuse@lists.example", Role.OPERATOR), sender="zoe@example.org"
     )
     assert (await bench.count("letters"), await bench.count("bounces")) == (3, 1)
     await bench.post(mail(sealed(group.key.public).mmx(), message_id="<second@host.example>"))

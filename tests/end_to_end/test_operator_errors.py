@@ -70,6 +70,15 @@ def test_a_template_that_is_no_good(server: ListServer) -> None:
     assert "[service] templates: problem.html: 'missing' is undefined" in serve_fails(server)
 
 
+def test_own_words_that_are_no_good(server: ListServer) -> None:
+    folder = server.config.parent / "words/team"
+    folder.mkdir(parents=True)
+    (folder / "probe.txt").write_text("{name}: hello\n\n{who}\n")
+    server.set("[vault]", '[words]\nfolder = "words"\n[vault]')
+    line = serve_fails(server)
+    assert "[words] folder: team/probe.txt, line 3: {who} isn't known here: {list}, " in line
+
+
 def test_settings_that_are_not_toml(server: ListServer) -> None:
     server.set("[relay]", "[relay")
     line = serve_fails(server)

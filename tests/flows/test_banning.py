@@ -1,6 +1,7 @@
 """Who is banned, and who posts too often or too much: refused, or unheard, as strangers are."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ import pytest_asyncio
 
 from listserver import replies
 from listserver.holding import HoldKeeping
-from recrypt_core.documents import JoinAnswer, sign_join
+from recrypt_core.documents import JoinAnswer, Privilege, Status, sign_join
 from recrypt_core.messages import (
     ConfirmJoin,
     GetJoinRequests,
@@ -16,6 +17,7 @@ from recrypt_core.messages import (
     JoinGroup,
     Redeliver,
     RedeliverResponse,
+    UpdateProfile,
     write_message,
 )
 from recrypt_core.policy import Policy, PostRight
@@ -107,6 +109,60 @@ async def test_nobody_uses_up_the_posts_of_another(house: House, right: PostRigh
     assert forged == [replies.ACCEPTED, replies.TOO_OFTEN]
     assert await house.bench.post(house.written("carol")) == replies.ACCEPTED
     assert await house.bench.post(house.written("carol")) == replies.TOO_OFTEN
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("rate", ["posts_per_day", "list_posts_per_day"])
+async def test_a_replay_uses_up_nobodys_posts(house: House, rate: str) -> None:
+    await house.set(post=PostRight.MEMBERS, **{rate: 2})
+    first, last = house.written("carol"), house.written("carol")
+    for written in (first, first, first, last, first):
+        assert await house.bench.post(written) == replies.ACCEPTED
+    assert await house.bench.post(house.written("carol")) == replies.TOO_OFTEN
+    assert await house.bench.count("posts") == 2
+
+
+@pytest.mark.asyncio
+async def test_a_member_with_two_keys_posts_no_oftener_than_one_with_one(house: House) -> None:
+    await house.set(posts_per_day=1)
+    carol = house.people["carol"]
+    assert await house.bench.post(house.written("carol")) == replies.ACCEPTED
+    house.people["carol"] = replace(carol, online=carol.master)
+    assert await house.bench.post(house.written("carol")) == replies.TOO_OFTEN
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("policy", "status"),
+    [
+        (Policy(post=PostRight.ANYONE), Status.ACTIVE),
+        (Policy(post=PostRight.ANNOUNCE), Status.ACTIVE),
+        (Policy(post=PostRight.MODERATED), Status.ACTIVE),
+        (Policy(post=PostRight.ANYONE), Status.SUSPENDED),
+    ],
+    ids=["banned", "announce", "moderated", "suspended"],
+)
+async def test_who_lists_anothers_key_takes_over_none_of_its_posts(
+    house: House, policy: Policy, status: Status
+) -> None:
+    bench, bob, carol = house.bench, house.people["bob"], house.people["carol"]
+    banned = () if policy.post is not PostRight.ANYONE else (carol.udf,)
+    await house.set(post=policy.post, banned=banned)
+    # Bob is an administrator who has no copies: not served.
+    await house.update("bob", privileges=(Privilege.ADMIN,), status=status)
+    before = await house.post("bob")
+    went = house.got()
+    for who, other in ((carol, bob), (bob, None)):
+        bench.clock.advance(timedelta(minutes=5))
+        keys = (who.online.public, *(() if other is None else (other.online.public,)))
+        newer = who.changed(
+            online_signature_keys=keys, accounts=(who.address, "x@example.org"),
+            updated=bench.clock.now(),
+        )  # fmt: skip
+        name = who.address.partition("@")[0]
+        assert said(await house.ask(UpdateProfile(profile=newer.signed), name))[0] == 201
+        assert await house.post("bob") == before == replies.ACCEPTED
+        assert house.got() == went
 
 
 @pytest.mark.asyncio

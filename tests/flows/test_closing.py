@@ -132,7 +132,7 @@ async def test_a_closed_list_is_to_senders_as_one_that_never_was(team: Team) -> 
     bench.clock.advance(SECOND)
     assert await bench.posting.recipient(TEAM_ADDRESS) == replies.NO_SUCH_LIST
     clear = await bench.post(b"From: x@example.org\r\nTo: team@lists.example\r\n\r\nHello\r\n")
-    unknown = ListAddress("gone", Role.POST)
+    unknown = ListAddress("gone@lists.example", Role.POST)
     assert clear.positive is False
     assert await bench.posting.recipient(unknown) == replies.NO_SUCH_LIST
 
@@ -145,7 +145,7 @@ async def test_it_is_so_after_a_second_though_it_was_seen_open_just_before(team:
     assert await team.bench.posting.recipient(TEAM_ADDRESS) == replies.NO_SUCH_LIST
     for role in (role for role in Role if role is not Role.OPERATOR):
         taken = replies.RECIPIENT_OK if role is Role.BOUNCES else replies.NO_SUCH_LIST
-        to = ListAddress("team", role, "a" * 26)
+        to = ListAddress("team@lists.example", role, "a" * 26)
         assert await team.bench.receiving.recipient(to) == taken
 
 
@@ -154,7 +154,7 @@ async def test_it_is_so_after_a_second_though_it_was_seen_open_just_before(team:
 async def test_what_comes_to_its_desk_in_the_second_in_which_it_closes_comes_to_nothing(
     team: Team, role: Role
 ) -> None:
-    to = ListAddress("team", role)
+    to = ListAddress("team@lists.example", role)
     assert await team.bench.receiving.recipient(to) == replies.RECIPIENT_OK
     await team.close()
     said = await team.bench.receiving.receive(b"A: b\r\n\r\n", to, sender="zoe@example.org")

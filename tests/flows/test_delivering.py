@@ -92,13 +92,13 @@ async def test_every_return_path_is_another_and_the_servers_own(bench: Bench) ->
     history, _ = await posted_to_three(bench)
     await bench.post(mail(sealed(history.group.key.public).mmx(), message_id="<2@x>"))
     await bench.relay_all()
-    paths = [read_list_address(parse_address(each.return_path), "lists.example")
+    paths = [read_list_address(parse_address(each.return_path), ("lists.example",))
              for each in bench.courier.sent]  # fmt: skip
     tokens = []
     for path in paths:
         assert path is not None
         assert path.token is not None
-        assert path == ListAddress("team", Role.BOUNCES, path.token)
+        assert path == ListAddress("team@lists.example", Role.BOUNCES, path.token)
         token = read_token(bench.vault, path.token)
         assert isinstance(token, DeliveryToken)
         tokens.append(token)

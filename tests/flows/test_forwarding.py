@@ -29,7 +29,7 @@ MANY = (
 
 async def handed_in(bench: Bench, raw: bytes = RAW, *, to: str = "abuse") -> Reply:
     """Send a mail from nobody, as a report of trouble may be."""
-    address = read_list_address(parse_address(f"{to}@lists.example"), "lists.example")
+    address = read_list_address(parse_address(f"{to}@lists.example"), ("lists.example",))
     assert address is not None
     assert await bench.receiving.recipient(address) == replies.RECIPIENT_OK
     return await bench.receiving.receive(raw, address, sender="")
@@ -125,5 +125,5 @@ async def test_what_is_given_up_is_held_and_can_be_tried_again_or_dropped(bench:
 
 def test_a_list_cannot_have_the_operators_address() -> None:
     assert isinstance(
-        read_list_address(parse_address("abuse+x@lists.example"), "lists.example"), ListAddress
+        read_list_address(parse_address("abuse+x@lists.example"), ("lists.example",)), ListAddress
     )

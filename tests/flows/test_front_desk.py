@@ -54,7 +54,7 @@ async def handed_in(
 ) -> list[Outgoing]:
     """Send a mail to the desk; give what is mailed because of it."""
     bench.courier.sent.clear()
-    to = ListAddress("team", role, token)
+    to = ListAddress("team@lists.example", role, token)
     assert await bench.receiving.recipient(to) == replies.RECIPIENT_OK
     assert await bench.receiving.receive(raw, to, sender=sender) == replies.ACCEPTED
     await bench.keep_house()
@@ -128,7 +128,9 @@ async def test_a_mail_over_its_bound_is_refused_at_each_of_them(bench: Bench) ->
     await new_trio(bench)
     raw = letter().ljust(limits.LETTER_OCTETS + 1, b"x")
     for role in (Role.REQUEST, Role.SUBSCRIBE, Role.CONFIRM, Role.OWNER):
-        said = await bench.receiving.receive(raw, ListAddress("team", role), sender=ZOE)
+        said = await bench.receiving.receive(
+            raw, ListAddress("team@lists.example", role), sender=ZOE
+        )
         assert said == replies.too_large(limits.LETTER_OCTETS)
 
 
@@ -316,7 +318,7 @@ async def test_a_mail_of_member_and_stranger_costs_the_same_statements(
     shapes = []
     for person, raw, token in zip(people, raws, tokens, strict=True):
         statements.clear()
-        to = ListAddress("team", role, token or None)
+        to = ListAddress("team@lists.example", role, token or None)
         said = await bench.receiving.receive(raw, to, sender=person.address)
         assert said == replies.ACCEPTED
         shapes.append([each.split("VALUES")[0].split(" WHERE ")[0] for each in statements])

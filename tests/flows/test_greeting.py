@@ -140,6 +140,21 @@ async def all_letters(house: House, people: Sequence[Person]) -> list[int]:
 
 
 @pytest.mark.asyncio
+async def test_a_letter_that_is_out_of_date_ends_no_later_note_of_the_same_kind(
+    bench: Bench,
+) -> None:
+    house, bob = await new_house(bench), new_person("bob@example.org")
+    await house.add(bob)
+    async with bench.store.begin() as work:
+        found = await work.greetings(GREETINGS_AT_ONCE)
+    await house.update(bob, Status.REVOKED)
+    await house.update(bob, Status.ACTIVE, new_membership(bob, house.history.group.key))
+    async with bench.store.begin() as work:
+        assert await work.greeted(found) == frozenset()
+    assert await house.told(bob) == [WELCOME]
+
+
+@pytest.mark.asyncio
 async def test_a_row_that_cannot_be_read_holds_up_nobody(bench: Bench) -> None:
     house = await new_house(bench)
     bob, carol = new_person("bob@example.org"), new_person("carol@example.org")

@@ -313,7 +313,7 @@ async def test_a_signed_mail_decides_and_all_others_come_to_nothing(house: House
     group, now = house.group.master.udf, house.bench.clock.now()
 
     async def comes(text: str) -> None:
-        to = ListAddress("team", Role.REQUEST)
+        to = ListAddress("team@lists.example", Role.REQUEST)
         said = await house.bench.receiving.receive(command(text), to, sender="")
         assert said == replies.ACCEPTED
         await house.bench.relay_all()
@@ -344,9 +344,14 @@ async def test_a_mail_decides_about_several_posts_and_no_more_than_twenty(house:
         await house.bench.post(house.written())
     key = house.people["alice"].online
     texts = [sign_decision(group, post, DISCARD, key, now=now) for post in range(1, 23)]
-    to = ListAddress("team", Role.REQUEST)
+    to = ListAddress("team@lists.example", Role.REQUEST)
     await house.bench.receiving.receive(command("\r\n".join(texts)), to, sender="")
     assert await house.held() == [21, 22]
+    alike = [".".join(["x" * 20] * 3)] * 20
+    for before, held in ((alike, [21, 22]), (alike[1:], [22])):
+        sent = command("\r\n".join([*before, texts[20]]))
+        await house.bench.receiving.receive(sent, to, sender="")
+        assert await house.held() == held
 
 
 @pytest.mark.asyncio
@@ -360,7 +365,7 @@ async def test_a_rejection_whose_letter_has_no_room_has_not_happened(
     text = sign_decision(house.group.master.udf, 1, REJECT, key, now=now)
     with pytest.raises(StoreTrouble):
         await house.bench.receiving.receive(
-            command(text), ListAddress("team", Role.REQUEST), sender=""
+            command(text), ListAddress("team@lists.example", Role.REQUEST), sender=""
         )
     assert await house.held() == [1]
     monkeypatch.undo()

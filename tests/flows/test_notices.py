@@ -10,6 +10,7 @@ from msgspec.structs import replace as but_entry
 
 from listserver import limits
 from listserver.addresses import ListAddress, Role
+from listserver.catalogue import Texts
 from listserver.letters import troubles
 from listserver.model import Letter
 from listserver.outcomes import Phase, Refused
@@ -41,6 +42,7 @@ from tests.returned import (
     words_of,
 )
 
+TEXTS = Texts(list_address="team@lists.example")
 HOUR = timedelta(hours=1)
 ADMIN = (Privilege.RECRYPT, Privilege.ADMIN)
 
@@ -183,7 +185,7 @@ async def test_a_row_that_cannot_be_read_holds_up_nothing_else(bench: Bench, dam
     await new_list_of(bench, group, new_person("dan@example.org"), carol)
     bench.courier.script(CAROL, UNKNOWN)
     sent = mail(sealed(group.key.public).mmx())
-    to = ListAddress("other", Role.POST)
+    to = ListAddress("other@lists.example", Role.POST)
     assert (await bench.receiving.receive(sent, to, sender="zoe@example.org")).positive
     await bench.relay_all()
     bench.courier.sent.clear()
@@ -260,12 +262,12 @@ async def test_a_notice_names_a_hundred_and_counts_the_others(bench: Bench) -> N
         found = await work.troubles((await work.lists_in_trouble(NOW, HOUR))[0], 2)
     assert found is not None
     assert (len(found.failures), found.more, found.turned_off, found.more_off) == (2, 1, (), 0)
-    said = "\n".join(troubles(found).lines)
+    said = "\n".join(troubles(TEXTS, found).lines)
     assert "... and 1 more." in said
     assert said.count(f"{BOB}: given up") == 2
     many = Troubles(found.list, (), 0, (BOB,), 4)
-    assert troubles(many).subject == "team: members without mail: 5"
-    assert "... and 4 more: recrypt members team@lists.example" in troubles(many).lines
+    assert troubles(TEXTS, many).subject == "team: members without mail: 5"
+    assert "... and 4 more: recrypt members team@lists.example" in troubles(TEXTS, many).lines
     assert limits.NOTICE_LINES == 100
 
 
@@ -279,7 +281,7 @@ async def test_a_peers_words_can_forge_nothing_in_a_notice(bench: Bench) -> None
     wild = Failure(
         real.account, real.post, held=False, words="550 a\r\n\r\nb\x1b[1m\u202eé" + "x" * 999
     )
-    lines = troubles(Troubles(found.list, (wild,), 0, (), 0)).lines
+    lines = troubles(TEXTS, Troubles(found.list, (wild,), 0, (), 0)).lines
     (said,) = [line for line in lines if "550" in line]
     assert said.startswith("    550 a?b?[1m?xxx")
     assert len(said) == 4 + limits.NOTICE_WORDS

@@ -15,7 +15,7 @@ from tests.lists import new_list_of
 from tests.mails import MMX, mail, message_of, sealed
 from tests.returned import letter_in
 
-OWNER = ListAddress("team", Role.OWNER)
+OWNER = ListAddress("team@lists.example", Role.OWNER)
 ZOE = "zoe@example.org"
 PLEA = b"From: zoe@example.org\r\nSubject: Please\r\n\r\nLet \xe4 me in.\r\n"
 

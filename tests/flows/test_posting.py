@@ -113,7 +113,7 @@ async def test_threads_map_and_an_id_that_comes_twice_is_fresh(bench: Bench) -> 
 async def test_bounces_are_taken_and_discarded(bench: Bench) -> None:
     team = await new_team(bench)
     octets = mail(sealed(team.key.public).mmx())
-    token = ListAddress("team", Role.BOUNCES, "a" * 26)
+    token = ListAddress("team@lists.example", Role.BOUNCES, "a" * 26)
     for to, sender in ((TEAM_ADDRESS, ""), (token, ""), (token, POSTER)):
         said = await bench.posting.receive(octets, to, sender=sender)
         assert said == replies.ACCEPTED
@@ -124,11 +124,17 @@ async def test_bounces_are_taken_and_discarded(bench: Bench) -> None:
 async def test_a_recipient_is_answered_by_the_list_alone(bench: Bench) -> None:
     await new_team(bench)
     for role in Role:
-        assert await bench.posting.recipient(ListAddress("team", role)) == replies.RECIPIENT_OK
-        assert await bench.posting.recipient(ListAddress("none", role)) == replies.NO_SUCH_LIST
+        assert (
+            await bench.posting.recipient(ListAddress("team@lists.example", role))
+            == replies.RECIPIENT_OK
+        )
+        assert (
+            await bench.posting.recipient(ListAddress("none@lists.example", role))
+            == replies.NO_SUCH_LIST
+        )
     unknown = await bench.posting.receive(
         mail(sealed(new_group().key.public).mmx()),
-        ListAddress("gone", Role.POST),
+        ListAddress("gone@lists.example", Role.POST),
         sender=POSTER,
     )
     assert str(unknown) == "550 5.1.1 There is no such list here."

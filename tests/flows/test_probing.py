@@ -73,7 +73,7 @@ async def other_list(bench: Bench) -> Person:
 async def test_a_probe_is_sealed_to_the_member_and_comes_back_to_its_token(bench: Bench) -> None:
     trio = await probed(bench)
     (probe,) = bench.courier.sent
-    path = read_list_address(parse_address(probe.return_path), "lists.example")
+    path = read_list_address(parse_address(probe.return_path), ("lists.example",))
     assert path is not None
     assert path.token is not None
     bob = MemberId(await member_row(bench, BOB))

@@ -9,7 +9,7 @@ from tests.fakes import Bench
 from tests.mails import mail, sealed
 from tests.returned import ALICE, BOB, Trio, new_trio, path_of, report
 
-KNOWN = "team"
+KNOWN = "team@lists.example"
 ZOE = "zoe@example.org"
 
 
@@ -26,7 +26,10 @@ async def test_all_addresses_of_a_list_that_is_not_there_are_refused_in_one_word
     bench: Bench, role: Role
 ) -> None:
     await new_trio(bench)
-    assert await bench.receiving.recipient(ListAddress("other", role)) == replies.NO_SUCH_LIST
+    assert (
+        await bench.receiving.recipient(ListAddress("other@lists.example", role))
+        == replies.NO_SUCH_LIST
+    )
 
 
 async def taken(bench: Bench, trio: Trio, sender: str, fields: tuple[str, ...]) -> list[str]:

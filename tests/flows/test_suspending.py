@@ -104,7 +104,7 @@ async def test_posts_are_put_off_at_once_and_recipients_within_a_second(team: Te
     bench.clock.advance(SECOND)
     assert await bench.posting.recipient(TEAM_ADDRESS) == said_
     for role in (role for role in Role if role is not Role.OPERATOR):
-        to = ListAddress("team", role, "a" * 26)
+        to = ListAddress("team@lists.example", role, "a" * 26)
         taken = said_ if role in (Role.POST, Role.SUBSCRIBE) else replies.RECIPIENT_OK
         assert await bench.receiving.recipient(to) == taken
     team.resume()
@@ -132,7 +132,7 @@ async def test_copies_wait_and_other_lists_go_on(team: Team) -> None:
     assert await bench.delivering.pause() == limits.QUEUE_PATIENCE
     await bench.posting.receive(
         mail(sealed(other.key.public).mmx()),
-        ListAddress("other", Role.POST),
+        ListAddress("other@lists.example", Role.POST),
         sender=POSTER,
     )
     await bench.relay_all()

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from listserver import notices
+from listserver.catalogue import Words
 from listserver.edges.sqlite_upkeep import open_upkeep
-from listserver.letters import Words, write_letter
+from listserver.letters import write_letter
 from listserver.limits import LONGEST_DELAY, NOTICE_PATIENCE, NOTICE_RETRY, TELLING_TRIES
 from listserver.model import Letter, PostId
 from listserver.store import QueueFull

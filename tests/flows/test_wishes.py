@@ -121,6 +121,17 @@ async def test_who_leaves_has_no_copies_at_once_and_administrators_are_told(pair
 
 
 @pytest.mark.asyncio
+async def test_who_has_left_and_pauses_has_left_still(pair: Pair) -> None:
+    await pair.wish(Mail.LEFT)
+    assert await pair.wish(Mail.PAUSED) == DONE
+    assert await pair.left() == (pair.bob.udf,)
+    assert await pair.post(1) == [ALICE]
+    assert await pair.wish(Mail.ON) == DONE
+    assert await pair.left() == ()
+    assert await pair.post(2) == [ALICE, BOB]
+
+
+@pytest.mark.asyncio
 async def test_who_has_left_may_change_its_mind_until_it_is_revoked(pair: Pair) -> None:
     await pair.wish(Mail.LEFT)
     await pair.wish(Mail.ON)

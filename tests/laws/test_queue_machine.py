@@ -98,7 +98,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     async def _post(self, group: Group, at: int, size: int) -> None:
         raw = mail(sealed(group.key.public).mmx())
-        to = ListAddress(f"list{at}", Role.POST)
+        to = ListAddress(f"list{at}@lists.example", Role.POST)
         assert (await self.bench.posting.receive(raw, to, sender=POSTER)).positive
         async with self.bench.store.begin():
             rows = self.bench.store._rows

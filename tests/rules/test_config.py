@@ -30,7 +30,7 @@ def test_every_setting_stands_in_the_documented_file_under_a_comment() -> None:
     tree = tomllib.loads(text)
     config = parse("")
     sections = {x.name for x in dataclasses.fields(config) if isinstance(tree[x.name], dict)}
-    assert sections == {"smtp", "service", "relay", "bounces", "store", "vault", "log"}
+    assert sections == {"smtp", "service", "relay", "bounces", "store", "vault", "log", "words"}
     assert tree.keys() == {x.name for x in dataclasses.fields(config)}
     for section in sections:
         names = {field.name for field in dataclasses.fields(getattr(config, section))}
@@ -88,9 +88,17 @@ def test_the_readers_of_the_figures_are_read(readers: MetricsFor) -> None:
     assert parse("").service.metrics is MetricsFor.LOOPBACK
 
 
+def test_the_domains_are_read_in_their_order_and_in_lower_case() -> None:
+    config = parse('more_domains = ["News.example", "a.example"]\n')
+    assert config.domains == ("lists.example", "news.example", "a.example")
+    assert config.public_url == "https://lists.example"
+    assert parse("").domains == ("lists.example",)
+
+
 def test_the_pages_settings_are_read() -> None:
-    settings = parse('[service]\nshow_lists = ["team", "news"]\ntemplates = "words"\n').service
-    assert settings.show_lists == ("team", "news")
+    text = '[service]\nshow_lists = ["team", "team@news.example"]\ntemplates = "words"\n'
+    settings = parse(text).service
+    assert settings.show_lists == ("team", "team@news.example")
     assert settings.templates == PurePath("/etc/listserver/words")
     assert (parse("").service.show_lists, parse("").service.templates) == ((), None)
 
@@ -141,7 +149,13 @@ def test_a_public_url_may_be_plain_on_loopback_alone(url: str) -> None:
         ('[service]\nmetrics = "some"\n', '"loopback" or "off" or "all"'),
         ('[service]\nshow_lists = "team"\n', "show_lists must be names of lists"),
         ("[service]\nshow_lists = [1]\n", "show_lists must be names of lists"),
-        ('[service]\nshow_lists = ["team@lists.example"]\n', "names of lists"),
+        ('[service]\nshow_lists = ["team@"]\n', "names of lists"),
+        ('[service]\nshow_lists = ["team-owner@lists.example"]\n', "names of lists"),
+        ('more_domains = "news.example"\n', "more_domains must be names of domains"),
+        ("more_domains = [1]\n", "more_domains must be names of domains"),
+        ('more_domains = ["news_.example"]\n', "more_domains must be names of domains"),
+        ('more_domains = ["Lists.Example"]\n', "but lists.example, each once"),
+        ('more_domains = ["news.example", "NEWS.example"]\n', "each once"),
         (f"[service]\nshow_lists = {['a'] * 101}\n", "at most 100"),
         ('[relay]\nsecurity = "ssl"\n', '"none" or "starttls" or "tls"'),
         ('[relay]\nusername = "a"\n', "password_file must be set exactly when"),

@@ -20,10 +20,10 @@ MEMBERS = st.integers(1, 2**48 - 1).map(MemberId)
 def test_the_fields_have_one_length_and_one_token_and_no_long_line(
     post: PostId, member: MemberId
 ) -> None:
-    fields = Links(VAULT, URL).leave_fields(TEAM, post, member)
+    fields = Links(VAULT, URL).leave_fields(TEAM, post, member, stays=3)
     assert len(fields) == leave_octets(TEAM, URL)
     (token,) = set(re.findall(rb"[/+]([a-z2-7]{26})[>@]", fields))
-    assert read_own_token(VAULT, token.decode()) == LeaveToken(post, member)
+    assert read_own_token(VAULT, token.decode()) == LeaveToken(PostId(post % 2**32), member, 3)
     assert all(len(line) <= 78 for line in fields.split(b"\r\n"))
     unfolded = fields.replace(b"\r\n ", b" ").decode()
     assert unfolded == (

@@ -48,7 +48,12 @@ def test_a_token_is_read_back_in_any_case(expected: Token) -> None:
 
 
 @given(
-    st.builds(LeaveToken, POSTS.map(PostId), MEMBERS.map(MemberId))
+    st.builds(
+        LeaveToken,
+        st.integers(0, 2**32 - 1).map(PostId),
+        MEMBERS.map(MemberId),
+        st.integers(0, 2**16 - 1),
+    )
     | st.builds(StayToken, TIMES.map(lambda at: at.replace(microsecond=0)), MEMBERS.map(MemberId))
 )
 def test_a_token_of_ones_own_is_read_back_and_is_none_of_a_return_path(expected: OwnToken) -> None:

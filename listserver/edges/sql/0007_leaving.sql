@@ -4,7 +4,7 @@ ALTER TABLE members ADD COLUMN paused INTEGER;  -- when it asked for no mail for
 ALTER TABLE members ADD COLUMN leaving INTEGER; -- 1 asked by a copy's link, 2 and was written to, 3 has left
 ALTER TABLE members ADD COLUMN leaving_since INTEGER;   -- seconds since 1970
 ALTER TABLE members ADD COLUMN left_told INTEGER NOT NULL DEFAULT 0;    -- when administrators were; 0: not yet
-ALTER TABLE members ADD COLUMN stays INTEGER;   -- links in copies of posts up to this one ask nothing any more
+ALTER TABLE members ADD COLUMN stays INTEGER;   -- how often it did, or came back: links in copies from before it ask nothing any more
 ALTER TABLE members ADD COLUMN no_own INTEGER;  -- 1: wants no copies of its own posts
 CREATE INDEX members_leaving ON members (leaving, leaving_since) WHERE leaving IS NOT NULL;
 CREATE INDEX members_left ON members (list_id) WHERE leaving = 3;
