@@ -128,10 +128,9 @@ def read(octets: bytes, *, what: str) -> Invitation:
 
 def _accounts(state: GroupState) -> dict[str, str]:
     """Give the status of everybody who is or was a member, by address."""
-    words = sorted((each.is_active, each.account, each) for each in state.members.values())
+    known = sorted(state.members.values(), key=lambda each: each.is_active)
     return {
-        str(parse_address(account)): f"{member.entry.status.value} already"
-        for _, account, member in words
+        str(parse_address(each.account)): f"{each.entry.status.value} already" for each in known
     }
 
 

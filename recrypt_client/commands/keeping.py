@@ -111,8 +111,10 @@ def refresh(context: click.Context, group: str) -> None:
     using = tools(context)
     with using.alone(), using.desk(group) as desk:
         before = debts.owed(desk, now=using.now())
-        ended = leaving.revoke_left(desk, before.state, Pace(using.now))
-        moved = joining.moved(ended.outcome.state, joining.waiting(desk, now=using.now()))
+        queue = joining.waiting(desk, now=using.now())
+        asking = {each.profile.identifier for each in queue.waiting}  # who asks to come back
+        ended = leaving.revoke_left(desk, before.state, Pace(using.now), but=asking)
+        moved = joining.moved(ended.outcome.state, queue)
         done = refreshing.refresh(
             desk,
             ended.outcome.state,

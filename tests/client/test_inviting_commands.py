@@ -241,6 +241,17 @@ def test_what_is_no_address_is_told_before_anything_is_done(
     assert not [*stage.home("alice").glob("groups/*.invitations")]
 
 
+def test_two_who_had_one_address_stop_no_invitation(stage: Stage) -> None:
+    for where in ("one", "two"):  # of somebody whose keys were lost, and drawn anew
+        stage.does(where, "profile", "create", "dave@example.org")
+        file = str(stage.folder / f"{where}.json")
+        stage.does(where, "profile", "show", "--out", file)
+        stage.does("alice", "add", TEAM, file)
+        stage.does("alice", "delete", TEAM, stage.keys(where).profile().identifier)
+    assert invited(stage) == {"Invited": [BOB], "Skipped": []}
+    assert invited(stage, "dave@example.org")["Skipped"] == ["dave@example.org"]
+
+
 def test_old_invitations_go(stage: Stage) -> None:
     invited(stage)
     home = Home(stage.home("alice"))

@@ -217,6 +217,8 @@ def test_who_has_left_and_asks_to_come_back_waits_or_comes_back(
     service.wishes[profile.identifier] = wish
     service.wait(profile, "bob@example.org")
     assert watch(stage) == {"waits": ["bob@example.org"]}
+    assert stage.does("alice", "refresh", TEAM) == b"No newer profile waits\n"
+    assert service.waits
     assert watch(stage, "domain:example.org") == {"added": ["bob@example.org"]}
     assert active(service) == ["alice@example.org", "bob@example.org"]
     assert not service.wishes
