@@ -145,6 +145,7 @@ def _choose(
     book = Book(desk.home, state.name, now=pace.clock())
     taken = Claims(state, escrows.owners(desk.home, state.name))
     asking = Counter(each.account.lower() for each in waiting)
+    holders = {one.account.lower(): udf for udf, one in state.members.items() if one.is_active}
     chosen, passed = list[Waiting](), list[Event]()
     for each in waiting:
         if not rules.allow(each, book):
@@ -155,6 +156,12 @@ def _choose(
             why = _obstacle(state, each, pace) or ""
             if not why and not is_proven and asking[each.account.lower()] > 1:
                 why = "several ask in with that address"
+            udf = each.profile.identifier
+            if not rules.named(each) and holders.get(each.account.lower(), udf) != udf:
+                why = (
+                    why
+                    or "another member has that address: approve the fingerprint, if it is right"
+                )
             why = why or _unclear(desk, state, each, taken, is_named=rules.named(each))
         if why:
             words = f"{each.account} {each.profile.identifier} waits: {why}"

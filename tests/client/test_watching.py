@@ -224,6 +224,16 @@ def test_who_has_left_and_asks_to_come_back_waits_or_comes_back(
     assert not service.wishes
 
 
+def test_an_address_that_a_member_has_lets_in_nobody_else_by_rule(
+    stage: Stage, service: JoinService
+) -> None:
+    stage.does("alice", "add", TEAM, str(stage.person("bob")))
+    other = new_person("BOB@example.org")
+    service.wait(other.verified, "BOB@example.org")
+    assert watch(stage, "everybody") == {"waits": ["BOB@example.org"]}
+    assert active(service) == ["alice@example.org", "bob@example.org"]
+
+
 def test_a_member_s_other_address_is_taken_over_without_a_rule(
     stage: Stage, service: JoinService
 ) -> None:
