@@ -145,6 +145,7 @@ def _choose(
     book = Book(desk.home, state.name, now=pace.clock())
     taken = Claims(state, escrows.owners(desk.home, state.name))
     asking = Counter(each.account.lower() for each in waiting)
+    invited = Counter(each.account.lower() for each in waiting if joining.is_invited(book, each))
     holders = {one.account.lower(): udf for udf, one in state.members.items() if one.is_active}
     chosen, passed = list[Waiting](), list[Event]()
     for each in waiting:
@@ -152,9 +153,9 @@ def _choose(
             worth = book.standing(each.profile.identifier, each.account, each.invitation)
             why = "no rule allows it" + (f" ({worth.value})" if worth else "")
         else:
-            is_proven = rules.named(each) or joining.is_invited(book, each)
+            rivals = invited if joining.is_invited(book, each) else asking
             why = _obstacle(state, each, pace) or ""
-            if not why and not is_proven and asking[each.account.lower()] > 1:
+            if not why and not rules.named(each) and rivals[each.account.lower()] > 1:
                 why = "several ask in with that address"
             udf = each.profile.identifier
             if not rules.named(each) and holders.get(each.account.lower(), udf) != udf:

@@ -224,6 +224,17 @@ def test_who_has_left_and_asks_to_come_back_waits_or_comes_back(
     assert not service.wishes
 
 
+def test_of_two_who_have_one_invitation_neither_comes_in_by_rule(
+    stage: Stage, service: JoinService
+) -> None:
+    stage.does("alice", "invite", TEAM, DAVE)
+    secret = read_token(service.invited[DAVE][0]).secret
+    for each in (new_person(DAVE), new_person(DAVE)):
+        service.wait(each.verified, DAVE, proof(secret, each.udf, DAVE))
+    assert watch(stage, "invited") == {"waits": [DAVE, DAVE]}
+    assert active(service) == ["alice@example.org"]
+
+
 def test_an_address_that_a_member_has_lets_in_nobody_else_by_rule(
     stage: Stage, service: JoinService
 ) -> None:
