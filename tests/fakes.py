@@ -1,7 +1,8 @@
 """What stands in for the world outside: clock, log, courier; and a server on a real store."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -56,6 +57,7 @@ TAKEN: Final = Accepted(250, "queued")
 SECOND_DOMAIN: Final = "news.example"
 OPERATOR: Final = "operator@mail.example"
 SCORING: Final = Scoring(threshold=2, window_days=10, patience_days=7)
+_VALUES: Final = re.compile(r"x?'[^']*'|-?\b\d+(\.\d+)?\b|\bNULL\b", re.IGNORECASE)
 
 
 class FixedClock:
@@ -229,6 +231,25 @@ class Bench:
         """Look into the store behind everybody's back."""
         async with self.store.begin():
             return await self.store._rows.all(sql)
+
+    @contextmanager
+    def statements(self) -> Iterator[list[str]]:
+        """Note what the store is asked and told, without the values.
+
+        Emptying the write-ahead log isn't noted: the store does that when it comes to it.
+        """
+        noted: list[str] = []
+
+        def note(sql: str) -> None:
+            if "wal_checkpoint" not in sql:
+                noted.append(_VALUES.sub("?", sql))
+
+        connection = self.store._rows._connection
+        connection.set_trace_callback(note)
+        try:
+            yield noted
+        finally:
+            connection.set_trace_callback(None)
 
     async def relay_all(self) -> None:
         """Deliver what is due now, one after the other."""

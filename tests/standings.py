@@ -1,8 +1,7 @@
 """A list, and people who stand to it in every way: `from tests.standings import ...`."""
 
-import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -38,7 +37,6 @@ STANDINGS: Final = (
     "banned",
 )
 ENTERED: Final = STANDINGS[1:8]  # who have an entry in the group
-_VALUES = re.compile(r"x?'[^']*'|\b\d+\b")
 
 
 @dataclass
@@ -50,17 +48,6 @@ class Standings:
     people: dict[str, Person]
     port: int
     posts: int = 0
-
-    @contextmanager
-    def work(self) -> Iterator[list[str]]:
-        """Note what the store is asked, without the values."""
-        found: list[str] = []
-        connection = self.bench.store._rows._connection
-        connection.set_trace_callback(lambda sql: found.append(_VALUES.sub("?", sql)))
-        try:
-            yield found
-        finally:
-            connection.set_trace_callback(None)
 
     async def send(self, message: Request, by: Person) -> tuple[int, str]:
         """Send a signed request."""

@@ -1,6 +1,5 @@
 """Who is banned, and who posts too often or too much: refused, or unheard, as strangers are."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -222,43 +221,24 @@ async def test_who_is_banned_asks_in_as_ever_and_is_never_shown(house: House) ->
 @pytest.mark.asyncio
 @pytest.mark.parametrize("right", PostRight, ids=lambda each: str(each.value))
 async def test_a_banned_members_post_is_as_much_work_as_a_strangers(
-    house: House, right: PostRight, monkeypatch: pytest.MonkeyPatch
+    house: House, right: PostRight
 ) -> None:
     await house.set(post=right, banned=(house.people["carol"].udf,))
-    statements: list[str] = []
-    rows_of = house.bench.store._rows
-    for name in ("run", "all", "many", "insert"):
-        monkeypatch.setattr(rows_of, name, noted(statements, getattr(rows_of, name)))
     work = {}
     for by in ("erin", "dave", "carol", "erin"):  # the first one looks at the list anew
-        statements.clear()
-        work[by] = (await house.bench.post(house.written(by)), [*statements])
+        with house.bench.statements() as statements:
+            work[by] = (await house.bench.post(house.written(by)), statements)
     assert work["carol"] == work["dave"] == work["erin"]
     assert len(work["erin"][1]) > 3
 
 
 @pytest.mark.asyncio
 async def test_where_anyone_posts_and_nothing_is_bounded_nothing_more_is_asked(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: House,
 ) -> None:
     await house.post()
-    statements: list[str] = []
-    rows_of = house.bench.store._rows
-    for name in ("run", "all", "many", "insert"):
-        monkeypatch.setattr(rows_of, name, noted(statements, getattr(rows_of, name)))
-    assert await house.bench.post(house.written("carol")) == replies.ACCEPTED
+    with house.bench.statements() as statements:
+        assert await house.bench.post(house.written("carol")) == replies.ACCEPTED
     assert statements
     for word in ("holding", "join_counts", "signers", "powerful", "review"):
         assert not [each for each in statements if word in each], word
-
-
-def noted(
-    statements: list[str], call: Callable[..., Awaitable[object]]
-) -> Callable[..., Awaitable[object]]:
-    """Note each statement that is run."""
-
-    def run(sql: str, *values: object, **how: object) -> Awaitable[object]:
-        statements.append(sql)
-        return call(sql, *values, **how)
-
-    return run

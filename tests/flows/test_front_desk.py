@@ -313,16 +313,13 @@ async def test_a_mail_of_member_and_stranger_costs_the_same_statements(
         raws = [with_file(answer_of(trio, *each)) for each in zip(people, tokens, strict=True)]
     else:
         tokens = [""] * len(people)
-    statements: list[str] = []
-    bench.store._rows._connection.set_trace_callback(statements.append)
     shapes = []
     for person, raw, token in zip(people, raws, tokens, strict=True):
-        statements.clear()
         to = ListAddress("team@lists.example", role, token or None)
-        said = await bench.receiving.receive(raw, to, sender=person.address)
+        with bench.statements() as statements:
+            said = await bench.receiving.receive(raw, to, sender=person.address)
         assert said == replies.ACCEPTED
-        shapes.append([each.split("VALUES")[0].split(" WHERE ")[0] for each in statements])
-    bench.store._rows._connection.set_trace_callback(None)
+        shapes.append(statements)
     assert shapes[0] == shapes[1] == shapes[2]
     assert any(each.startswith(("INSERT", "UPDATE")) for each in shapes[0])
 

@@ -240,7 +240,7 @@ async def check_alike(house: Standings, ask: Question, people: Mapping[str, Pers
     answers, letters, work = dict[str, str](), dict[str, int](), dict[str, list[str]]()
     for standing, person in people.items():
         before = await house.bench.count("letters")
-        with house.work() as work[standing]:
+        with house.bench.statements() as work[standing]:
             answers[standing] = str(await ask(house, person)).replace(person.address, "ADDRESS")
         letters[standing] = await house.bench.count("letters") - before
     first = next(iter(people))

@@ -195,17 +195,12 @@ async def test_nobody_learns_of_a_membership_by_a_profile(team: Team) -> None:
 
 @pytest.mark.asyncio
 async def test_a_stranger_costs_as_much_with_many_lists_as_with_few(team: Team) -> None:
-    def counted(sql: str) -> None:
-        statements.append(sql)
-
     async def asked_by(person: Person) -> int:
-        statements.clear()
-        assert await team.send(person) == DONE
+        with team.bench.statements() as statements:
+            assert await team.send(person) == DONE
         return len(statements)
 
-    statements: list[str] = []
     rows = team.bench.store._rows
-    rows._connection.set_trace_callback(counted)
     stranger, thief = new_person("carol@example.org"), team.bob
     assert await team.send(with_other_keys(team.bob)) == DONE
     few = await asked_by(stranger)
@@ -216,7 +211,6 @@ async def test_a_stranger_costs_as_much_with_many_lists_as_with_few(team: Team) 
             "INSERT INTO lists (name, group_name, head_seq, sealed) VALUES (?, ?, 1, x'00')", made
         )
     assert await asked_by(stranger) == await asked_by(thief) == few
-    rows._connection.set_trace_callback(None)
 
 
 @pytest.mark.asyncio

@@ -242,15 +242,7 @@ async def test_a_stranger_costs_the_same_work_as_a_member(
         (unknown, new_person("mallory@example.org")),
         (team.question, new_person("mallory@example.org")),
     ):
-        seen: list[str] = []
-        original_all = team.bench.store._rows.all
-
-        async def watched(sql: str, *values: object) -> object:
-            seen.append(sql)  # noqa: B023 - used in this round
-            return await original_all(sql, *values)  # type: ignore[arg-type] # noqa: B023 - as above
-
-        with monkeypatch.context() as patch:
-            patch.setattr(team.bench.store._rows, "all", watched)
+        with team.bench.statements() as seen:
             assert said(await team.ask(message, by)) == UNKNOWN
         statements.append(seen)
     assert verified == [False] * 4
