@@ -26,7 +26,7 @@ PARTS: Final = 100  # leaves of a whole message, preambles and epilogues include
 
 _CR: Final = 0x0D
 _FOLD = re.compile(r"\r\n(?=[ \t])")
-_FIELD_NAME = re.compile(r"[!-9;-~]+")  # RFC 5322 §3.6.8
+_FIELD = re.compile(r"^([!-9;-~]+):([^\r\n]*)", re.MULTILINE)  # RFC 5322 §3.6.8
 _MEDIA_TYPE = re.compile(r"\s*([\w.+-]+/[\w.+-]+)\s*(?:;|\Z)", re.ASCII)
 _BOUNDARY = re.compile(r"[ -~]{0,69}[!-~]")  # RFC 2046 §5.1.1, with any printable character
 _DELIMITER_END = re.compile(rb"(--)?[ \t]*(?:\r\n|\Z)")  # close mark, transport padding
@@ -219,6 +219,14 @@ def values_of(fields: Fields, name: str) -> list[str]:
     return [value for other, value in fields if other == name]
 
 
+def by_name(fields: Fields) -> dict[str, list[str]]:
+    """Return the values of all fields by their lower-case names: for who asks for many of them."""
+    found: dict[str, list[str]] = {}
+    for name, value in fields:
+        found.setdefault(name, []).append(value)
+    return found
+
+
 def parameter(entity: Entity, name: str, parameter: str) -> str | None:
     """Return a field's parameter, RFC 2231 undone but its character set not (octets as Latin-1).
 
@@ -257,10 +265,10 @@ def _fields(header: bytes) -> Fields:
     if not ends == header.count(b"\r") == header.count(b"\n") or b"\0" in header:
         raise Unreadable(Fault.BROKEN_MIME)
     unfolded = _FOLD.sub("", header.removesuffix(b"\r\n").decode("latin-1"))
-    pairs = [line.partition(":") for line in unfolded.split("\r\n") if unfolded]
-    if not all(colon and _FIELD_NAME.fullmatch(name) for name, colon, _ in pairs):
+    pairs = _FIELD.findall(unfolded)
+    if len(pairs) != unfolded.count("\n") + bool(unfolded):  # a line isn't one
         raise Unreadable(Fault.BROKEN_MIME)
-    return tuple((name.lower(), value) for name, _, value in pairs)
+    return tuple([(name.lower(), value) for name, value in pairs])
 
 
 def _single(fields: Fields, name: str) -> str | None:

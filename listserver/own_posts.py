@@ -15,8 +15,6 @@ async def for_others(
     poster: whose `sender` was verified already; else it is looked at here, and one that proves
         nothing leaves nobody out.
     """
-    if not await work.own_unwanted(readers.list_id):
-        return readers
     found, envelope = prepared.found, prepared.envelope
     kid = admission.signer_of(envelope)
     if poster is None and kid is not None:

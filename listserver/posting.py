@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 from listserver import replies
 from listserver.addresses import ListAddress, Role
 from listserver.admission import Way
+from listserver.letterheads import Letterhead
 from listserver.limits import LIST_MEMORY, QUICK_OCTETS
 from listserver.model import House, ListId, Readers, StoredList
 from listserver.own_posts import for_others
@@ -56,7 +57,7 @@ class Posting:
                 return replies.NO_SUCH_LIST
             stopped = await _refused(work, found, to.role)
         if to.role is Role.POST and stopped is None:
-            self._see(address, found)
+            self._see(address, self._letterhead(address, found))
         return stopped or replies.RECIPIENT_OK
 
     async def receive(self, raw: bytes, to: ListAddress, *, sender: str) -> Reply:
@@ -102,7 +103,7 @@ class Posting:
         seen = self._seen.get(address)
         if seen is None:
             return _Arrived(address, post)
-        return _Arrived(address, post, seen.list, self._prepare(post, seen.list))
+        return _Arrived(address, post, seen.letterhead, self._prepare(post, seen.letterhead))
 
     async def _admit(self, work: Work, arrived: Sequence["_Arrived"]) -> list[Reply]:
         """Decide upon posts in one transaction: what is refused leaves nothing behind."""
@@ -114,16 +115,16 @@ class Posting:
         if isinstance(found, Reply):
             self._seen.pop(arrived.address, None)
             return found
-        prepared = arrived.prepared
-        if prepared is None or arrived.by is not found:
-            prepared = self._prepare(arrived.post, found)
-        self._see(arrived.address, found)
+        letterhead, prepared = self._letterhead(arrived.address, found), arrived.prepared
+        if prepared is None or arrived.by is not letterhead:
+            prepared = self._prepare(arrived.post, letterhead)
+        self._see(arrived.address, letterhead)
         if isinstance(prepared, Reply):
             return prepared
         return await self._decide(turn, prepared)
 
-    def _prepare(self, post: _Post, found: StoredList) -> Prepared | Reply:
-        return prepare(found, *post, self._house, now=self._clock.now())
+    def _prepare(self, post: _Post, letterhead: Letterhead) -> Prepared | Reply:
+        return prepare(letterhead, *post, now=self._clock.now())
 
     async def _decide(self, turn: "_Turn", prepared: Prepared) -> Reply:
         found, key, work = prepared.found, prepared.verdict.key, turn.work
@@ -158,20 +159,25 @@ class Posting:
             prepared = with_fresh_id(prepared)
             await work.take_message_id(found.id, prepared.facts.message_id)
         readers = await turn.readers(found.id, key)
-        readers = await for_others(work, prepared, readers, poster=poster)
+        if await turn.own_unwanted(found.id):
+            readers = await for_others(work, prepared, readers, poster=poster)
         longest = readers.longest_own
-        post = finished(
-            prepared, self._house, longest_own=longest, poster=poster, held=verdict.number
-        )
+        post = finished(prepared, longest_own=longest, poster=poster, held=verdict.number)
         if isinstance(post, Reply):
             raise _TooLarge(post)
         await put(work, prepared, post, readers, verdict)
         return replies.ACCEPTED
 
-    def _see(self, address: str, found: StoredList) -> None:
+    def _letterhead(self, address: str, found: StoredList) -> Letterhead:
+        seen = self._seen.get(address)
+        if seen is not None and seen.letterhead.found is found:
+            return seen.letterhead
+        return Letterhead(found, self._house)
+
+    def _see(self, address: str, letterhead: Letterhead) -> None:
         if len(self._seen) >= _LISTS_SEEN:
             self._seen.clear()
-        self._seen[address] = _Seen(found, self._clock.now())
+        self._seen[address] = _Seen(letterhead, self._clock.now())
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +186,7 @@ class _Arrived:
 
     address: str
     post: _Post
-    by: StoredList | None = None
+    by: Letterhead | None = None
     prepared: Prepared | Reply | None = None
 
 
@@ -191,6 +197,7 @@ class _Turn:
         self.work = work
         self._lists: dict[str, StoredList | Reply] = {}
         self._readers: dict[tuple[ListId, Udf], Readers] = {}
+        self._own_unwanted: dict[ListId, bool] = {}
 
     async def find_list(self, address: str) -> StoredList | Reply:
         """Find a list that takes posts, or say why it doesn't."""
@@ -208,12 +215,19 @@ class _Turn:
             known = self._readers[list_id, key] = await self.work.readers(list_id, key)
         return known
 
+    async def own_unwanted(self, list_id: ListId) -> bool:
+        """Tell whether anybody wants no copies of its own posts."""
+        known = self._own_unwanted.get(list_id)
+        if known is None:
+            known = self._own_unwanted[list_id] = await self.work.own_unwanted(list_id)
+        return known
+
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
     """A list that went on when it was looked at."""
 
-    list: StoredList
+    letterhead: Letterhead
     at: datetime
 
     def is_good(self, now: datetime) -> bool:

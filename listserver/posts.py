@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Final
 
 from listserver import mime
-from listserver.mime import Entity, values_of
+from listserver.mime import Entity
 from listserver.threads import first_id, ids_in
 from recrypt_core.errors import Malformed
 
@@ -160,17 +160,16 @@ def _ends_mmx(name: str) -> bool:
 
 def _post_headers(fields: mime.Fields) -> PostHeaders:
     """Take what copies may use; a value that breaks its grammar is as if it weren't there."""
-    keywords = (
-        re.match(r"\s*([a-z-]*)", one.lower()) for one in values_of(fields, "auto-submitted")
-    )
-    known = (found[1] for found in keywords if found and found[1] in AUTO_SUBMITTED)
-    list_ids = (_LIST_ID.findall(value.lower()) for value in values_of(fields, "list-id"))
+    found = mime.by_name(fields)
+    keywords = (re.match(r"\s*([a-z-]*)", one.lower()) for one in found.get("auto-submitted", ()))
+    known = (keyword[1] for keyword in keywords if keyword and keyword[1] in AUTO_SUBMITTED)
+    list_ids = (_LIST_ID.findall(value.lower()) for value in found.get("list-id", ()))
     return PostHeaders(
-        message_id=first_id(values_of(fields, "message-id")),
-        references=ids_in(values_of(fields, "references")),
-        in_reply_to=ids_in(values_of(fields, "in-reply-to")),
+        message_id=first_id(found.get("message-id", ())),
+        references=ids_in(found.get("references", ())),
+        in_reply_to=ids_in(found.get("in-reply-to", ())),
         auto_submitted=next(known, None),
-        list_ids=tuple(one for found in list_ids for one in found),
-        hops=len(values_of(fields, "received")),
-        senders=tuple(values_of(fields, "from")),
+        list_ids=tuple(one for ids in list_ids for one in ids),
+        hops=len(found.get("received", ())),
+        senders=tuple(found.get("from", ())),
     )

@@ -8,16 +8,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from listserver import admission, copies, replies
-from listserver.headers import CopyFacts, header_block
-from listserver.links import leave_octets, list_page
-from listserver.model import House, StoredList, StoredPost
+from listserver.headers import CopyFacts
+from listserver.letterheads import Letterhead
+from listserver.model import StoredList, StoredPost
 from listserver.names import shown_name
 from listserver.posts import PostHeaders
 from listserver.replies import Reply
-from listserver.threads import ThreadIds
 from recrypt_core.envelope import Envelope
 from recrypt_core.errors import Malformed
-from recrypt_core.policy import FromPolicy, ReplyTo
+from recrypt_core.policy import FromPolicy
 from recrypt_core.udf import Udf
 
 
@@ -26,7 +25,7 @@ class Prepared:
     """A post that a list may take, if the store knows nothing against it.
 
     Attributes:
-        found: The list that this was decided by; by another one it is to be decided anew.
+        letterhead: Of the list that this was decided by; by another it is to be decided anew.
         envelope: The post's.
         accepted: When.
         verdict: Which of the list's keys it is sealed to, and for which recipient.
@@ -35,7 +34,7 @@ class Prepared:
         header: Their header block.
     """
 
-    found: StoredList
+    letterhead: Letterhead
     envelope: Envelope
     accepted: datetime
     verdict: admission.Accept
@@ -43,18 +42,21 @@ class Prepared:
     facts: CopyFacts
     header: bytes
 
+    @property
+    def found(self) -> StoredList:
+        """Give the list."""
+        return self.letterhead.found
+
 
 def prepare(
-    found: StoredList, headers: PostHeaders, envelope: Envelope, house: House, *, now: datetime
+    letterhead: Letterhead, headers: PostHeaders, envelope: Envelope, *, now: datetime
 ) -> Prepared | Reply:
     """Decide by the envelope and the list, and write what copies would have in common."""
-    verdict = admission.decide(envelope, headers, found.state, service=house.public_url)
+    state, threads = letterhead.found.state, letterhead.threads
+    verdict = admission.decide(envelope, headers, state, service=letterhead.house.public_url)
     if isinstance(verdict, admission.Refuse):
         return verdict.reply
-    threads, policy = _threads(found), found.state.policy
     facts = CopyFacts(
-        list_name=threads.list_name,
-        domain=threads.domain,
         accepted=now,
         message_id=threads.mapped(
             (headers.message_id or "").encode("ascii") or envelope.content_id
@@ -62,35 +64,30 @@ def prepare(
         references=threads.mapped_thread(headers.references),
         in_reply_to=threads.mapped_thread(headers.in_reply_to),
         auto_submitted=headers.auto_submitted,
-        reply_to_list=policy.reply_to is ReplyTo.LIST,
-        subject=policy.subject,
-        page=list_page(house, found.state.name),
-        author=shown_name(headers.senders) if policy.from_ is FromPolicy.VIA else None,
+        author=shown_name(headers.senders) if state.policy.from_ is FromPolicy.VIA else None,
     )
     line = copies.common_line(envelope, verdict.recipient)
-    return Prepared(found, envelope, now, verdict, line, facts, header_block(facts))
+    header = letterhead.header.block(facts)
+    return Prepared(letterhead, envelope, now, verdict, line, facts, header)
 
 
 def with_fresh_id(prepared: Prepared) -> Prepared:
     """Give it a Message-ID of its content, for that of its author was relayed before (spec §7)."""
-    threads = _threads(prepared.found)
-    facts = replace(prepared.facts, message_id=threads.mapped(prepared.envelope.content_id))
-    return replace(prepared, facts=facts, header=header_block(facts))
+    letterhead = prepared.letterhead
+    fresh = letterhead.threads.mapped(prepared.envelope.content_id)
+    facts = replace(prepared.facts, message_id=fresh)
+    return replace(prepared, facts=facts, header=letterhead.header.block(facts))
 
 
 def finished(
-    prepared: Prepared,
-    house: House,
-    *,
-    longest_own: int,
-    poster: Udf | None,
-    held: int | None = None,
+    prepared: Prepared, *, longest_own: int, poster: Udf | None, held: int | None = None
 ) -> StoredPost | Reply:
     """Write what its copies have in common, or say that they would be too large.
 
     longest_own: the octets of the longest recryption in them.
     """
-    verdict, state = prepared.verdict, prepared.found.state
+    verdict, letterhead = prepared.verdict, prepared.letterhead
+    state, most = letterhead.found.state, letterhead.house.post_octets
     try:
         line_octets = copies.line_octets(prepared.line, longest_own)
     except Malformed as problem:
@@ -106,15 +103,9 @@ def finished(
         accepted=prepared.accepted,
         poster=poster,
         held=held,
-        text=copies.notice(house.catalogue.of_list(state), held),
+        text=letterhead.notice(held),
     )
-    own = leave_octets(state.name, house.public_url)
     octets = len(prepared.envelope.ciphertext)
-    if copies.copy_octets(post, octets, own_octets=own) > house.post_octets:
-        return replies.copy_too_large(house.post_octets)
+    if copies.copy_octets(post, octets, own_octets=letterhead.own_octets) > most:
+        return replies.copy_too_large(most)
     return post
-
-
-def _threads(found: StoredList) -> ThreadIds:
-    name, _, domain = found.state.name.partition("@")
-    return ThreadIds(name, domain, found.secret)

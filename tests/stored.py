@@ -1,7 +1,7 @@
 """The server's own values for the rules' tests: halves, posts, copies, without a store."""
 
 from listserver import copies
-from listserver.headers import CopyFacts, header_block
+from listserver.headers import CopyFacts, ListFacts, ListHeader
 from listserver.model import Half, StoredPost
 from recrypt_core.agreement import Split
 from recrypt_core.encoding import write_json
@@ -10,8 +10,8 @@ from recrypt_core.keys import PrivateKey, PublicKey
 from recrypt_core.sealing import seal
 from tests.builders import NOW, TEAM, Membership, Person
 
-HEADER = header_block(
-    CopyFacts("team", "lists.example", NOW, "<m.aaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbb@lists.example>")
+HEADER = ListHeader(ListFacts("team", "lists.example")).block(
+    CopyFacts(NOW, "<m.aaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbb@lists.example>")
 )
 
 

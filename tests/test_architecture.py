@@ -31,7 +31,7 @@ LAYERS = {
         "store_audit store_greeting store_holding store_joins store_leaving store_letters "
         "store_profiles store_stops limits config sections addresses outcomes replies",
         "tokens links admission mime plain_text manners attachments answers posts names headers "
-        "threads copies preparing letters invitations refusals reports bounces vault",
+        "threads copies letterheads preparing letters invitations refusals reports bounces vault",
         "together posting own_posts ways holding delivering erasing bouncing probing leaving "
         "forwarding mailing receiving front_desk answering owner_mail signers lookups showing "
         "redelivering profiles wishes joining inviting greeting groups transactions recrypting "

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from listserver import copies
+from listserver.letterheads import Letterhead
 from listserver.links import Links
 from listserver.model import House, ListId, MemberId, PostId, StoredList, StoredPost
 from listserver.posts import read_post
@@ -66,10 +67,12 @@ def copy_of(post: bytes, policy: Policy) -> bytes:
     state = dataclasses.replace(STATE, policy=policy)
     found = StoredList(ListId(1), state, bytes(32))
     read = read_post(post)
-    prepared = prepare(found, read.headers, read_post_envelope(read.encrypted), HOUSE, now=NOW)
+    prepared = prepare(
+        Letterhead(found, HOUSE), read.headers, read_post_envelope(read.encrypted), now=NOW
+    )
     assert isinstance(prepared, Prepared)
     half = half_of(MEMBERSHIP)
-    stored = finished(prepared, HOUSE, longest_own=copies.recryption_octets(half), poster=None)
+    stored = finished(prepared, longest_own=copies.recryption_octets(half), poster=None)
     assert isinstance(stored, StoredPost)
     own = Links(Vault(bytes(32)), URL).leave_fields(TEAM, PostId(1), MemberId(1), stays=0)
     frame = copies.make_frame(stored, prepared.envelope.ciphertext)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listserver.headers import CopyFacts, header_block
+from listserver.headers import CopyFacts, ListFacts, ListHeader
 from listserver.names import NAME_CHARACTERS, phrase, shown_name
 from tests.builders import NOW
 
@@ -17,8 +17,8 @@ ID = "<m.aaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbb@lists.example>"
 
 def from_of(name: str) -> tuple[bytes, str, str]:
     """Give the From of a copy as it stands there, and the name and address that readers see."""
-    facts = CopyFacts("team", "lists.example", NOW, ID, author=name)
-    raw = header_block(facts).partition(b"\r\nTo: ")[0]
+    header = ListHeader(ListFacts("team", "lists.example"))
+    raw = header.block(CopyFacts(NOW, ID, author=name)).partition(b"\r\nTo: ")[0]
     unfolded = raw.decode("ascii").removeprefix("From:").replace("\r\n ", " ")
     ((shown, address),) = getaddresses([unfolded])
     return raw, str(make_header(decode_header(shown))), address
