@@ -66,28 +66,37 @@ def stack() -> Iterator[ExitStack]:
 class Town:
     """Alice's list, of her and Bob, behind and before one mail system."""
 
-    def __init__(self, folder: Path, homes: Path, stack: ExitStack) -> None:
+    def __init__(
+        self, folder: Path, homes: Path, stack: ExitStack, *, more_domains: str = ""
+    ) -> None:
         self.mail = MailSystem(folder)
         url = f"http://{LOCALHOST}:{free_port()}"
         self.server = ListServer(homes / "server", url=url, relay_port=self.mail.port)
         stack.callback(self.server.stop)
+        if more_domains:
+            domain = f'domain = "{DOMAIN}"\n'
+            self.server.set(domain, f'{domain}more_domains = ["{more_domains}"]\n')
         self.alice, self.bob = (new_person(homes, f"{who}@example.org") for who in ("alice", "bob"))
         self.server.authorize(self.alice.profile)
         self.server.start()
-        self.alice.recrypt("create", TEAM, "--service", self.server.url)
-        self.alice.recrypt("add", TEAM, self.bob.profile)
+        self.found(TEAM)
+
+    def found(self, group: str) -> None:
+        """Have Alice create a list, of her and Bob."""
+        self.alice.recrypt("create", group, "--service", self.server.url)
+        self.alice.recrypt("add", group, self.bob.profile)
 
     def start_mail(self, stack: ExitStack, settings: str) -> None:
         """Start the mail system with a recipe."""
         stack.callback(self.mail.stop)
         self.mail.start(settings)
 
-    def sealed(self, subject: str) -> bytes:
+    def sealed(self, subject: str, to: str = TEAM) -> bytes:
         """Have Alice seal a message."""
         message = EmailMessage(SMTP)
-        message["From"], message["To"], message["Subject"] = self.alice.address, TEAM, subject
+        message["From"], message["To"], message["Subject"] = self.alice.address, to, subject
         message.set_content(WORDS)
-        return self.alice.recrypt("seal", "--to", TEAM, stdin=message.as_bytes())
+        return self.alice.recrypt("seal", "--to", to, stdin=message.as_bytes())
 
     def send(self, post: bytes, *to: str, sender: str = "alice@example.org") -> None:
         """Send a mail to the mail server, as the world does."""
@@ -124,6 +133,43 @@ def test_postfix_stands_before_and_behind(folder: Path, tmp_path: Path, stack: E
     with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
         town.send(town.sealed("to nobody"), f"nobody@{DOMAIN}")
     assert [code for code, _ in refused.value.recipients.values()] == [550]
+
+
+@as_root
+@needs("postfix", "dovecot", "/usr/lib/dovecot/lmtp")
+def test_postfix_stands_before_lists_at_two_domains(
+    folder: Path, tmp_path: Path, stack: ExitStack
+) -> None:
+    """With the second name at each place that docs/operating.md says."""
+    town = Town(folder, tmp_path, stack, more_domains="news.example")
+    town.found("team@news.example")
+    to = f"lmtp:inet:127.0.0.1:{town.server.lmtp_port}"
+    town.start_mail(
+        stack,
+        recipe(
+            "postfix-main.cf",
+            ("relay_domains = lists.example", "relay_domains = lists.example news.example"),
+            (
+                "{ lists.example=lmtp:inet:127.0.0.1:8024 }",
+                f"{{ lists.example={to}, news.example={to} }}",
+            ),
+            (
+                "{ lists.example=reject_unverified_recipient }",
+                "{ lists.example=reject_unverified_recipient,"
+                " news.example=reject_unverified_recipient }",
+            ),
+        ),
+    )
+    for domain in (DOMAIN, "news.example"):
+        group = f"team@{domain}"
+        town.send(town.sealed(f"to {domain}", group), group)
+        with pytest.raises(smtplib.SMTPRecipientsRefused):
+            town.send(town.sealed("to nobody", group), f"nobody@{domain}")
+    copies = town.copies(town.bob, 2)
+    senders = [re.findall(rb"^From: team <(.*)>$", copy, re.MULTILINE) for copy in copies]
+    assert sorted(senders) == [[b"team@lists.example"], [b"team@news.example"]]
+    for copy in copies:
+        assert WORDS.encode() in town.bob.recrypt("read", stdin=copy)
 
 
 def start_opendkim(folder: Path, stack: ExitStack) -> tuple[int, bytes]:
