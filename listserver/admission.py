@@ -105,15 +105,14 @@ def decide(
     list_id = state.name.replace("@", ".").lower()
     if list_id in headers.list_ids:
         return Refuse(replies.LOOP)
-    ours = [each for each in envelope.recipients if _key_of(state, each) is not None]
+    ours = [(each, key) for each in envelope.recipients if (key := _key_of(state, each))]
     if not ours:
         reason = "It is not encrypted to a key of this list."
         return Refuse(replies.not_encrypted(reason, state.name, service))
     if len(ours) > 1:
         return Refuse(replies.malformed_post("It is encrypted to two keys of this list."))
-    recipient = ours[0]
-    key = _key_of(state, recipient)
-    if key is None or key.curve is not recipient.epk.curve:
+    recipient, key = ours[0]
+    if key.curve is not recipient.epk.curve:
         return Refuse(replies.malformed_post("Its epk is of another curve than the list's key."))
     most = state.policy.post_kib
     if most is not None and len(envelope.ciphertext) > most * 1024:

@@ -5,7 +5,7 @@ line with the recryption, filled with spaces to one size for all copies. This ro
 members at once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,6 +18,7 @@ from recrypt_core.encoding import write_b64url, write_base64, write_json
 from recrypt_core.envelope import Envelope, Recipient
 from recrypt_core.errors import Malformed
 from recrypt_core.keys import Curve
+from recrypt_core.moderation import HeldName
 
 LINE_OCTETS: Final = 2052  # spec §7: times a power of two; 36 lines of base64 of 57 octets each
 _BASE64_OCTETS: Final = 57  # of content in a line of 76 characters (RFC 2045 §6.8)
@@ -82,17 +83,30 @@ def line_octets(line: bytes, longest_own: int) -> int:
     return size
 
 
-def copy_octets(post: StoredPost, ciphertext_octets: int, *, own_octets: int = 0) -> int:
-    """Tell how long a finished copy is, with so many octets of fields of its own."""
+def copy_octets(post: StoredPost, ciphertext_octets: int, *, around: int) -> int:
+    """Tell how long a finished copy is.
+
+    around: the octets of `wrapping`, and of fields of the copy's own.
+    """
     lines = -(-(post.line_octets + ciphertext_octets) // _BASE64_OCTETS)
     letters = -(-(post.line_octets + ciphertext_octets) // 3) * 4
-    shared = len(_head(post)) + len(_tail(post))
-    return own_octets + shared + letters + 2 * lines
+    return len(post.header) + around + letters + 2 * lines
+
+
+def wrapping(notice: Sequence[str] | None) -> tuple[bytes, bytes]:
+    """Give what stands before and after the base64 of all copies, their header aside.
+
+    notice: its lines; None where the encrypted part stands alone.
+    """
+    text = "" if notice is None else _BEFORE % "\r\n".join(text_entity(notice))
+    before = f"MIME-Version: 1.0\r\n{text}{_PART}".encode("ascii")
+    return before, b"" if notice is None else _END
 
 
 def make_frame(post: StoredPost, ciphertext: bytes) -> Frame:
     """Make what all copies of a post have in common, once."""
-    return Frame(post, _head(post), tuple(_base64_lines(ciphertext)), _tail(post))
+    before, after = wrapping(shown_notice(post))
+    return Frame(post, post.header + before, tuple(_base64_lines(ciphertext)), after)
 
 
 def frame_octets(frame: Frame) -> int:
@@ -119,28 +133,19 @@ def make_copy(frame: Frame, half: Half, *, fields: bytes = b"") -> tuple[bytes, 
     return (fields, frame.head, *own_lines, *frame.body, frame.tail)
 
 
-def _head(post: StoredPost) -> bytes:
-    mime = _text(post) + _PART
-    return post.header + b"MIME-Version: 1.0\r\n" + mime.encode("ascii")
-
-
-def notice(texts: Texts, held: int | None = None) -> tuple[str, ...]:
-    """Write what stands before the envelope; of a held post, for moderators, with its number."""
+def notice(texts: Texts, held: HeldName | None = None) -> tuple[str, ...]:
+    """Write what stands before the envelope; of a held post, for moderators, with its name."""
     if held is not None:
-        return texts.lines("held-copy", number=held)
+        return texts.lines("held-copy", number=held.number, post=str(held))
     return texts.lines("copy")
 
 
-def _text(post: StoredPost) -> str:
-    """Write it into a copy; moderators are told in any list what is held."""
+def shown_notice(post: StoredPost) -> Sequence[str] | None:
+    """Give the notice of a post's copies, if they have one; moderators are told in any list."""
     if post.held is None and not post.notice:
-        return ""
-    lines = post.text or notice(Texts(list_address=post.list_address), post.held)
-    return _BEFORE % "\r\n".join(text_entity(lines))
-
-
-def _tail(post: StoredPost) -> bytes:
-    return _END if post.notice or post.held is not None else b""
+        return None
+    held = None if post.held is None else HeldName(post.held)
+    return post.text or notice(Texts(list_address=post.list_address), held)
 
 
 def _recryption(half: Half, part: bytes) -> bytes:

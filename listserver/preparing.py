@@ -16,6 +16,7 @@ from listserver.posts import PostHeaders
 from listserver.replies import Reply
 from recrypt_core.envelope import Envelope
 from recrypt_core.errors import Malformed
+from recrypt_core.moderation import HeldName
 from recrypt_core.policy import FromPolicy
 from recrypt_core.udf import Udf
 
@@ -80,7 +81,7 @@ def with_fresh_id(prepared: Prepared) -> Prepared:
 
 
 def finished(
-    prepared: Prepared, *, longest_own: int, poster: Udf | None, held: int | None = None
+    prepared: Prepared, *, longest_own: int, poster: Udf | None, held: HeldName | None = None
 ) -> StoredPost | Reply:
     """Write what its copies have in common, or say that they would be too large.
 
@@ -102,10 +103,10 @@ def finished(
         list_address=state.name,
         accepted=prepared.accepted,
         poster=poster,
-        held=held,
+        held=None if held is None else held.number,
         text=letterhead.notice(held),
     )
     octets = len(prepared.envelope.ciphertext)
-    if copies.copy_octets(post, octets, own_octets=letterhead.own_octets) > most:
+    if copies.copy_octets(post, octets, around=letterhead.around(held)) > most:
         return replies.copy_too_large(most)
     return post

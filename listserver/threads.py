@@ -1,11 +1,12 @@
 """Message-IDs: their grammar, and the list's own ids that stand for the authors' ones (spec §7)."""
 
 import base64
-import hashlib
 import hmac
 import re
 from collections.abc import Iterable
 from typing import Final
+
+from listserver.vault import Mac
 
 THREAD_IDS: Final = (
     20  # ids kept of one References or In-Reply-To: the first and the last 19 (spec §7)
@@ -46,14 +47,14 @@ class ThreadIds:
     Without the secret nobody can tell from T which id it stands for, or make a C that verifies.
     """
 
-    __slots__ = ("_begun", "_domain", "_list_name", "_own")
+    __slots__ = ("_domain", "_list_name", "_mac", "_own")
 
     def __init__(self, list_name: str, domain: str, secret: bytes) -> None:
         if len(secret) != SECRET_OCTETS:
             raise ValueError(f"a list's secret has {SECRET_OCTETS} octets")
         self._list_name = list_name
         self._domain = domain
-        self._begun = hmac.new(secret, digestmod=hashlib.sha256)  # begun once, half the work
+        self._mac = Mac(secret)
         pattern = rf"<m\.([a-z2-7]{{26}})\.([a-z2-7]{{8}})@{re.escape(domain)}>"
         self._own = re.compile(pattern)
 
@@ -83,7 +84,5 @@ class ThreadIds:
 
     def _digest(self, message: bytes, characters: int) -> str:
         """Return the first characters of HMAC-SHA256 in lower-case base32 (RFC 4648 §6)."""
-        begun = self._begun.copy()
-        begun.update(message)
         octets = -(-characters // 8) * 5  # eight characters stand for five octets
-        return base64.b32encode(begun.digest()[:octets]).decode("ascii").lower()[:characters]
+        return base64.b32encode(self._mac.of(message)[:octets]).decode("ascii").lower()[:characters]

@@ -5,8 +5,6 @@ back-up reads counts and sizes and nothing else. Look-up names can't be made ane
 only the name is kept: so a key that was changed has the first one's naming key beside it.
 """
 
-import hashlib
-import hmac
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -15,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from recrypt_core import _random
@@ -31,6 +30,21 @@ _NO_KEY: Final = "the vault key file doesn't hold one line with a key"
 _NAMING: Final = b"naming "  # begins the second line of a key that was changed
 
 
+class Mac:
+    """HMAC-SHA256 under one key, begun once: that is half the work for each message."""
+
+    __slots__ = ("_begun",)
+
+    def __init__(self, key: bytes) -> None:
+        self._begun = HMAC(key, SHA256())
+
+    def of(self, message: bytes) -> bytes:
+        """Give the 32 octets for a message."""
+        begun = self._begun.copy()
+        begun.update(message)
+        return begun.finalize()
+
+
 class Vault:
     """Seals, names and enciphers under one key of 32 octets; prints as nothing but itself."""
 
@@ -41,7 +55,7 @@ class Vault:
             raise Malformed(f"a vault key that is not {KEY_OCTETS} octets long")
         self._key = key
         self._naming = self._derive("name") if naming is None else naming
-        self._namer = hmac.new(self._naming, digestmod=hashlib.sha256)  # begun once, half the work
+        self._namer = Mac(self._naming)
         self._blocks: dict[str, Cipher[ECB]] = {}
         self._seals: dict[str, AESGCM] = {}
         self._names: dict[tuple[str, ...], bytes] = {}
@@ -74,9 +88,7 @@ class Vault:
         if name is None:
             encoded = [part.encode() for part in named]
             text = b"".join([len(part).to_bytes(4, "big") + part for part in encoded])
-            begun = self._namer.copy()
-            begun.update(text)
-            name = begun.digest()
+            name = self._namer.of(text)
             if len(self._names) >= _NAMES_KEPT:
                 self._names.clear()
             self._names[named] = name

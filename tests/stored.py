@@ -67,3 +67,9 @@ def copies_of(
     post = stored_post(envelope, *halves, notice=notice)
     frame = copies.make_frame(post, envelope.ciphertext)
     return tuple(copies.make_copy(frame, half) for half in halves)
+
+
+def copy_octets(post: StoredPost, envelope: Envelope, *, own_octets: int = 0) -> int:
+    """Tell how long each copy of a post will be."""
+    around = own_octets + sum(map(len, copies.wrapping(copies.shown_notice(post))))
+    return copies.copy_octets(post, len(envelope.ciphertext), around=around)

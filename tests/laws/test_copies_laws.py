@@ -11,7 +11,7 @@ from recrypt_core.limits import ENVELOPE_LINE_OCTETS
 from recrypt_core.opening import open_recrypted
 from tests.builders import new_group, new_membership, new_person
 from tests.mails import attachment, envelope_of, sealed
-from tests.stored import copies_of, half_of, stored_post
+from tests.stored import copies_of, copy_octets, half_of, stored_post
 
 
 @settings(max_examples=40)
@@ -33,7 +33,7 @@ def test_every_member_reads_a_copy_of_one_size(
     for person, copy in zip(people, made, strict=True):
         octets = b"".join(copy)
         assert open_recrypted(envelope_of(copy), [person.devices[-1]]) == content
-        assert len(octets) == copies.copy_octets(post, len(envelope.ciphertext))
+        assert len(octets) == copy_octets(post, envelope)
         assert attachment(octets).find(b"\n") + 1 == post.line_octets
         assert not any(line.startswith(b".") for line in octets.split(b"\r\n"))
 

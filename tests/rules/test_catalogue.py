@@ -19,7 +19,7 @@ from recrypt_core.invitations import Invitation, new_secret, write_token
 from recrypt_core.policy import Language
 from tests.builders import NOW, TEAM, URL, new_group, new_membership, new_person
 from tests.mails import envelope_of, message_of, sealed
-from tests.stored import half_of, stored_post
+from tests.stored import copy_octets, half_of, stored_post
 
 CLEAR = re.compile("desk-.*|subject-.*|copy|held-copy|page-.*")
 ABOUT_A_LIST = {
@@ -138,7 +138,7 @@ def test_copies_are_of_one_size_and_short_lines_in_each_language(
     frame = copies.make_frame(post, envelope.ciphertext)
     made = [copies.make_copy(frame, half) for half in halves]
     sizes = {len(b"".join(copy)) for copy in made}
-    assert sizes == {copies.copy_octets(post, len(envelope.ciphertext))}
+    assert sizes == {copy_octets(post, envelope)}
     for copy in made:
         octets = b"".join(copy)
         assert octets.isascii()

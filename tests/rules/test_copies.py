@@ -18,7 +18,7 @@ from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.opening import open_recrypted
 from tests.builders import Membership, Person, new_group, new_membership, new_person
 from tests.mails import CONTENT, attachment, envelope_of, message_of, sealed, with_head
-from tests.stored import copies_of, half_of, product_half, stored_post
+from tests.stored import copies_of, copy_octets, half_of, product_half, stored_post
 
 CURVES = pytest.mark.parametrize("curve", Curve, ids=lambda curve: curve.value)
 VECTORS = Path(__file__).parents[1] / "vectors/agreement.json"
@@ -216,7 +216,7 @@ def test_the_size_of_a_copy_is_known_before_it_is_made(octets: int, notice: bool
     envelope, half = sealed(key.public, content=bytes(octets)), half_of(memberships[0])
     (copy,) = copies_of(envelope, half, notice=notice)
     post = stored_post(envelope, half, notice=notice)
-    assert copies.copy_octets(post, len(envelope.ciphertext)) == len(b"".join(copy))
+    assert copy_octets(post, envelope) == len(b"".join(copy))
 
 
 def test_a_stock_mail_program_sees_a_notice_and_one_attachment() -> None:
@@ -258,7 +258,7 @@ def test_fields_of_one_copy_alone_stand_before_what_all_share() -> None:
     assert copy[1] is frame.head
     whole = b"".join(copy)
     assert message_of(whole)["X-Own"] == "1"
-    octets = copies.copy_octets(post, len(envelope.ciphertext), own_octets=len(copy[0]))
+    octets = copy_octets(post, envelope, own_octets=len(copy[0]))
     assert octets == len(whole)
 
 
