@@ -41,6 +41,7 @@ _SETTINGS: Final = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA secure_delete = ON",  # an ended r is overwritten, spec §4
+    "PRAGMA temp_store = MEMORY",  # what undoes a block, else a file of its own each time
 )
 
 # A server may run beside a command, and should be the only one that empties the write-ahead log:
