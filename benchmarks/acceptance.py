@@ -228,22 +228,24 @@ def source_rate(load: Load) -> float | None:
 
 
 def ratio_of(found: Mapping[str, Sequence[Figures]]) -> float:
-    """Give the median of the rounds' ratios."""
-    pairs = zip(found[OURS], found[PLAIN], strict=True)
+    """Give the median of the rounds' ratios, of the first server's to the second's."""
+    pairs = zip(*found.values(), strict=True)
     return statistics.median(ours.per_second / plain.per_second for ours, plain in pairs)
 
 
-def table(found: Mapping[str, Sequence[Figures]], source: float | None) -> str:
+def table(
+    found: Mapping[str, Sequence[Figures]], source: float | None = None, *, of: str = "post"
+) -> str:
     """Lay the figures out, a line for each server."""
-    lines = [f"{'':<12}{'posts/s':>9}{'least':>9}{'most':>9}{'CPU us/post':>14}"]
+    lines = [f"{'':<12}{f'{of}s/s':>12}{'least':>9}{'most':>9}{f'CPU us/{of}':>17}"]
     for name, rounds in found.items():
         rates = [each.per_second for each in rounds]
         cpu = statistics.median(each.microseconds for each in rounds)
         middle = statistics.median(rates)
         lines.append(
-            f"{name:<12}{middle:>9,.0f}{min(rates):>9,.0f}{max(rates):>9,.0f}{cpu:>14,.0f}"
+            f"{name:<12}{middle:>12,.0f}{min(rates):>9,.0f}{max(rates):>9,.0f}{cpu:>17,.0f}"
         )
-    lines.append(f"{OURS}/{PLAIN}: {ratio_of(found):.2f}")
+    lines.append(f"{'/'.join(found)}: {ratio_of(found):.2f}")
     if source is not None:
         lines.append(f"{PLAIN} under smtp-source: {source:,.0f} posts/s")
     return "\n".join(lines)

@@ -16,11 +16,10 @@ import json
 import multiprocessing
 import re
 import socket
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
@@ -38,8 +37,10 @@ from benchmarks.acceptance import (
     make_folder,
     make_profile,
     processor_seconds,
+    ratio_of,
     run,
     serving,
+    table,
 )
 from benchmarks.sender import HOST, LIST
 from recrypt_client import clock
@@ -228,26 +229,6 @@ def compare(load: Load, rounds: int, folder: Path) -> dict[str, list[Figures]]:
         return {OURS: [pair[0] for pair in pairs], PLAIN: [pair[1] for pair in pairs]}
 
 
-def ratio_of(found: Mapping[str, Sequence[Figures]]) -> float:
-    """Give the median of the rounds' ratios."""
-    pairs = zip(found[OURS], found[PLAIN], strict=True)
-    return statistics.median(ours.per_second / plain.per_second for ours, plain in pairs)
-
-
-def table(found: Mapping[str, Sequence[Figures]]) -> str:
-    """Lay the figures out, a line for each server."""
-    lines = [f"{'':<12}{'requests/s':>12}{'least':>9}{'most':>9}{'CPU us/request':>17}"]
-    for name, rounds in found.items():
-        rates = [each.per_second for each in rounds]
-        cpu = statistics.median(each.microseconds for each in rounds)
-        middle = statistics.median(rates)
-        lines.append(
-            f"{name:<12}{middle:>12,.0f}{min(rates):>9,.0f}{max(rates):>9,.0f}{cpu:>17,.0f}"
-        )
-    lines.append(f"{OURS}/{PLAIN}: {ratio_of(found):.2f}")
-    return "\n".join(lines)
-
-
 def main(arguments: list[str]) -> int:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description="RecryptData a second, beside bare Starlette.")
@@ -269,7 +250,7 @@ def main(arguments: list[str]) -> int:
         rounds = {name: [asdict(each) for each in figures] for name, figures in found.items()}
         sys.stdout.write(json.dumps({"rounds": rounds, "ratio": ratio_of(found)}, indent=2) + "\n")
     else:
-        sys.stdout.write(table(found) + "\n")
+        sys.stdout.write(table(found, of="request") + "\n")
     return 0
 
 

@@ -9,8 +9,8 @@ A module uses its own floor and those below, never one above:
   `ways`), `bouncing`, `forwarding`, `front_desk` (and `answering`), `owner_mail`; `delivering` of
   copies, `mailing` of letters, `probing`, `leaving`, `notices`, `erasing`; `transactions` and what
   it hands requests to: `groups`, `profiles`, `wishes`, `lookups`, `showing` (for pages),
-  `redelivering`, `recrypting`, `audit`, `joining`, `inviting`, `holding`; their `signers`;
-  `greeting`
+  `redelivering`, `recrypting`, `audit`, `joining` (and `join_bounds`), `inviting`, `holding`;
+  their `signers`; `greeting`
 * rules, pure: `tokens`, `links`, `admission`, `mime`, `plain_text`, `manners`, `attachments`,
   `answers`, `posts`, `names`, `headers`, `threads`, `copies`, `letters`, `invitations`, `refusals`,
   `reports`, `bounces`, `vault`

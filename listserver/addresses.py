@@ -17,12 +17,15 @@ __all__ = (
     "mailbox_of",
     "parse_address",
     "read_list_address",
+    "site_of",
     "write_list_address",
 )
 
 _LIST_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
 _OPERATOR = "postmaster"
 _RESERVED = frozenset({_OPERATOR, "abuse"})
+_COUNTRY = 2  # letters of its top level
+_SECOND_LEVELS = frozenset({"ac", "co", "com", "edu", "go", "gov", "ne", "net", "or", "org"})
 
 
 class Role(Enum):
@@ -87,6 +90,17 @@ def mailbox_of(address: Address) -> str:
     """Give whose an address is, in lower case, without what follows a plus: for counting alone."""
     before, _, _ = address.local.partition("+")
     return f"{before or address.local}@{address.domain}".lower()
+
+
+def site_of(address: Address) -> str:
+    """Give the domain that somebody has registered, as far as its form tells: for counting alone.
+
+    Who has one has as many names below it as it likes. Three labels, where the second is one of a
+    country's own (example.co.uk), else two.
+    """
+    labels = address.domain.split(".")
+    below_country = len(labels[-1]) == _COUNTRY and labels[-2:-1] and labels[-2] in _SECOND_LEVELS
+    return ".".join(labels[-3 if below_country else -2 :])
 
 
 def check_list_name(text: str) -> None:

@@ -1,9 +1,10 @@
 """Answers mail to a list's desk by mail: where that is allowed, and not too often (RFC 3834)."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
-from listserver.addresses import mailbox_of, parse_address
+from listserver.addresses import mailbox_of, parse_address, site_of
 from listserver.answers import Asker, Topic, write_answer
 from listserver.joining import is_ours
 from listserver.limits import ANSWERS_PER_ADDRESS, ANSWERS_PER_LIST, ANSWERS_PER_SOURCE
@@ -55,7 +56,7 @@ class Answering:
         await _count(work, found, sender, now)
         asker = Asker(sender, first_id(values_of(asked, "message-id")))
         letter = write_answer(topic, found.state, self._house, asker, now=now)
-        await work.enqueue_letter(letter, now)
+        await work.enqueue_letter(replace(letter, list_id=found.id), now)
         return True
 
 
@@ -68,7 +69,7 @@ async def _count(work: Work, found: StoredList, sender: str, now: datetime) -> N
     address = parse_address(sender)
     bounds = (
         (JoinCount.ANSWERED, mailbox_of(address), ANSWERS_PER_ADDRESS),
-        (JoinCount.ANSWERED_AT, address.domain, ANSWERS_PER_SOURCE),
+        (JoinCount.ANSWERED_AT, site_of(address), ANSWERS_PER_SOURCE),
         (JoinCount.ANSWERING, found.state.identifier, ANSWERS_PER_LIST),
     )
     for of, what, most in bounds:

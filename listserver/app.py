@@ -19,6 +19,7 @@ from listserver.edges.certificates import certificates
 from listserver.edges.clock import SystemClock
 from listserver.edges.courier import SmtpCourier
 from listserver.edges.disk import DiskRoom
+from listserver.edges.door import Door
 from listserver.edges.gateway import Gateway
 from listserver.edges.housekeeping import Housekeeping
 from listserver.edges.logs import EventLog
@@ -92,7 +93,7 @@ class App:
             spare=lambda: store.spare_octets,
         )
         self._leaving = Leaving(house, store, vault, self._clock, self._log)
-        self._housekeeping = self._make_housekeeping(house.catalogue)
+        self._housekeeping = self._make_housekeeping(house)
         self._gateway = self._make_gateway(house, posting, room)
         self._service = self._make_service(house, posting, room)
 
@@ -109,7 +110,7 @@ class App:
         # A post may come as JSON, a third longer than its copies, whose size is what counts.
         octets = house.post_octets * 4 // 3 + 2**20
         at_door = replace(self._config.smtp, max_post_octets=octets)
-        return Gateway(receiving, self._log, at_door, domains=house.domains, room=room)
+        return Gateway(Door(receiving, self._log, at_door, domains=house.domains, room=room))
 
     def _make_desk(self, house: House, posting: Posting) -> FrontDesk:
         answering = Answering(house, self._store, self._clock, self._log)
@@ -160,14 +161,14 @@ class App:
         except Malformed as problem:
             raise StartError(f"[service] templates: {problem}: mend it, or empty this") from problem
 
-    def _make_housekeeping(self, catalogue: Catalogue) -> Housekeeping:
+    def _make_housekeeping(self, house: House) -> Housekeeping:
         """Make what is done every half minute, or soon after something went wrong."""
         bounces, lifetime = self._config.bounces, self._config.relay.schedule.lifetime
         patience = max(PROBE_DAYS, (lifetime + PROBE_SLACK).days)
         scoring = Scoring(bounces.threshold, bounces.window_days, patience)
-        notices = Notices(self._store, self._clock, self._log, self._written.set)
+        notices = Notices(house, self._store, self._clock, self._log, written=self._written.set)
         probing = Probing(self._store, self._vault, self._clock, self._log, scoring=scoring)
-        probing.on_written = self._written.set
+        probing.catalogue, probing.on_written = house.catalogue, self._written.set
         keep = timedelta(days=self._config.service.audit_days)
         time = ErasingTime(self._store, self._clock, self._log)
         log = AuditKeeping(self._store, self._clock, time, keep)
@@ -176,9 +177,8 @@ class App:
         erasing = (Erasing(self._store, time).erase, log.erase_old, joins.erase_old, held.end_old)
         left = LeaveKeeping(self._store, time, self._log)
         leaving = (self._leaving.write_some, left.make_final)
-        greetings = Greetings(self._store, self._clock, self._log)
+        greetings = Greetings(house, self._store, self._clock, self._log)
         greetings.on_written = self._written.set
-        notices.catalogue = probing.catalogue = greetings.catalogue = catalogue
         chores = (*leaving, notices.tell, probing.probe, greetings.write_some, *erasing)
         housekeeping = Housekeeping(chores, self._log)
         self._leaving.on_asked, self._leaving.on_written = housekeeping.wake, self._written.set

@@ -223,7 +223,7 @@ This message to the list {list} is held, as number {number}: only those who
 administer the list have it, until one of them decides. It is encrypted.
 
 To read it, save this message and run: recrypt read FILE
-Then decide: recrypt held {list} accept {number}
+Then decide: recrypt held {list} accept {post}
 or reject, which tells a sender who is proven, or discard.
 """,
 }

@@ -266,7 +266,7 @@ Diese Nachricht an die Liste {list} ist angehalten, als Nummer
 Sie ist verschlüsselt.
 
 Zum Lesen speichern Sie diese Nachricht und rufen auf: recrypt read DATEI
-Dann entscheiden Sie: recrypt held {list} accept {number}
+Dann entscheiden Sie: recrypt held {list} accept {post}
 oder reject, was einem bewiesenen Absender mitgeteilt wird, oder discard.
 """,
 }

@@ -11,7 +11,7 @@ from datetime import datetime
 from listserver.catalogue import Catalogue
 from listserver.letters import write_letter
 from listserver.limits import GREETINGS_AT_ONCE
-from listserver.model import Letter, LetterKind
+from listserver.model import House, Letter, LetterKind
 from listserver.ports import Clock, Log
 from listserver.store import Store
 from listserver.store_greeting import Greeted, Greeting
@@ -24,17 +24,16 @@ from recrypt_core.udf import Udf
 class Greetings:
     """Puts welcomes and goodbyes in the queue of letters."""
 
-    def __init__(self, store: Store, clock: Clock, log: Log) -> None:
+    def __init__(self, house: House, store: Store, clock: Clock, log: Log) -> None:
+        self._catalogue = house.catalogue
         self._store = store
         self._clock = clock
         self._log = log
-        self.catalogue = Catalogue()
-        """Of what is written; the app's has the operator's own words in it."""
         self.on_written: Callable[[], None] = lambda: None
         """Called when there may be letters in the queue."""
 
     async def write_some(self) -> bool:
-        """Tell some who are to be told: a chore. False if nobody is left.
+        """Tell some who are to be told: a chore. False if nobody is left, or whose list has room.
 
         Raises:
             QueueFull: the others are told in a later round.
@@ -45,7 +44,7 @@ class Greetings:
         if not found:
             return False
         written = await asyncio.to_thread(
-            lambda: [_letter(each, self.catalogue, now) for each in found]
+            lambda: [_letter(each, self._catalogue, now) for each in found]
         )
         async with self._store.begin() as work:
             ended = await work.greeted(found)
@@ -86,4 +85,4 @@ def _letter(told: Greeted, catalogue: Catalogue, now: datetime) -> Letter | None
         octets = write_letter(words, told.member, address, now=now)
     except RecryptError:
         return None
-    return Letter(account, "", octets, kind=LetterKind.GREETING)
+    return Letter(account, "", octets, kind=LetterKind.GREETING, list_id=told.list.id)

@@ -19,6 +19,19 @@ class HeldState(Enum):
     EXPIRED = 4
 
 
+class Share(Enum):
+    """Of the room for what waits, whose part a post takes: what it says of its sender decides.
+
+    Whoever fills one fills no other.
+    """
+
+    UNSIGNED = 0
+    """It states no sender."""
+    UNPROVEN = 1
+    """It states one who isn't an ACTIVE member, or doesn't prove that it is."""
+    MEMBERS = 2
+
+
 NEXT: Final[Mapping[tuple[HeldState, Decision], HeldState]] = {
     (HeldState.WAITS, Decision.ACCEPT): HeldState.ACCEPTED,
     (HeldState.WAITS, Decision.REJECT): HeldState.REJECTED,
@@ -32,9 +45,10 @@ class Held:
     """A post that was held.
 
     Attributes:
-        number: The list's own, by which moderators name it.
+        number: The list's own, by which moderators name it, with its content id.
         post: What the moderators have copies of.
         is_there: Whether it is kept still; else it can't be accepted.
+        cid: Its content id; None if it waits since that wasn't written.
     """
 
     list_id: ListId
@@ -42,3 +56,4 @@ class Held:
     post: PostId
     state: HeldState
     is_there: bool
+    cid: bytes | None

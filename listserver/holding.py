@@ -5,21 +5,20 @@ more, or nothing of that has happened. The first decision counts.
 """
 
 import asyncio
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Final
 
 from listserver import letters
 from listserver.catalogue import Catalogue
 from listserver.copies import line_octets, notice
+from listserver.decisions import signed_in
 from listserver.erasing import ErasingTime
 from listserver.held import NEXT, Held, HeldState
 from listserver.letters import write_letter
-from listserver.limits import HELD_ENDED, MAIL_DECISIONS
+from listserver.limits import HELD_ENDED, QUICK_OCTETS
 from listserver.model import Letter, StoredList, StoredPost
 from listserver.signers import Signers
 from listserver.store import QueueFull, Store, StoreTrouble, Work
@@ -31,13 +30,13 @@ from recrypt_core.moderation import (
     Decide,
     Decision,
     GetHeld,
+    HeldName,
     SignedDecision,
     check_decision,
     unverified_decision,
 )
 from recrypt_core.signing import SignedRequest, read_compact
 
-_SIGNED: Final = re.compile(rb"^([\w-]{20,512}\.[\w-]{20,512}\.[\w-]{20,512})[ \t]*\r?$", re.M)
 _FULL: Final = "the queue of letters is full"
 _NONE: Final = "no such post waits: see which do with recrypt held"
 
@@ -76,7 +75,7 @@ class Holding:
         """
         try:
             async with self._signers.administered(request, message.group_id, now) as (work, found):
-                await self._decide(work, found, message.post, message.decision, now=now)
+                await self._decide(work, found, message.name, message.decision, now=now)
         except QueueFull:
             raise StoreTrouble(_FULL) from None
         self._wake()
@@ -90,8 +89,7 @@ class Holding:
         Raises:
             StoreTrouble: not all of it is done; the same mail again does the rest.
         """
-        alike = islice(_SIGNED.finditer(octets), MAIL_DECISIONS)
-        texts = [each[1].decode("ascii") for each in alike]
+        texts = await _signed_in(octets)
         read = [(stated, each) for each in texts if (stated := _stated(each)) is not None]
         for stated, text in read:
             with suppress(Refused, Malformed):
@@ -108,18 +106,18 @@ class Holding:
             raise StoreTrouble(_FULL) from None
 
     async def _decide(
-        self, work: Work, found: StoredList, number: int, decision: Decision, *, now: datetime
+        self, work: Work, found: StoredList, name: HeldName, decision: Decision, *, now: datetime
     ) -> None:
-        held = await work.held(found.id, number)
+        held = await work.held(found.id, name)
         if held is None:
             raise Refused(Why.UNKNOWN, _NONE)
         state = NEXT.get((held.state, decision))
         if state is None:
-            raise Refused(Why.CONFLICT, f"post {number} was {held.state.name.lower()} already")
+            raise Refused(Why.CONFLICT, f"post {held.number} was {held.state.name.lower()} already")
         if held.is_there:
             await self._follow(work, found, held, decision, now=now)
         elif decision is Decision.ACCEPT:
-            raise Refused(Why.CONFLICT, f"post {number} isn't kept any more: discard it")
+            raise Refused(Why.CONFLICT, f"post {held.number} isn't kept any more: discard it")
         await work.end_held(held, state)
 
     async def _follow(
@@ -143,6 +141,10 @@ class Holding:
         is_past = post.group_key != found.state.key.udf
         if is_past and not await work.has_entries(found.id, post.group_key):
             words = f"nobody has an entry for the key of post {held.number} any more: discard it"
+            raise Refused(Why.CONFLICT, words)
+        cid = held.cid
+        if cid and not await work.release_content(found.id, cid, post.group_key):
+            words = f"post {held.number} came another time, and readers have it: discard it"
             raise Refused(Why.CONFLICT, words)
         readers = await work.readers(found.id, post.group_key)
         if post.poster is not None and await work.own_unwanted(found.id):
@@ -184,6 +186,13 @@ class HoldKeeping:
                 await work.end_held(each, HeldState.EXPIRED)
             await work.forget_held(until)
         return len(overdue) == HELD_ENDED
+
+
+async def _signed_in(octets: bytes) -> list[str]:
+    """Read a mail; a large one in a thread, as it takes a while."""
+    if len(octets) <= QUICK_OCTETS:
+        return signed_in(octets)
+    return await asyncio.to_thread(signed_in, octets)
 
 
 def _stated(text: str) -> SignedDecision | None:

@@ -4,9 +4,12 @@ Nobody is looked up on the way: a letter to a member is as one to a stranger. No
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
+from listserver.addresses import mailbox_of, parse_address
 from listserver.invitations import write_invitation
+from listserver.join_bounds import note_invited
 from listserver.joining import check_mailbox
 from listserver.limits import INVITATION_LETTERS, INVITATIONS_PER_LIST
 from listserver.model import House, JoinCount, StoredList
@@ -65,7 +68,9 @@ class Inviting:
             raise Refused(
                 Why.QUOTA, "the list has invited as many as it may on a day: go on tomorrow (UTC)"
             )
-        if await work.count_join(JoinCount.INVITED, address.lower(), now) <= INVITATION_LETTERS:
+        await note_invited(work, found, address, now)
+        mailbox = mailbox_of(parse_address(address))
+        if await work.count_join(JoinCount.INVITED, mailbox, now) <= INVITATION_LETTERS:
             texts = self._house.catalogue.of_list(group)
             letter = write_invitation(texts, address, invited.token, now=now)
-            await work.enqueue_letter(letter, now)
+            await work.enqueue_letter(replace(letter, list_id=found.id), now)

@@ -14,28 +14,17 @@ from typing import Final
 from listserver import letters
 from listserver.addresses import Role, mailbox_of, parse_address, read_list_address
 from listserver.catalogue import Texts
+from listserver.join_bounds import check_may_wait, check_often, may_have_letter
 from listserver.letters import write_letter
-from listserver.limits import (
-    JOIN_LETTERS,
-    JOIN_LETTERS_PER_DOMAIN,
-    JOIN_PATIENCE,
-    JOIN_TOKEN_LIFE,
-    JOINS_PER_LIST,
-    JOINS_PER_SIGNER,
-    JOINS_WAITING,
-    PAGE_OCTETS,
-    PROFILE_OCTETS,
-)
+from listserver.limits import JOIN_PATIENCE, JOIN_TOKEN_LIFE, PAGE_OCTETS, PROFILE_OCTETS
 from listserver.model import (
     Applicant,
     House,
     Join,
-    JoinCount,
     JoinState,
     Letter,
     LetterKind,
     ListId,
-    StoredList,
 )
 from listserver.ports import Clock
 from listserver.signers import Signers, own_profile, take_fresh
@@ -62,7 +51,6 @@ LOOK_THERE: Final = (
 )
 NOT_GOOD: Final = "that token isn't good for this, or not any more: ask again with recrypt join"
 _NO_GROUP: Final = "there is no such group here: check its name"
-_TOMORROW: Final = "as often as allowed on a day: ask again tomorrow (UTC)"
 
 
 class Event(Enum):
@@ -142,7 +130,7 @@ class Joining:
         _check_applicant(applicant, now)
 
         async def take(_work: Work) -> str:
-            return sender.lower()
+            return mailbox_of(parse_address(sender))
 
         await self._mail_token(to, applicant, take, now=now)
 
@@ -165,12 +153,14 @@ class Joining:
             await check_goes_on(work, found)
         token = _new_token()
         texts = self._house.catalogue.of_list(found.state)
-        letter = await asyncio.to_thread(_letter, texts, applicant, token, now)
+        octets = await asyncio.to_thread(_letter, texts, applicant, token, now)
+        account = applicant.account
+        letter = Letter(account, "", octets, kind=LetterKind.JOIN, list_id=found.id)
         try:
             async with self._store.begin() as work:
-                await _check_often(work, await take(work), found, now)
+                await check_often(work, await take(work), applicant, found, now)
                 await work.check_letter_room(letter)
-                if await _may_have_letter(work, applicant, now):
+                if await may_have_letter(work, account, now):
                     until = now + LIFE[JoinState.ASKED]
                     await work.put_asked(found.id, token, applicant, now=now, until=until)
                     await work.enqueue_letter(letter, now)
@@ -202,8 +192,7 @@ class Joining:
             state = NEXT[found.state, Event.TOKEN_CAME_BACK]
             signer = signer_of(message.answer, Kind.JOIN)
             if state is not found.state and not await _is_withdrawn(work, found, signer):
-                if await work.waiting_joins(found.list.id, now) >= JOINS_WAITING:
-                    raise Refused(Why.QUOTA, "too many wait for this list: try again later")
+                await check_may_wait(work, found, now)
                 token, until = stated.token.lower(), now + LIFE[state]
                 await work.put_confirmed(token, now=now, until=until)
         return Response()
@@ -309,30 +298,13 @@ def _check_applicant(applicant: Applicant, now: datetime) -> None:
     parse_address(applicant.account)
 
 
-async def _check_often(work: Work, by: str, found: StoredList, now: datetime) -> None:
-    """Refuse who asks too often, by key or by mail; these counts tell nothing about any address."""
-    if await work.count_join(JoinCount.SIGNER, by, now) > JOINS_PER_SIGNER:
-        raise Refused(Why.QUOTA, f"you have asked {_TOMORROW}")
-    if await work.count_join(JoinCount.LIST, found.state.identifier, now) > JOINS_PER_LIST:
-        raise Refused(Why.QUOTA, f"people have asked to join this list {_TOMORROW}")
-
-
-async def _may_have_letter(work: Work, applicant: Applicant, now: datetime) -> bool:
-    """Count a letter, to a mailbox and its domain; to refuse one would tell that somebody waits."""
-    address = parse_address(applicant.account)
-    to_it = await work.count_join(JoinCount.ADDRESS, mailbox_of(address), now)
-    there = await work.count_join(JoinCount.ADDRESS_AT, address.domain, now)
-    return to_it <= JOIN_LETTERS and there <= JOIN_LETTERS_PER_DOMAIN
-
-
-def _letter(texts: Texts, applicant: Applicant, token: str, now: datetime) -> Letter:
+def _letter(texts: Texts, applicant: Applicant, token: str, now: datetime) -> bytes:
     account, profile = applicant.account, applicant.profile
     entry = MemberEntry(
         recrypt_udf=profile.identifier, account_name=account, profile=profile.signed
     )
     words = letters.asking(texts, account, token)
-    octets = write_letter(words, Member(entry, profile), texts.list_address, now=now)
-    return Letter(account, "", octets, kind=LetterKind.JOIN)
+    return write_letter(words, Member(entry, profile), texts.list_address, now=now)
 
 
 def _answers(found: Join, answer: Jws) -> bool:

@@ -12,7 +12,7 @@ from listserver.erasing import ErasingTime
 from listserver.letters import write_letter
 from listserver.limits import LEAVE_PATIENCE, LEFT_AT_ONCE
 from listserver.links import STAY_PAGE, unsubscribe_address
-from listserver.model import House, Letter, MemberId, PostId
+from listserver.model import House, Letter, MemberId, PostId, StoredList
 from listserver.ports import Clock, Log
 from listserver.store import Store
 from listserver.store_leaving import Leaver
@@ -37,15 +37,13 @@ class Leaving:
         self.on_written: Callable[[], None] = lambda: None
         """Called when there may be letters in the queue."""
 
-    async def of_token(self, token: str) -> str | None:
-        """Give the address of the list that a token of either kind is of; None if it isn't ours.
+    async def of_token(self, token: str) -> StoredList | None:
+        """Find the list that a token of either kind is of; None if it isn't ours.
 
         It doesn't tell where the member stands.
         """
-        read = self._read(token)
         async with self._store.begin() as work:
-            found = await work.list_of_member(read.member)
-        return None if found is None else found.state.name
+            return await work.list_of_member(self._read(token).member)
 
     async def ask(self, token: str) -> None:
         """Send a member nothing more from now on; it will be written how that is undone.
@@ -112,7 +110,7 @@ class Leaving:
             octets = write_letter(words, leaver.member, address, now=self._clock.now())
         except RecryptError:
             return None
-        return Letter(leaver.member.account, "", octets)
+        return Letter(leaver.member.account, "", octets, list_id=leaver.list.id)
 
 
 class LeaveKeeping:

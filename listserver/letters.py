@@ -17,7 +17,9 @@ from listserver.plain_text import subject_field
 from listserver.troubles import Failure, Troubles
 from recrypt_core import _random
 from recrypt_core.encoding import write_b64url
+from recrypt_core.limits import CONTENT_OCTETS
 from recrypt_core.members import Member
+from recrypt_core.padding import padding
 from recrypt_core.sealing import seal
 
 SUBJECT: Final = "[...]"  # of every letter, outside (spec §7, RFC 9788 §3.2.1)
@@ -88,7 +90,7 @@ def _letter(
         f'{content[0][0]}; hp="cipher"; protected-headers="v1"', *content[0][1:], "",
     )  # fmt: skip
     sealed = seal(
-        "\r\n".join(inner).encode("ascii") + content[1],
+        _padded("\r\n".join(inner).encode("ascii"), content[1]),
         to.profile.profile.encryption_keys,
         cty="message/rfc822",
         named=False,
@@ -103,6 +105,13 @@ def _letter(
         "", *(encoded[at : at + _LINE] for at in range(0, len(encoded), _LINE)), "",
     )  # fmt: skip
     return "\r\n".join(whole).encode("ascii")
+
+
+def _padded(header: bytes, body: bytes) -> bytes:
+    """Put a letter together, in one size whatever it tells, if it is an ordinary one (spec §7)."""
+    octets, least = len(header) + len(body), limits.SEALED_OCTETS
+    field, tail = padding(octets, header=len(header), least=least, most=CONTENT_OCTETS)
+    return header + field + body + tail
 
 
 def troubles(texts: Texts, found: Troubles) -> Words:

@@ -78,9 +78,10 @@ ERASING_STEP: Final = timedelta(minutes=10)  # ours: how much of its time a rest
 CLOCK_DOUBT: Final = timedelta(days=3)  # ours: until a clock that has jumped ahead is believed
 
 # Mail of the server's own
-LETTERS: Final = 10_000  # ours: of each kind, that wait at once
-LETTERS_OCTETS: Final = 256 * 2**20  # ours: of each kind, that wait at once
+LETTERS: Final = 10_000  # ours: of each kind, that wait at once; a list takes what it leaves
+LETTERS_OCTETS: Final = 256 * 2**20  # ours: the same, in octets
 LETTER_OCTETS: Final = 2**20  # ours: of mail that is passed on to the operator
+SEALED_OCTETS: Final = 8 * 2**10  # ours, at least, of a letter's content; our own words take 2 KiB
 HELD_LETTERS: Final = 1000  # ours: of the operator's mail, given up and held for people to see
 HELD_OCTETS: Final = 64 * 2**20  # ours: of the same
 BOUNCE_POINTS: Final = 3  # default of [bounces] threshold; ours: over a weekend of a daily list
@@ -121,18 +122,25 @@ JOIN_PATIENCE: Final = timedelta(days=30)  # ours: how long a request waits for 
 JOIN_LETTERS: Final = 3  # ours: on a day to one mailbox, whoever asks
 JOIN_LETTERS_PER_DOMAIN: Final = 500  # ours: on a day to one domain, as answers
 JOINS_PER_SIGNER: Final = 10  # ours: that one key signs on a day
-ANSWERS_PER_ADDRESS: Final = 5  # ours: on a day to one address, of whatever lists
+ANSWERS_PER_ADDRESS: Final = 5  # ours: on a day to one mailbox, of whatever lists
 ANSWERS_PER_SOURCE: Final = 500  # ours: on a day to one domain; who it is can be forged
 ANSWERS_PER_LIST: Final = 1000  # ours: on a day, by mail to its desk
 OWNER_MAILS_PER_LIST: Final = 200  # ours: on a day, to those who administer it
-OWNER_MAILS_PER_SENDER: Final = 20  # ours: on a day, of one address, to whatever lists
+OWNER_MAILS_PER_SENDER: Final = 20  # ours: on a day, of one mailbox, to whatever lists
+OWNER_MAILS_PER_DOMAIN: Final = 50  # ours: on a day, of one domain, to one list
 JOINS_PER_LIST: Final = 2000  # ours: on a day; so much mail strangers can have a list send
-HELD_POSTS: Final = 1000  # ours: of a list, that wait for a decision
+JOIN_OCTETS: Final = 4096  # ours: of a profile, in base64url; one with more counts again for each
+JOINS_PER_DOMAIN: Final = 500  # ours: of those, with an address at one domain
+HELD_UNSIGNED: Final = 250  # ours: of a list, that wait for a decision and state no sender
+HELD_UNPROVEN: Final = 250  # ours: of those that state one who isn't an ACTIVE member
+HELD_MEMBERS: Final = 500  # ours: of ACTIVE members
 MAIL_DECISIONS: Final = 20  # ours: signed decisions that one mail may hold
 HELD_ENDED: Final = 100  # ours: posts over their time, in one transaction
 JOINS_WAITING: Final = 2000  # ours: of a list, that wait for a decision
+JOINS_WAITING_PER_DOMAIN: Final = 200  # ours: of those, with an address at one domain
+INVITED_DAYS: Final = QUOTA_DAYS  # ours: in which who was mailed an invitation passes both
 INVITATIONS_PER_LIST: Final = 2000  # ours: on a day, mailed by the service
-INVITATION_LETTERS: Final = 2  # ours: on a day to one address, of whatever lists
+INVITATION_LETTERS: Final = 2  # ours: on a day to one mailbox, of whatever lists
 GREETINGS_AT_ONCE: Final = 25  # ours: sealed at once, a millisecond each
 LEAVE_PATIENCE: Final = timedelta(days=7)  # ours: in which who leaves by a link may stay
 LEFT_AT_ONCE: Final = 1000  # ours: members, made final in one transaction

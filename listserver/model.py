@@ -137,16 +137,19 @@ class JoinCount(Enum):
     ADDRESS = "address"
     ADDRESS_AT = "address at"
     LIST = "list"
+    LIST_AT = "list at"
     SIGNER = "signer"
     PROFILE = "profile"
     POSTER = "poster"
     POSTS = "posts"
     INVITED = "invited"
+    INVITED_TO = "invited to"
     INVITING = "inviting"
     ANSWERED = "answered"
     ANSWERED_AT = "answered at"
     ANSWERING = "answering"
     OWNER = "owner"
+    OWNER_AT = "owner at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +332,7 @@ class Letter:
         return_path: "" is the null one, to which nothing comes back.
         octets: The whole message, CRLF lines.
         probe_of: The member whose address it tests.
+        list_id: The list whose share of the room it takes; None: it has the room of all.
     """
 
     recipient: str
@@ -336,6 +340,7 @@ class Letter:
     octets: bytes = field(repr=False)
     probe_of: MemberId | None = None
     kind: LetterKind = LetterKind.NOTICE
+    list_id: ListId | None = None
 
 
 @dataclass(frozen=True, slots=True)

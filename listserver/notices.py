@@ -6,15 +6,16 @@ nobody whose address wasn't proven: mail to forged senders is an attack on them.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from listserver import letters
-from listserver.catalogue import Catalogue, Words
+from listserver.catalogue import Words
 from listserver.letters import write_letter
 from listserver.limits import NOTICE_LINES, NOTICE_PATIENCE, POSTERS_TOLD, TELLING_TRIES
-from listserver.model import Letter, ListId, PostId
+from listserver.model import House, Letter, ListId, PostId
 from listserver.ports import Clock, Log
-from listserver.store import Store, Work
+from listserver.store import QueueFull, Store, Work
 from listserver.troubles import InVain, Troubles
 from recrypt_core.errors import RecryptError
 from recrypt_core.members import Member
@@ -28,13 +29,14 @@ class Notices:
     what administrators were told, if the relay host took none of the letters.
     """
 
-    def __init__(self, store: Store, clock: Clock, log: Log, written: Callable[[], None]) -> None:
+    def __init__(
+        self, house: House, store: Store, clock: Clock, log: Log, *, written: Callable[[], None]
+    ) -> None:
+        self._catalogue = house.catalogue
         self._store = store
         self._clock = clock
         self._log = log
         self._written = written
-        self.catalogue = Catalogue()
-        """Of what is written; the app's has the operator's own words in it."""
 
     async def tell(self) -> None:
         """Tell what people weren't told yet: administrators at most once in an hour and list.
@@ -45,12 +47,18 @@ class Notices:
         now = self._clock.now()
         async with self._store.begin() as work:
             lists = await work.lists_in_trouble(now, NOTICE_PATIENCE)
+        full: QueueFull | None = None
         for list_id in lists:
-            await self._tell_administrators(list_id, now)
+            try:
+                await self._tell_administrators(list_id, now)
+            except QueueFull as problem:  # of this list's share, it may be
+                full = problem
         last: PostId | None = PostId(0)
         while last is not None:
             last = await self._tell_posters(last, now)
         self._written()
+        if full is not None:
+            raise full
 
     async def _tell_administrators(self, list_id: ListId, now: datetime) -> None:
         for _ in range(TELLING_TRIES):
@@ -70,7 +78,7 @@ class Notices:
     ) -> list[Letter]:
         if found is None:
             return []
-        texts, address = self.catalogue.of_list(found.list.state), found.list.state.name
+        texts, address = self._catalogue.of_list(found.list.state), found.list.state.name
         words = letters.troubles(texts, found)
         return await self._sealed([(words, each, address) for each in members], now)
 
@@ -83,7 +91,7 @@ class Notices:
         if not await work.troubles_told(list_id, found if written else None, now):
             return False
         for letter in written:
-            await work.enqueue_letter(letter, now, tells=list_id)
+            await work.enqueue_letter(replace(letter, list_id=list_id), now, tells=list_id)
             self._log.event("notice")
         return True
 
@@ -121,7 +129,7 @@ class Notices:
             return []
         if not found.poster.is_active:
             return []
-        words = letters.in_vain(self.catalogue.of_list(found.list.state), found.post)
+        words = letters.in_vain(self._catalogue.of_list(found.list.state), found.post)
         return [(words, found.poster, found.list.state.name)]
 
 

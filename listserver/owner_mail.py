@@ -5,14 +5,20 @@ It is never stored as it came (spec §7). What is sealed already isn't opened: i
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from listserver import mime, replies
-from listserver.addresses import ListAddress
+from listserver.addresses import ListAddress, mailbox_of, parse_address, site_of
 from listserver.answering import TooMany
 from listserver.catalogue import Texts
 from listserver.letters import owner_mail, write_enclosing
-from listserver.limits import LETTER_OCTETS, OWNER_MAILS_PER_LIST, OWNER_MAILS_PER_SENDER
+from listserver.limits import (
+    LETTER_OCTETS,
+    OWNER_MAILS_PER_DOMAIN,
+    OWNER_MAILS_PER_LIST,
+    OWNER_MAILS_PER_SENDER,
+)
 from listserver.manners import is_automatic
 from listserver.mime import Fields, Unreadable, values_of
 from listserver.model import House, JoinCount, Letter, LetterKind, StoredList
@@ -74,7 +80,7 @@ class OwnerMail:
         try:
             async with self._store.begin() as work:
                 for letter in written:
-                    await work.enqueue_letter(letter, now)
+                    await work.enqueue_letter(replace(letter, list_id=found.id), now)
         except QueueFull:
             return replies.NO_ROOM
         self.on_written()
@@ -89,14 +95,16 @@ async def _count(work: Work, found: StoredList, sender: str, now: datetime) -> N
     """Count a mail of a sender, and to a list's administrators; who is known isn't looked at.
 
     Raises:
-        TooMany: which undoes it: so one sender can't use up the list's share.
+        TooMany: which undoes it: so neither one sender nor one domain uses up the list's share.
     """
+    address, of_list = parse_address(sender), found.state.identifier
     bounds = (
-        (sender.lower(), OWNER_MAILS_PER_SENDER),
-        (found.state.identifier, OWNER_MAILS_PER_LIST),
+        (JoinCount.OWNER, mailbox_of(address), OWNER_MAILS_PER_SENDER),
+        (JoinCount.OWNER_AT, f"{of_list} {site_of(address)}", OWNER_MAILS_PER_DOMAIN),
+        (JoinCount.OWNER, of_list, OWNER_MAILS_PER_LIST),
     )
-    for what, most in bounds:
-        if await work.count_join(JoinCount.OWNER, what, now) > most:
+    for of, what, most in bounds:
+        if await work.count_join(of, what, now) > most:
             raise TooMany
 
 

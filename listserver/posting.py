@@ -19,7 +19,7 @@ from listserver.preparing import Prepared, finished, prepare, with_fresh_id
 from listserver.replies import Reply
 from listserver.store import Store, Work
 from listserver.together import Together
-from listserver.ways import Verdict, judge, put
+from listserver.ways import Verdict, judge, put, repeated
 from recrypt_core.envelope import Envelope, read_post_envelope
 from recrypt_core.errors import Malformed, Recrypted
 from recrypt_core.udf import Udf
@@ -153,8 +153,12 @@ class Posting:
         """
         found, envelope, key = prepared.found, prepared.envelope, prepared.verdict.key
         work, poster = turn.work, verdict.poster
-        if not await work.take_content(found.id, envelope.content_id, key):
-            return replies.ACCEPTED  # had before: a sender that didn't see our 250, or a replay
+        if not await work.take_content(found.id, envelope, key, is_aside=verdict.is_aside):
+            # Had before: a sender that didn't see our 250, or a replay.
+            again = repeated(prepared, verdict)
+            if again is None:
+                return replies.ACCEPTED
+            verdict = again
         if not await work.take_message_id(found.id, prepared.facts.message_id):
             prepared = with_fresh_id(prepared)
             await work.take_message_id(found.id, prepared.facts.message_id)
@@ -162,7 +166,7 @@ class Posting:
         if await turn.own_unwanted(found.id):
             readers = await for_others(work, prepared, readers, poster=poster)
         longest = readers.longest_own
-        post = finished(prepared, longest_own=longest, poster=poster, held=verdict.number)
+        post = finished(prepared, longest_own=longest, poster=poster, held=verdict.held)
         if isinstance(post, Reply):
             raise _TooLarge(post)
         await put(work, prepared, post, readers, verdict)

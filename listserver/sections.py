@@ -208,9 +208,8 @@ def _is_host(text: str) -> bool:
 
 def is_loopback(host: str) -> bool:
     """Tell whether a host is this machine."""
-    if host == "localhost":
-        return True
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
     except ValueError:
-        return False
+        return host == "localhost"
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

@@ -77,18 +77,10 @@ class Showing:
         is_over = not_after < self._clock.now()
         page = page_name(self._house, address)
         return Shown(
-            page, state.identifier, key.udf, not_after, is_over, address, self._texts(found)
+            page, state.identifier, key.udf, not_after, is_over, address, self.texts(found)
         )
 
-    async def texts(self, address: str | None) -> Texts:
-        """Find what pages about leaving say: a list's, or the service's where there is none.
-
-        Raises:
-            StoreTrouble: they can't be read now.
-        """
-        async with self._store.begin() as work:
-            return self._texts(await work.find_list(address or ""))
-
-    def _texts(self, found: StoredList | None) -> Texts:
+    def texts(self, found: StoredList | None) -> Texts:
+        """Give what pages say: a list's, or the service's where there is none."""
         house = self._house
         return Texts(house.language) if found is None else house.catalogue.of_list(found.state)

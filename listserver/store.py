@@ -31,6 +31,7 @@ from listserver.store_profiles import ProfileWork
 from listserver.store_stops import StopWork
 from recrypt_core.chain import GroupState
 from recrypt_core.documents import MemberEntry, VerifiedProfile
+from recrypt_core.envelope import Envelope
 from recrypt_core.members import Member
 from recrypt_core.signing import Jws
 from recrypt_core.udf import Udf
@@ -184,12 +185,25 @@ class Work(
         """
         ...
 
-    async def take_content(self, list_id: ListId, cid: bytes, key: Udf) -> bool:
-        """Remember a content id. False if the list has had it (spec §7)."""
+    async def take_content(
+        self, list_id: ListId, envelope: Envelope, key: Udf, *, is_aside: bool
+    ) -> bool:
+        """Remember what an envelope holds. False if the list has had it (spec §7).
+
+        It has if its readers have that cid, or if it was set aside, held or for nobody, with the
+        same `sender`: for without one, or with another's, it isn't the same post.
+        """
         ...
 
-    async def had_content(self, list_id: ListId, cid: bytes) -> bool:
-        """Tell whether the list has had a content id."""
+    async def had_content(self, list_id: ListId, envelope: Envelope, *, is_aside: bool) -> bool:
+        """Tell whether a list has had what an envelope holds.
+
+        is_aside: it is to be set aside, where another `sender` makes another post; else none does.
+        """
+        ...
+
+    async def release_content(self, list_id: ListId, cid: bytes, key: Udf) -> bool:
+        """Remember that readers have a cid that was set aside. False if they had it before."""
         ...
 
     async def take_message_id(self, list_id: ListId, message_id: str) -> bool:

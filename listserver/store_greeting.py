@@ -40,7 +40,10 @@ class GreetingWork(Protocol):
         ...
 
     async def greetings(self, limit: int) -> tuple[Greeted, ...]:
-        """Read up to `limit` of them, the first noted first."""
+        """Read up to `limit` of them, the first noted first.
+
+        Not of lists for which so many letters have no room now: others needn't wait for them.
+        """
         ...
 
     async def greeted(self, told: Collection[Greeted]) -> frozenset[MemberId]:

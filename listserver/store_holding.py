@@ -1,11 +1,13 @@
 """What holding posts asks of the store; a part of `Work` in listserver.store."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
-from listserver.held import Held, HeldState
+from listserver.held import Held, HeldState, Share
 from listserver.model import ListId, Readers, StoredPost
-from recrypt_core.moderation import HeldPost
+from recrypt_core.envelope import Envelope
+from recrypt_core.moderation import HeldName, HeldPost
 from recrypt_core.udf import Udf
 
 
@@ -16,23 +18,27 @@ class HoldWork(Protocol):
         """Find, of the readers of a post to a group key, those with ADMIN or SUPER."""
         ...
 
-    async def next_held(self, list_id: ListId) -> int | None:
-        """Give the number of the list's next held post; None if limits.HELD_POSTS wait already."""
+    async def next_held(self, list_id: ListId) -> int:
+        """Give the number of the list's next held post."""
+        ...
+
+    async def shares_held(self, list_id: ListId) -> Mapping[Share, int]:
+        """Count what waits for a decision, by share; none of a share that isn't there."""
         ...
 
     async def hold(
         self,
         moderators: Readers,
         post: StoredPost,
-        ciphertext: bytes,
+        envelope: Envelope,
         *,
         until: datetime,
-        begins: HeldState,
+        share: Share | None,
     ) -> None:
         """Put a held post in the queue for the moderators alone, to wait for a decision.
 
-        It was numbered in this transaction. Its ciphertext is kept until the decision. One that
-        doesn't begin to wait goes to nobody, and is erased soon.
+        It was numbered in this transaction. Its ciphertext is kept until the decision. One without
+        a share doesn't wait: it goes to nobody, and is erased soon.
         """
         ...
 
@@ -45,12 +51,15 @@ class HoldWork(Protocol):
         """
         ...
 
-    async def held(self, list_id: ListId, number: int) -> Held | None:
-        """Find a post that waits, or that was decided about of late."""
+    async def held(self, list_id: ListId, name: HeldName) -> Held | None:
+        """Find a post that waits, or that was decided about of late; None if it has another cid."""
         ...
 
     async def end_held(self, held: Held, state: HeldState) -> None:
-        """Write what was decided: no more copies go to moderators, and what is kept is erased."""
+        """Write what was decided: no more copies go to moderators, and what is kept is erased.
+
+        What is EXPIRED the list hasn't had: it may be sent again.
+        """
         ...
 
     async def overdue_held(self, until: datetime, limit: int) -> tuple[Held, ...]:

@@ -12,8 +12,11 @@ from recrypt_core.udf import Udf
 class JoinWork(Protocol):
     """The part of a transaction that joining uses. A request is kept only while it is open."""
 
-    async def count_join(self, of: JoinCount, what: str, now: datetime) -> int:
-        """Count one more on this day (UTC) of an address, a list or a signer; give how many."""
+    async def count_join(self, of: JoinCount, what: str, now: datetime, *, times: int = 1) -> int:
+        """Count one more on this day (UTC) of an address, a list or a signer; give how many.
+
+        times: as how many it counts.
+        """
         ...
 
     async def put_asked(
@@ -30,8 +33,14 @@ class JoinWork(Protocol):
         """Let a request wait for a decision; an earlier one of the same applicant ends."""
         ...
 
-    async def waiting_joins(self, list_id: ListId, now: datetime) -> int:
-        """Count the requests that wait for a decision."""
+    async def counted(self, of: JoinCount, what: str, now: datetime, *, days: int = 1) -> int:
+        """Tell how many were counted on this day and those before it, so many days in all."""
+        ...
+
+    async def waiting_joins(
+        self, list_id: ListId, now: datetime, *, site: str | None = None
+    ) -> int:
+        """Count the requests that wait for a decision; site: those of its addresses alone."""
         ...
 
     async def joins_after(

@@ -42,7 +42,7 @@ class LeavingWork(Protocol):
         ...
 
     async def next_leaver(self) -> Leaver | None:
-        """Find one who wasn't written to yet.
+        """Find one who wasn't written to yet, of a list that has room for a letter.
 
         Who is REVOKED stays; who can't be read leaves without a letter.
         """

@@ -60,7 +60,8 @@ class LetterWork(Protocol):
         """Fail as `enqueue_letter` would, so that one that isn't written looks the same.
 
         Raises:
-            QueueFull: limits.LETTERS of its kind wait already, or limits.LETTERS_OCTETS.
+            QueueFull: limits.LETTERS of its kind wait already, or limits.LETTERS_OCTETS; or if its
+                list's would have more of that room then than is left for all others.
         """
         ...
 

@@ -21,6 +21,6 @@ A module uses its own floor and those below, never one above:
 * pure: `entries` (splits for members), `sharing` (AdministratorKeys), `group_keys` (the group's
   key and Master, signed), `policies` (KEY=VALUE), `rosters` (files of members), `posts` (inside
   and outside of a post), `pins` (what was seen before), `mail` (MIME in and out as octets),
-  `by_mail` (to a list's desk), `padding` (of their lengths)
+  `by_mail` (to a list's desk)
 * words: `errors` (what a person has to know), `clock`
 """

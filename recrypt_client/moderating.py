@@ -15,7 +15,7 @@ from recrypt_core.chain import GroupState
 from recrypt_core.documents import RecryptionGroup
 from recrypt_core.errors import Malformed
 from recrypt_core.messages import GetHeldResponse, Response
-from recrypt_core.moderation import Decide, Decision, GetHeld, HeldPost, sign_decision
+from recrypt_core.moderation import Decide, Decision, GetHeld, HeldName, HeldPost, sign_decision
 from recrypt_core.udf import Udf, read_udf
 
 PAGES: Final = 1000  # ours: a hundred thousand posts
@@ -55,8 +55,20 @@ def waiting(desk: Desk, *, now: datetime) -> Iterator[HeldPost]:
     raise _disorder(desk)
 
 
+def whole(desk: Desk, posts: Sequence[HeldName], *, now: datetime) -> list[HeldName]:
+    """Complete the names of posts that are named by their numbers alone: ask which wait.
+
+    Raises:
+        as `waiting`, if any is to be asked about.
+    """
+    if all(post.cid is not None for post in posts):
+        return [*posts]
+    known = {each.post: each.name for each in waiting(desk, now=now)}
+    return [post if post.cid is not None else known.get(post.number, post) for post in posts]
+
+
 def decide(
-    desk: Desk, posts: Sequence[int], decision: Decision, pace: Pace
+    desk: Desk, posts: Sequence[HeldName], decision: Decision, pace: Pace
 ) -> list[tuple[int, str]]:
     """Have the service do what is decided about posts; give those that it refused, with its words.
 
@@ -65,16 +77,18 @@ def decide(
     """
     refused = []
     for post in posts:
-        request = Decide(group_id=desk.pin.identifier, post=post, decision=decision)
+        request = Decide(
+            group_id=desk.pin.identifier, post=post.number, content_id=post.cid, decision=decision
+        )
         try:
             chains.ask(desk, request, Response, now=pace.clock())
         except ServiceRefused as refusal:
-            refused.append((post, str(refusal)))
+            refused.append((post.number, str(refusal)))
         pace.progress(1)
     return refused
 
 
-def mail(desk: Desk, posts: Sequence[int], decision: Decision, *, now: datetime) -> str:
+def mail(desk: Desk, posts: Sequence[HeldName], decision: Decision, *, now: datetime) -> str:
     """Write a mail that says the same, signed; a sendmail takes it from there."""
     name, _, domain = desk.pin.group_name.partition("@")
     sender = desk.home.profile().profile.accounts[0]

@@ -14,9 +14,9 @@ from typing import Final
 
 from recrypt_client import mail
 from recrypt_client.mail import Entity, Field, make_field
-from recrypt_client.padding import FIELD, padding
 from recrypt_core import _random, limits
 from recrypt_core.errors import Malformed
+from recrypt_core.padding import FIELD, padding
 
 SUBJECT: Final = "[...]"  # of every post, outside (spec §7, RFC 9788 §3.2.1)
 LINE_OCTETS: Final = 76  # of base64 (RFC 2045 §6.8)

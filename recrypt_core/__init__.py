@@ -10,7 +10,7 @@
 * `wire`, `documents`, `messages` and their `records`, `wishes`, `moderation` and `invitations`:
   profiles, groups, entries; requests and responses
 * `chain` and its `members`: a group's history as a machine
-* `authorship`: who wrote a post
+* `authorship`: who wrote a post; `padding`: lengths that tell little of a message
 
 `splitting` and `opening` are for clients: a server that imports them could read mail.
 """

@@ -33,7 +33,9 @@ _Printed = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00-\x1F\x7F-\x9F]*\Z")]
 Account = Annotated[_Printed, msgspec.Meta(min_length=3, max_length=limits.ACCOUNT_OCTETS)]
 """An RFC 5321 address without control characters; who mails to it checks its grammar."""
 
-_Seq = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+Number = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+"""A number that readers of JSON have exactly: a count, or a place in an order."""
+
 _AdministratorKeys = Annotated[
     tuple[SealedKey, ...], msgspec.Meta(max_length=limits.ADMINISTRATOR_KEYS)
 ]
@@ -134,7 +136,7 @@ def kept_profile(signed: Jws) -> VerifiedProfile:
 class Head(msgspec.Struct, frozen=True):
     """The last change of a group's chain; {0, null} before the first."""
 
-    seq: _Seq
+    seq: Number
     hash: Hash | None
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, ClassVar, Final, TypeAlias, TypeVar, get_args
+from typing import ClassVar, Final, TypeAlias, TypeVar, get_args
 
 import msgspec
 
@@ -12,6 +12,7 @@ from recrypt_core.documents import (
     Account,
     Head,
     MemberEntry,
+    Number,
     RecryptionGroup,
     UserDecryptionEntry,
 )
@@ -25,6 +26,7 @@ from recrypt_core.records import (
     GroupId,
     JoinRequest,
     MergedRecipient,
+    PageSize,
     ServiceLimits,
     Version,
 )
@@ -32,8 +34,6 @@ from recrypt_core.signing import Jws
 from recrypt_core.wire import Document, Hash, SealedKey, UdfText, check_utc, from_json, to_json
 from recrypt_core.wishes import SetMail
 
-_Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
-_Seq = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 _DONE: Final = 201  # the drafts' figure, also for reads (spec §6)
 
 ANY: Final = "Recrypt"
@@ -74,7 +74,7 @@ class GetGroup(Document, frozen=True, kw_only=True):
     transaction: ClassVar[str] = "GetGroup"
     group_id: GroupId
     after: UdfText | None = None
-    limit: _Limit = 100
+    limit: PageSize = 100
 
 
 class GetChanges(Document, frozen=True, kw_only=True):
@@ -82,8 +82,8 @@ class GetChanges(Document, frozen=True, kw_only=True):
 
     transaction: ClassVar[str] = "GetChanges"
     group_id: GroupId
-    after: _Seq = 0
-    limit: _Limit = 100
+    after: Number = 0
+    limit: PageSize = 100
 
 
 class AddMember(Document, frozen=True, kw_only=True):
@@ -142,8 +142,8 @@ class GetAudit(Document, frozen=True, kw_only=True):
 
     transaction: ClassVar[str] = "GetAudit"
     group_id: GroupId
-    after: _Seq = 0
-    limit: _Limit = 100
+    after: Number = 0
+    limit: PageSize = 100
 
 
 class UpdateProfile(Document, frozen=True, kw_only=True):
@@ -267,7 +267,7 @@ class GetChangesResponse(Response, frozen=True, kw_only=True):
 class RedeliverResponse(Response, frozen=True, kw_only=True):
     """How many posts the member will be sent."""
 
-    posts: _Seq
+    posts: Number
 
 
 class GetEntryResponse(Response, frozen=True, kw_only=True):
@@ -289,7 +289,7 @@ class GetAuditResponse(Response, frozen=True, kw_only=True):
     """A page of the audit log, the oldest first, and the After of the next one."""
 
     entries: tuple[AuditEntry, ...]
-    next: _Seq | None = None
+    next: Number | None = None
 
 
 class GetJoinRequestsResponse(Response, frozen=True, kw_only=True):
@@ -303,7 +303,7 @@ class GetHeldResponse(Response, frozen=True, kw_only=True):
     """Which posts wait, the oldest first, and the After of the next page."""
 
     held: tuple[HeldPost, ...]
-    next: _Seq | None = None
+    next: Number | None = None
 
 
 R = TypeVar("R", bound=Response)

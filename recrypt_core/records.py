@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 
 from recrypt_core import limits
-from recrypt_core.documents import Account
+from recrypt_core.documents import Account, Number
 from recrypt_core.signing import Jws
 from recrypt_core.wire import Document, EphemeralKey, Hash, UdfText, check_utc
 from recrypt_core.words import Word
@@ -17,7 +17,8 @@ GroupId = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.ACCOUNT_OC
 B64url = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{0,128}\Z")]
 """Up to 96 octets in base64url: a partial, a wrapped content key."""
 
-_Seq = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+PageSize = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+"""How many rows a page of an answer has at most."""
 
 
 class Version(Document, frozen=True, kw_only=True):
@@ -63,7 +64,7 @@ class AuditResult(Word):
 class AuditEntry(Document, frozen=True, kw_only=True):
     """One RecryptData: when, by which member, of which entry and which envelope (epk)."""
 
-    seq: _Seq
+    seq: Number
     time: datetime
     recrypt_udf: UdfText
     member_key_udf: UdfText = msgspec.field(name="MemberKeyUDF")

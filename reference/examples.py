@@ -26,6 +26,7 @@ from reference.cast import NOW, TEAM, URL, Cast
 
 _NONCE: Final = write_b64url(bytes(range(16)))
 _WRAPPED_KEY: Final = write_b64url(bytes(range(40)))  # of A256KW; what is in it doesn't show
+_CID: Final = write_b64url(bytes(range(32)))
 _TOKEN: Final = "mvzxgzjanvsxe33omuqgs4zame"  # noqa: S105 - for show
 
 
@@ -155,7 +156,9 @@ def _others(cast: Cast) -> tuple[Request, ...]:
             ),
         ),
         moderation.GetHeld(group_id=TEAM),
-        moderation.Decide(group_id=TEAM, post=3, decision=moderation.Decision.ACCEPT),
+        moderation.Decide(
+            group_id=TEAM, post=3, content_id=_CID, decision=moderation.Decision.ACCEPT
+        ),
     )
 
 
@@ -212,6 +215,7 @@ def _hello() -> messages.HelloResponse:
 def _held_post(cast: Cast) -> moderation.HeldPost:
     return moderation.HeldPost(
         post=3,
+        content_id=_CID,
         since=NOW,
         until=NOW + timedelta(days=limits.HOLD_DAYS),
         octets=20_480,

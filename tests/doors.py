@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from listserver import replies
 from listserver.addresses import ListAddress
 from listserver.config import SmtpSettings
+from listserver.edges.door import Door
 from listserver.edges.gateway import Gateway
 from listserver.replies import Reply
 from listserver.sections import Endpoint
@@ -132,12 +133,9 @@ class Doorway:
         self.reception = FakeReception()
         self.log = ListLog()
         self.room = FakeRoom()
+        domains = ("lists.example", SECOND_DOMAIN)
         self.gateway = Gateway(
-            self.reception,
-            self.log,
-            settings,
-            domains=("lists.example", SECOND_DOMAIN),
-            room=self.room,
+            Door(self.reception, self.log, settings, domains=domains, room=self.room)
         )
         self.senders: list[Sender] = []
         self.ports = {True: 0, False: 0}

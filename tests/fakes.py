@@ -35,8 +35,8 @@ from listserver.signers import Signers
 from listserver.store import Store, StoreTrouble, Work
 from listserver.transactions import Transactions
 from listserver.vault import Vault
-from recrypt_core.messages import Response
-from recrypt_core.signing import Jws
+from recrypt_core.messages import Request, Response, UpdateMember, write_message
+from recrypt_core.signing import Jws, sign_request
 from tests.builders import (
     EVERY_POWER,
     NOW,
@@ -174,8 +174,8 @@ class Bench:
         self.mailing = Mailing(self.store, self.courier, self.clock, Schedule())
         self.bouncing = Bouncing(house, self.store, self.vault, self.clock, self.log)
         self.probing = Probing(self.store, self.vault, self.clock, self.log, scoring=SCORING)
-        self.notices = Notices(self.store, self.clock, self.log, lambda: None)
-        self.greetings = Greetings(self.store, self.clock, self.log)
+        self.notices = Notices(house, self.store, self.clock, self.log, written=lambda: None)
+        self.greetings = Greetings(house, self.store, self.clock, self.log)
         self.leaving = Leaving(house, self.store, self.vault, self.clock, self.log)
         self.left = LeaveKeeping(self.store, self.erasing_time, self.log)
         joining = Joining(house, self.store, Signers(house, self.store), lambda: None)
@@ -201,6 +201,11 @@ class Bench:
         _, response = await self.transactions.answer(posted(change, *memberships), signed=True)
         return response
 
+    async def ask(self, message: Request, by: Person) -> Response:
+        """Send a request that is no change of a chain, signed."""
+        key, now = by.online, self.clock.now()
+        return await self.send(sign_request(write_message(message), key, url=URL, now=now))
+
     async def create(self, group: Group, *memberships: Membership, authorised: Person) -> History:
         """Create a group through the service."""
         await self.authorize(authorised)
@@ -218,6 +223,12 @@ class Bench:
         response = await self.send(change, *memberships)
         assert response.status == 201, response.status_description
         history.take(change)
+
+    async def restate(self, history: History, by: Person, *memberships: Membership) -> None:
+        """Replace members' entries."""
+        entries = tuple(each.entry for each in memberships)
+        message = UpdateMember(recryption_group=history.group.master.udf, member_entry=entries)
+        await self.change(history.sign(message, by.online), *memberships, history=history)
 
     async def post(self, mail: bytes) -> Reply:
         """Post to team@lists.example."""

@@ -7,6 +7,8 @@ from msgspec.structs import replace as but
 from listserver.replies import Reply
 from recrypt_core.authorship import sign_sender
 from recrypt_core.documents import Privilege, RecryptionGroup, Status
+from recrypt_core.encoding import write_b64url
+from recrypt_core.envelope import Envelope
 from recrypt_core.messages import (
     GetHeldResponse,
     Request,
@@ -15,7 +17,7 @@ from recrypt_core.messages import (
     UpdateMember,
     write_message,
 )
-from recrypt_core.moderation import Decide, Decision, GetHeld
+from recrypt_core.moderation import Decide, Decision, GetHeld, HeldName
 from recrypt_core.opening import open_recrypted
 from recrypt_core.policy import Policy
 from recrypt_core.signing import Link, sign_request
@@ -93,18 +95,28 @@ class House:
         change = sign_request(write_message(message), key, url=URL, now=now, link=link)
         await self.bench.change(change, history=self.history)
 
+    def content(self) -> Envelope:
+        """Seal what is to be posted."""
+        self._count += 1
+        return sealed(self.group.key.public, content=b"Subject: %d\r\n\r\n" % self._count)
+
     def written(
-        self, by: str | None = None, content: bytes = b"", *, is_forged: bool = False
+        self,
+        by: str | None = None,
+        content: bytes = b"",
+        *,
+        is_forged: bool = False,
+        of: Envelope | None = None,
     ) -> bytes:
         """Write a post, with a `sender` of somebody's; a forged one was for another content."""
-        self._count += 1
-        content = content or b"Subject: %d\r\n\r\n" % self._count
-        envelope = sealed(self.group.key.public, content=content)
+        envelope = of or self.content()
+        if content:
+            envelope = sealed(self.group.key.public, content=content)
         octets, now = envelope.mmx(), self.bench.clock.now()
         if by is not None:
             key, cid = self.people[by].online, b"1" * 32 if is_forged else envelope.content_id
             octets = with_head(envelope, sender=sign_sender(TEAM, cid, key, now=now))
-        return mail(octets, message_id=f"<{self._count}@host.example>")
+        return mail(octets, message_id=f"<{envelope.content_id.hex()}@host.example>")
 
     async def post(self, by: str | None = None, content: bytes = b"") -> Reply:
         """Post, and deliver what is due."""
@@ -128,9 +140,20 @@ class House:
             after = answer.next
         return found
 
+    async def named(self, post: int) -> HeldName:
+        """Tell what a post is to be named by, whatever became of it."""
+        found = await self.bench.rows("SELECT list_id, number, sealed FROM holding")
+        cid = bytes(32)
+        for list_id, number, row in found:
+            if number == post and isinstance(row, bytes):
+                cid = self.bench.vault.unseal("holding", row, row=f"{list_id!r}.{post}".encode())
+        return HeldName(post, write_b64url(cid))
+
     async def decide(self, post: int, decision: Decision, by: str = "alice") -> tuple[int, str]:
         """Decide, and deliver what is due."""
-        answer = await self.ask(Decide(group_id=TEAM, post=post, decision=decision), by)
+        cid = (await self.named(post)).cid
+        message = Decide(group_id=TEAM, post=post, content_id=cid, decision=decision)
+        answer = await self.ask(message, by)
         await self.bench.relay_all()
         return said(answer)
 

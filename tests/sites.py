@@ -1,9 +1,10 @@
-"""The pages for people on a server under test: `from tests.sites import ...`."""
+"""The service and its pages on a server under test: `from tests.sites import ...`."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import httpx2
 from starlette.applications import Starlette
 
 from listserver.edges.pages import Leaves, Pages
@@ -29,3 +30,8 @@ def new_site(
     leaves = leaving or bench.leaving
     pages = Pages(HOUSE, showing, leaves, templates=Templates(templates), log=bench.log)
     return application(bench.transactions, bench.log, beside=Beside(pages=pages))
+
+
+def client_of(site: Starlette) -> httpx2.AsyncClient:
+    """Call an application without a socket; redirects would be seen."""
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(site), base_url=URL)

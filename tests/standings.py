@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from listserver.addresses import ListAddress, Role
+from listserver.edges.door import Door
 from listserver.edges.gateway import Gateway
 from listserver.model import MemberId, PostId
 from listserver.tokens import LeaveToken, write_token
@@ -14,11 +15,10 @@ from recrypt_core.documents import JoinAnswer, Privilege, Status, sign_join
 from recrypt_core.keys import PrivateKey
 from recrypt_core.messages import ConfirmJoin, DenyJoin, JoinGroup, Request, write_message
 from recrypt_core.policy import Policy
-from recrypt_core.signing import sign_request
 from recrypt_core.wishes import Mail, SetMail
-from tests.builders import TEAM, URL, Membership, Person, new_group, new_membership, new_person
+from tests.builders import TEAM, Membership, Person, new_group, new_membership, new_person
 from tests.doors import HERE, SETTINGS, Sender
-from tests.fakes import Bench, FakeRoom, ListLog, open_bench
+from tests.fakes import Bench, FakeRoom, open_bench
 from tests.lists import Team, new_list_of, said
 from tests.returned import member_row, sent_to, words_of
 
@@ -51,9 +51,7 @@ class Standings:
 
     async def send(self, message: Request, by: Person) -> tuple[int, str]:
         """Send a signed request."""
-        now = self.bench.clock.now()
-        made = sign_request(write_message(message), by.online, url=URL, now=now)
-        return said(await self.bench.send(made))
+        return said(await self.bench.ask(message, by))
 
     async def mail(self, role: Role, raw: bytes, *, sender: str, token: str | None = None) -> str:
         """Mail to an address of the list, and give both replies."""
@@ -94,7 +92,7 @@ class Standings:
 async def open_standings(folder: Path) -> AsyncIterator[Standings]:
     """Found a list, and have people stand to it in every way."""
     people = {
-        standing: new_person(f"{chr(97 + at) * 5}@example.org")
+        standing: new_person(f"{chr(97 + at) * 12}@example.org")
         for at, standing in enumerate(STANDINGS)
     }
     async with open_bench(folder) as bench:
@@ -103,9 +101,8 @@ async def open_standings(folder: Path) -> AsyncIterator[Standings]:
         policy = Policy(banned=(people["banned"].udf,))
         alice = new_person("alice@example.org")
         team = await new_list_of(bench, group, alice, *entries, policy=policy)
-        gateway = Gateway(
-            bench.receiving, ListLog(), SETTINGS, domains=("lists.example",), room=FakeRoom()
-        )
+        domains, room = ("lists.example",), FakeRoom()
+        gateway = Gateway(Door(bench.receiving, bench.log, SETTINGS, domains=domains, room=room))
         server = await gateway.listen(HERE)
         made = Standings(bench, team, people, server.sockets[0].getsockname()[1])
         await _settle(made)

@@ -24,21 +24,22 @@ LAYERS = {
     "recrypt_core": (
         "_random errors limits words encoding mailboxes keys signature_keys udf fields agreement "
         "splitting envelope jose wire passphrases sealing opening labels stream policy documents "
-        "records wishes moderation invitations messages signing members chain authorship",
+        "records wishes moderation invitations messages signing members chain authorship padding",
     ),
     "listserver": (
         "english english_pages german german_pages catalogue model troubles held ports store "
         "store_audit store_greeting store_holding store_joins store_leaving store_letters "
         "store_profiles store_stops limits config sections addresses outcomes replies",
-        "tokens links admission mime plain_text manners attachments answers posts names headers "
-        "threads copies letterheads preparing letters invitations refusals reports bounces vault",
+        "tokens links admission mime plain_text manners attachments decisions answers posts names "
+        "headers threads copies letterheads preparing letters invitations refusals reports "
+        "bounces vault",
         "together posting own_posts ways holding delivering erasing bouncing probing leaving "
         "forwarding mailing receiving front_desk answering owner_mail signers lookups showing "
-        "redelivering profiles wishes joining inviting greeting groups transactions recrypting "
-        "notices audit stopping",
+        "redelivering profiles wishes join_bounds joining inviting greeting groups transactions "
+        "recrypting notices audit stopping",
         "edges.gateway edges.sessions edges.connections edges.content edges.door edges.disk "
-        "edges.courier edges.relay edges.housekeeping edges.service edges.heads edges.bodies "
-        "edges.pages edges.templates edges.own_words edges.sqlite edges.sqlite_* edges.postgres "
+        "edges.wire edges.courier edges.relay edges.housekeeping edges.service edges.heads "
+        "edges.bodies edges.pages edges.templates edges.own_words edges.sqlite edges.sqlite_* edges.postgres "
         "edges.clock edges.logs edges.metrics edges.certificates edges.checkup edges.checkup_*",
         "app rotation",
         "options",
@@ -46,7 +47,7 @@ LAYERS = {
     ),
     "recrypt_client": (
         "errors clock",
-        "pins mail by_mail padding",
+        "pins mail by_mail",
         "entries posts sharing group_keys policies trails claims rosters",
         "contacts invitations discovery files home keyring paths service terminal",
         "chains escrows",

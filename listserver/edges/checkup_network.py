@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from listserver.config import Config, RelaySettings, Security
 from listserver.edges.checkup import Finding, advice, ok, wrong
+from listserver.sections import is_loopback
 
 Lookup: TypeAlias = Callable[[str, str], list[str] | None]
 """Gives a name's records of a type; none if there are none, None if nobody answers."""
@@ -33,7 +34,7 @@ def look_at_relay(config: Config) -> Finding:
             features = smtp.esmtp_features
     except (OSError, UnicodeDecodeError) as problem:  # smtplib's own are OSErrors
         return wrong("relay", f"{where}: {steps.step}: {_why(problem)}: look at [relay]")
-    here = _is_loopback(config.relay.host)
+    here = is_loopback(config.relay.host)
     size, most = features.get("size", ""), config.smtp.max_post_octets
     if size.isdecimal() and 0 < int(size) < most:
         return wrong(
@@ -191,7 +192,3 @@ def _is_ip(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or (_is_ip(host) and ip_address(host).is_loopback)

@@ -8,33 +8,17 @@ import asyncio
 import logging
 import ssl
 
-from listserver.config import SmtpSettings
 from listserver.edges.door import Door
 from listserver.edges.sessions import LmtpSession, SmtpSession
-from listserver.ports import Log, Reception, Room
 from listserver.sections import Endpoint
 
 
 class Gateway:
-    """The listeners for mail, and all sessions at them."""
+    """The listeners for mail, and all sessions at them, which share a door."""
 
-    def __init__(
-        self,
-        reception: Reception,
-        log: Log,
-        settings: SmtpSettings,
-        *,
-        domains: tuple[str, ...],
-        room: Room,
-    ) -> None:
-        self._settings = settings
-        self._door = Door(reception, log, settings, domains=domains, room=room)
+    def __init__(self, door: Door) -> None:
+        self.door = door
         self._servers: list[asyncio.Server] = []
-
-    @property
-    def door(self) -> Door:
-        """What all sessions share, for who counts them."""
-        return self._door
 
     def reload(self) -> None:
         """Read the certificate and its key, if there are any; sessions that begin TLS use them.
@@ -42,12 +26,12 @@ class Gateway:
         Raises:
             OSError: they can't be read, or don't belong together. What was read before stays.
         """
-        certificate, key = self._settings.tls_certificate, self._settings.tls_key
+        certificate, key = self.door.settings.tls_certificate, self.door.settings.tls_key
         if certificate is not None and key is not None:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             # With a password, if only an empty one, nothing is asked for at the terminal.
             context.load_cert_chain(str(certificate), str(key), password="")
-            self._door.tls = context
+            self.door.tls = context
 
     async def listen(self, at: Endpoint, *, lmtp: bool = False) -> asyncio.Server:
         """Open a listener; the server's `sockets` tell where, if the port was 0.
@@ -59,19 +43,19 @@ class Gateway:
         logging.getLogger("mail.log").disabled = True
         kind = LmtpSession if lmtp else SmtpSession
         server = await asyncio.get_running_loop().create_server(
-            lambda: kind(self._door), at.host, at.port, backlog=self._settings.connections
+            lambda: kind(self.door), at.host, at.port, backlog=self.door.settings.connections
         )
         self._servers.append(server)
         return server
 
     async def drain(self) -> None:
         """Wait until every mail that has come whole is committed and answered."""
-        await self._door.drain()
+        await self.door.drain()
 
     async def close(self) -> None:
         """Stop listening, finish what is in hand, and hang up."""
         for server in self._servers:
             server.close()
-        await asyncio.gather(*(x.hang_up() for x in self._door.guests if not x.answering))
+        await asyncio.gather(*(x.hang_up() for x in self.door.guests if not x.answering))
         await self.drain()
-        await asyncio.gather(*(x.hang_up() for x in self._door.guests))
+        await asyncio.gather(*(x.hang_up() for x in self.door.guests))

@@ -30,7 +30,7 @@ from prometheus_client.registry import Collector
 
 from listserver.edges.certificates import not_after
 from listserver.edges.door import Door
-from listserver.edges.sqlite_figures import QueueFigures, open_figures
+from listserver.edges.sqlite_figures import QueueFigures, Undecided, open_figures
 from listserver.ports import Clock, Log
 
 Labels: TypeAlias = tuple[str, ...]
@@ -205,6 +205,7 @@ def _look(places: Places, now: datetime) -> tuple[Metric, ...]:
     try:
         with open_figures(store) as figures:
             found += _queue(figures.queue(now))
+            found += _undecided(figures.undecided(now))
     except OSError:
         found.clear()
     readable.add_metric((), 1 if found else 0)
@@ -259,6 +260,23 @@ def _queue(queue: QueueFigures) -> Iterator[Metric]:
         "How long the copy has waited that has been due for longest; not those of stopped lists.",
         queue.oldest.total_seconds(),
     )
+
+
+def _undecided(found: Mapping[str, Undecided]) -> Iterator[Metric]:
+    count = GaugeMetricFamily(
+        "listserver_undecided",
+        "Held posts, and requests to join, that wait for administrators, of all lists together.",
+        labels=("what",),
+    )
+    oldest = GaugeMetricFamily(
+        "listserver_undecided_oldest_seconds",
+        "How long the first of them has waited; 0 if none does.",
+        labels=("what",),
+    )
+    for what, each in found.items():
+        count.add_metric((what,), each.count)
+        oldest.add_metric((what,), each.oldest.total_seconds())
+    yield from (count, oldest)
 
 
 def _gauge(name: str, words: str, states: Mapping[str, int]) -> Metric:

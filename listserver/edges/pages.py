@@ -20,7 +20,7 @@ from listserver.edges.bodies import NotRead, Room
 from listserver.edges.templates import Templates, qr_code
 from listserver.limits import LEAVE_PATIENCE, PAGE_BODY_OCTETS, PAGE_BODY_TIMEOUT
 from listserver.links import LEAVE_PAGE, LIST_PAGE, STAY_PAGE
-from listserver.model import House
+from listserver.model import House, StoredList
 from listserver.ports import Log
 from listserver.showing import Showing, Shown
 
@@ -44,8 +44,8 @@ Make: TypeAlias = Callable[[Request], Awaitable[Response]]
 class Leaves(Protocol):
     """What leaving is asked for: `listserver.leaving.Leaving`."""
 
-    async def of_token(self, token: str) -> str | None:
-        """Give the address of the list that a token is of; None if it isn't ours."""
+    async def of_token(self, token: str) -> StoredList | None:
+        """Find the list that a token is of; None if it isn't ours."""
         ...
 
     async def ask(self, token: str) -> None:
@@ -147,22 +147,22 @@ class Pages:
         return self._page("list", shown.texts, keep=_A_WHILE, **words)
 
     async def _leave(self, request: Request) -> Response:
-        token = request.path_params["token"]
-        address = await self._leaving.of_token(token)
-        texts = await self._showing.texts(address)
-        if request.method != "POST":
-            return self._page("leave", texts, address=address)
-        await self._leaving.ask(token)
-        return self._page("left", texts)
+        return await self._by_token(request, self._leaving.ask, asks="leave", done="left")
 
     async def _stay(self, request: Request) -> Response:
+        return await self._by_token(request, self._leaving.undo, asks="stay", done="stayed")
+
+    async def _by_token(
+        self, request: Request, act: Callable[[str], Awaitable[None]], *, asks: str, done: str
+    ) -> Response:
+        """Ask whether it is to be done; for who posts here, do it."""
         token = request.path_params["token"]
-        address = await self._leaving.of_token(token)
-        texts = await self._showing.texts(address)
+        found = await self._leaving.of_token(token)
+        texts = self._showing.texts(found)
         if request.method != "POST":
-            return self._page("stay", texts, address=address)
-        await self._leaving.undo(token)
-        return self._page("stayed", texts)
+            return self._page(asks, texts, address=None if found is None else found.state.name)
+        await act(token)
+        return self._page(done, texts)
 
     def _problem(self, status: int, headers: Mapping[str, str] | None = None) -> Response:
         response = self._response(self._problems[status], status)

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import ip_address
 from pathlib import PurePath
 from typing import Final, TypeAlias
 
@@ -26,7 +25,7 @@ from listserver.edges.bodies import BODY_TIMEOUT, NotRead, Room
 from listserver.edges.heads import BoundedHeads
 from listserver.edges.pages import Pages
 from listserver.ports import Log
-from listserver.sections import Endpoint
+from listserver.sections import Endpoint, is_loopback
 from listserver.transactions import Transactions
 from recrypt_core import limits, messages
 
@@ -83,7 +82,7 @@ class MetricsPage:
         if self._readers is not MetricsFor.LOOPBACK:
             return self._readers is MetricsFor.ALL
         proxied = any(name.startswith(_PROXY_FIELDS) for name in request.headers)
-        return not proxied and request.client is not None and _is_loopback(request.client.host)
+        return not proxied and request.client is not None and is_loopback(request.client.host)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,14 +225,6 @@ def _elsewhere(problem: Exception) -> Response:
 def _refuse(status: int, words: str) -> Response:
     refusal = messages.Response(status=status, status_description=f"Refused: {words}.")
     return Response(messages.write_response(messages.ANY, refusal), status, _NO_STORE, PLAIN)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def _path(path: PurePath | None) -> str | None:

@@ -106,6 +106,13 @@ ORDER BY lists.id
 _COUNTS: Final = (
     "seq", "members", "receiving", "mail_off", "posts", "kept", "unsent", "given_up", "held",
 )  # fmt: skip
+# Held posts are 0 waiting, requests to join 1 confirmed.
+_UNDECIDED: Final = {
+    "posts": "SELECT count(*), coalesce(min(max(accepted, 0)), :now) FROM holding"
+    " LEFT JOIN posts ON posts.id = post_id WHERE state = 0",
+    "joins": "SELECT count(*), coalesce(min(max(since, 0)), :now) FROM joins"
+    " WHERE state = 1 AND until > :now",
+}
 _UNSERVED: Final = "SELECT name, sealed FROM members WHERE list_id = ? AND NOT served"
 _NEWEST: Final = "SELECT coalesce(max(accepted), 0) FROM posts"
 
@@ -134,6 +141,14 @@ class QueueFigures:
     put_off: int
     given_up: int
     held: int
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """What waits for administrators of all lists together, and how long the first one has."""
+
+    count: int
+    oldest: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +199,14 @@ class Figures:
         ((*counts, due, accepted),) = self._connection.execute(_QUEUE, values)
         oldest = timedelta(seconds=max(0, values["now"] - min(due, accepted)))
         return QueueFigures(oldest, *counts)
+
+    def undecided(self, now: datetime) -> dict[str, Undecided]:
+        """Count held posts, and requests to join, that wait for a decision."""
+        found = {}
+        for what, sql in _UNDECIDED.items():
+            ((count, since),) = self._connection.execute(sql, {"now": seconds(now)})
+            found[what] = Undecided(count, timedelta(seconds=max(0, seconds(now) - since)))
+        return found
 
     def lists(self, vault: Vault) -> Iterator[ListFigures]:
         """Count what each list has."""

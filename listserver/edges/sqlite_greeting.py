@@ -3,9 +3,10 @@
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from listserver.edges.sqlite_letters import crowded
 from listserver.edges.sqlite_rows import number
 from listserver.edges.sqlite_telling import TellingTables
-from listserver.model import ListId, MemberId
+from listserver.model import LetterKind, ListId, MemberId
 from listserver.store_greeting import Greeted, Greeting
 from recrypt_core.udf import Udf
 
@@ -16,7 +17,8 @@ _PUT: Final = (
 )
 _NEXT: Final = (
     "SELECT m.id, g.id, g.kind, m.list_id, m.sealed, m.name FROM greetings g"
-    " JOIN members m ON m.id = g.member_id ORDER BY g.id LIMIT ?"
+    " JOIN members m ON m.id = g.member_id"
+    " WHERE m.list_id NOT IN (SELECT value FROM json_each(?)) ORDER BY g.id LIMIT ?"
 )
 
 
@@ -30,6 +32,7 @@ class GreetingTables(TellingTables):
         )
 
     async def greetings(self, limit: int) -> tuple[Greeted, ...]:
+        wait = str(await crowded(self._rows, LetterKind.GREETING, limit))  # which is JSON
         return tuple(
             [
                 Greeted(
@@ -39,7 +42,7 @@ class GreetingTables(TellingTables):
                     await self._readable_list(number(list_id)),
                     await self._readable_member(*row),
                 )
-                for id_, row_id, kind, list_id, *row in await self._rows.all(_NEXT, (limit,))
+                for id_, row_id, kind, list_id, *row in await self._rows.all(_NEXT, (wait, limit))
             ]
         )
 

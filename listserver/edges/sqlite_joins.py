@@ -5,6 +5,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Final
 
+from listserver.addresses import parse_address, site_of
 from listserver.edges.sqlite_profiles import ProfileTables
 from listserver.edges.sqlite_queue import seconds
 from listserver.edges.sqlite_rows import Value, number, octets
@@ -20,15 +21,17 @@ from recrypt_core.wire import from_json
 _DAY: Final = 86400  # seconds
 _ROW: Final = "a row of a request to join"
 _COUNT: Final = (
-    "INSERT INTO join_counts VALUES (?, ?, 1)"
-    " ON CONFLICT (day, name) DO UPDATE SET asked = asked + 1"
+    "INSERT INTO join_counts VALUES (?, ?, ?)"
+    " ON CONFLICT (day, name) DO UPDATE SET asked = asked + excluded.asked"
 )
+_COUNTED: Final = "SELECT asked FROM join_counts WHERE day = ? AND name = ?"
 _CONFIRM: Final = (
     "DELETE FROM joins WHERE state = ? AND token_name != ?"
     " AND name = (SELECT name FROM joins WHERE token_name = ?)",
     "UPDATE joins SET state = ?, since = ?, until = ? WHERE token_name = ?",
 )
 _WAITING: Final = "FROM joins WHERE list_id = ? AND state = ? AND until > ?"
+_WAITING_AT: Final = "SELECT count(*) FROM joins WHERE domain = ? AND state = ? AND until > ?"
 _PAGE: Final = f"{_WAITING} AND name > ? ORDER BY name LIMIT ? OFFSET ?"
 _ALL: Final = -1  # as LIMIT: as many as there are
 
@@ -36,13 +39,16 @@ _ALL: Final = -1  # as LIMIT: as many as there are
 class JoinTables(ProfileTables):
     """The part of `Work` that joining uses."""
 
-    async def count_join(self, of: JoinCount, what: str, now: datetime) -> int:
+    async def count_join(self, of: JoinCount, what: str, now: datetime, *, times: int = 1) -> int:
         name = self._vault.name(f"join {of.value}", what)
-        await self._rows.run(_COUNT, (_day(now), name))
-        ((asked,),) = await self._rows.all(
-            "SELECT asked FROM join_counts WHERE day = ? AND name = ?", (_day(now), name)
-        )
+        await self._rows.run(_COUNT, (_day(now), name, times))
+        ((asked,),) = await self._rows.all(_COUNTED, (_day(now), name))
         return number(asked)
+
+    async def counted(self, of: JoinCount, what: str, now: datetime, *, days: int = 1) -> int:
+        name, today = self._vault.name(f"join {of.value}", what), _day(now)
+        found = [await self._rows.all(_COUNTED, (today - ago, name)) for ago in range(days)]
+        return sum(number(row[0]) for rows in found for row in rows)
 
     async def put_asked(
         self, list_id: ListId, token: str, applicant: Applicant, *, now: datetime, until: datetime
@@ -59,8 +65,9 @@ class JoinTables(ProfileTables):
             seconds(now),
             seconds(until),
             self._vault.seal("joins", write_json(row), row=name),
+            self._site_name(list_id, site_of(parse_address(applicant.account))),
         )
-        await self._rows.run("INSERT INTO joins VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        await self._rows.run("INSERT INTO joins VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
 
     async def join_of_token(self, token: str, now: datetime) -> Join | None:
         name = self._token_name(token)
@@ -83,11 +90,15 @@ class JoinTables(ProfileTables):
         await self._rows.run(_CONFIRM[0], (state, name, name))
         await self._rows.run(_CONFIRM[1], (state, seconds(now), seconds(until), name))
 
-    async def waiting_joins(self, list_id: ListId, now: datetime) -> int:
-        ((count,),) = await self._rows.all(
-            f"SELECT count(*) {_WAITING}", (list_id, JoinState.CONFIRMED.value, seconds(now))
-        )
-        return number(count)
+    async def waiting_joins(
+        self, list_id: ListId, now: datetime, *, site: str | None = None
+    ) -> int:
+        values = (JoinState.CONFIRMED.value, seconds(now))
+        if site is None:
+            found = await self._rows.all(f"SELECT count(*) {_WAITING}", (list_id, *values))
+        else:
+            found = await self._rows.all(_WAITING_AT, (self._site_name(list_id, site), *values))
+        return number(found[0][0])
 
     async def joins_after(
         self, list_id: ListId, after: Udf | None, now: datetime, *, octets: int
@@ -141,6 +152,9 @@ class JoinTables(ProfileTables):
 
     def _token_name(self, token: str) -> bytes:
         return self._vault.name("join", token)
+
+    def _site_name(self, list_id: ListId, site: str) -> bytes:
+        return self._vault.name("applicant at", str(list_id), site)
 
     def _join_name(self, list_id: ListId, applicant: Udf) -> bytes:
         return self._vault.name("applicant", str(list_id), applicant)

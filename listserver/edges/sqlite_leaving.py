@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Final
 
+from listserver.edges.sqlite_letters import crowded
 from listserver.edges.sqlite_queue import seconds
 from listserver.edges.sqlite_rows import Value, number, octets
 from listserver.edges.sqlite_telling import TellingTables
-from listserver.model import EntryRow, ListId, MemberId, Readers, StoredList
+from listserver.model import EntryRow, LetterKind, ListId, MemberId, Readers, StoredList
 from listserver.store_leaving import Leaver
 from listserver.tokens import STAYS_COUNTED
 from recrypt_core.documents import Status
@@ -40,7 +41,8 @@ _SET: Final = "UPDATE members SET "
 _STAY: Final = f"{_SET}{_STAYS} WHERE id = ? AND leaving = ? AND leaving_since = ?"
 _NEXT: Final = (
     "SELECT id, leaving_since, list_id, sealed, name FROM members"
-    " WHERE leaving = ? ORDER BY leaving_since LIMIT 1"
+    " WHERE leaving = ? AND list_id NOT IN (SELECT value FROM json_each(?))"
+    " ORDER BY leaving_since LIMIT 1"
 )
 _TOLD: Final = "UPDATE members SET leaving = ? WHERE id = ? AND leaving = ? AND leaving_since = ?"
 _END: Final = (
@@ -81,7 +83,8 @@ class LeavingTables(TellingTables):
         await self._rows.run(_NOTE)
 
     async def next_leaver(self) -> Leaver | None:
-        while found := await self._rows.all(_NEXT, (_Leaving.ASKED,)):
+        wait = str(await crowded(self._rows, LetterKind.NOTICE, 1))  # which is JSON
+        while found := await self._rows.all(_NEXT, (_Leaving.ASKED, wait)):
             id_, since, list_id, *row = found[0]
             stored = await self._readable_list(number(list_id))
             member = await self._readable_member(*row)

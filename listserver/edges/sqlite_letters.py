@@ -48,8 +48,17 @@ _LATE: Final = (
     "SELECT id, attempts + 1, made FROM letters WHERE kind = ? AND state = 0 AND due > ?"
     " ORDER BY due, id LIMIT ?",
 )
+# What waits of a kind, and of that one list's.
 _TAKEN: Final = (
-    "SELECT count(*), coalesce(sum(octets), 0) FROM letters WHERE kind = ? AND state < 2"
+    "SELECT count(*), coalesce(sum(octets), 0), count(*) FILTER (WHERE list_id = ?2),"
+    " coalesce(sum(octets) FILTER (WHERE list_id = ?2), 0)"
+    " FROM letters WHERE kind = ?1 AND state < 2"
+)
+# Lists that have so much of it that they have to wait for others' sake, in `crowded`.
+_CROWDED: Final = (
+    "SELECT list_id FROM letters WHERE kind = ?1 AND state < 2 AND list_id NOT NULL"
+    " GROUP BY list_id HAVING count(*) + 2 * ?2 + (SELECT count(*) FROM letters"
+    " WHERE kind = ?1 AND state < 2) > ?3"
 )
 # What ends without success. The operator's is held while there is room, anything else erased.
 _HOLD: Final = (
@@ -74,6 +83,12 @@ _TOLD_TOO: Final = "SELECT 1 FROM letters WHERE tells = ? AND made = ? LIMIT 1"
 _ERASE: Final = "DELETE FROM letters WHERE id = ? AND state != 2"
 
 
+async def crowded(rows: Rows, kind: LetterKind, more: int) -> list[ListId]:
+    """Find the lists for which so many more letters of a kind have no room now."""
+    found = await rows.all(_CROWDED, (kind.value, more, LETTERS))
+    return [ListId(number(list_id)) for (list_id,) in found]
+
+
 class LetterTables:
     """The part of `Work` that letters use.
 
@@ -85,8 +100,12 @@ class LetterTables:
         self._vault = vault
 
     async def check_letter_room(self, letter: Letter) -> None:
-        ((count, taken),) = await self._rows.all(_TAKEN, (letter.kind.value,))
-        if number(count) >= LETTERS or number(taken) + len(letter.octets) > LETTERS_OCTETS:
+        (found,) = await self._rows.all(_TAKEN, (letter.kind.value, letter.list_id))
+        count, taken, own_count, own_octets = map(number, found)
+        size = len(letter.octets)
+        left = (LETTERS - count - 1, LETTERS_OCTETS - taken - size)
+        own = (0, 0) if letter.list_id is None else (own_count + 1, own_octets + size)
+        if own[0] > left[0] or own[1] > left[1]:
             raise QueueFull
 
     async def enqueue_letter(
@@ -98,10 +117,10 @@ class LetterTables:
         sealed = await _done(lambda: self._seal(letter, id_), letter.octets)
         await self._rows.run(
             "INSERT INTO letters (id, state, attempts, faults, made, due, probe_of, kind, octets,"
-            " sealed, tells) VALUES (?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?)",
+            " sealed, tells, list_id) VALUES (?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(id_, _DUE, seconds(now), seconds(now), letter.probe_of),
-                *(letter.kind.value, len(letter.octets), sealed, tells),
+                *(letter.kind.value, len(letter.octets), sealed, tells, letter.list_id),
             ),
         )
 

@@ -15,6 +15,7 @@ from listserver.model import Erased, ListId, MemberId, PostId, Readers, StoredPo
 from listserver.vault import Vault
 from recrypt_core import _random
 from recrypt_core.encoding import JsonObject, read_json, write_b64url, write_json
+from recrypt_core.envelope import Envelope
 from recrypt_core.errors import Malformed
 from recrypt_core.keys import PublicKey
 from recrypt_core.udf import Udf, read_udf
@@ -46,6 +47,14 @@ _ERASABLE = (
     " WHERE dropped AND NOT erased AND NOT EXISTS"
     " (SELECT 1 FROM deliveries WHERE post_id = posts.id AND state != 2 AND state = 1) LIMIT ?"
 )
+
+_TAKE_CONTENT = (
+    "INSERT OR IGNORE INTO contents SELECT ?, ? WHERE NOT EXISTS"
+    " (SELECT 1 FROM contents WHERE content_name IN (?, ?))"
+)
+_HAD = "SELECT 1 FROM contents WHERE content_name BETWEEN ? AND ? LIMIT 1"
+_HAD_ASIDE = "SELECT 1 FROM contents WHERE content_name IN (?, ?) LIMIT 1"
+_LAST = b"\xff" * 33  # behind a name, it is behind all names that begin with it
 
 # The last post stays, so that its number is never another's, and no old return path counts for it.
 _OLD = (
@@ -79,16 +88,28 @@ class PostTables:
         members = {MemberId(number(member)) for member, _ in found}
         return Readers(list_id, [*members], max([number(own) for _, own in found], default=0))
 
-    async def take_content(self, list_id: ListId, cid: bytes, key: Udf) -> bool:
-        name = self._content_name(list_id, cid)
+    async def take_content(
+        self, list_id: ListId, envelope: Envelope, key: Udf, *, is_aside: bool
+    ) -> bool:
+        name = self._content_name(list_id, envelope.content_id)
+        aside = self._aside_name(list_id, envelope)
         taken = await self._rows.run(
-            "INSERT OR IGNORE INTO contents VALUES (?, ?)", (name, self._vault.name("key", key))
+            _TAKE_CONTENT, (aside if is_aside else name, self._vault.name("key", key), name, aside)
         )
         return taken == 1
 
-    async def had_content(self, list_id: ListId, cid: bytes) -> bool:
+    async def had_content(self, list_id: ListId, envelope: Envelope, *, is_aside: bool) -> bool:
+        name = self._content_name(list_id, envelope.content_id)
+        aside = self._aside_name(list_id, envelope)
+        asked = _HAD_ASIDE if is_aside else _HAD
+        return bool(await self._rows.all(asked, (name, aside if is_aside else name + _LAST)))
+
+    async def release_content(self, list_id: ListId, cid: bytes, key: Udf) -> bool:
         name = self._content_name(list_id, cid)
-        return bool(await self._rows.all("SELECT 1 FROM contents WHERE content_name = ?", (name,)))
+        taken = await self._rows.run(
+            _TAKE_CONTENT, (name, self._vault.name("key", key), name, name)
+        )
+        return taken == 1
 
     async def take_message_id(self, list_id: ListId, message_id: str) -> bool:
         name = self._vault.name("message-id", str(list_id), message_id)
@@ -175,6 +196,12 @@ class PostTables:
 
     def _content_name(self, list_id: ListId, cid: bytes) -> bytes:
         return self._vault.name("content", str(list_id), write_b64url(cid))
+
+    def _aside_name(self, list_id: ListId, envelope: Envelope) -> bytes:
+        """Name what is set aside: behind the content's own name, so that both are found by that."""
+        cid = envelope.content_id
+        parts = (str(list_id), write_b64url(cid), envelope.sender or "")
+        return self._content_name(list_id, cid) + self._vault.name("sender", *parts)
 
     def _open_post(self, post: PostId, sealed: Value) -> StoredPost:
         row = self._vault.unseal("posts", octets(sealed), row=post_row(post))

@@ -84,10 +84,11 @@ _LATE: Final = (
     f"{_ROWS} WHERE post_id = ? AND state = 0 AND due > ? ORDER BY due, id LIMIT ?",
 )
 
-# Of a list, what is kept of late, that a member has an entry for and that isn't open for it.
+# Of a list, what is kept of late, that a member has an entry for and that isn't open for it; what
+# waits for a decision, for moderators alone.
 _MISSED: Final = (
     "SELECT id FROM posts WHERE list_id = ? AND accepted >= ? AND NOT held AND NOT erased"
-    " AND NOT review"
+    " AND (NOT review OR (SELECT powerful FROM members WHERE id = ?))"
     " AND EXISTS (SELECT 1 FROM entries WHERE member_id = ? AND key_name = posts.key_name)"
     " AND NOT EXISTS (SELECT 1 FROM deliveries"
     " WHERE post_id = posts.id AND member_id = ? AND state != 2) ORDER BY id LIMIT ?"
@@ -203,7 +204,9 @@ class QueueTables:
         if not rows:
             return 0
         of = (number(rows[0][0]),)
-        missed = await self._rows.all(_MISSED, (list_id, seconds(since), *of, *of, _LATE_POSTS))
+        missed = await self._rows.all(
+            _MISSED, (list_id, seconds(since), *of, *of, *of, _LATE_POSTS)
+        )
         begun = (list_id, seconds(since))
         waiting = await self._rows.read(_UNBEGUN, begun, partial(_posts_with, *of))
         posts = [row[0] for row in missed if row[0] not in waiting]

@@ -27,48 +27,36 @@ _IN_TROUBLE: Final = (
     " (SELECT post_id FROM deliveries WHERE state >= 2 AND NOT told))"
 )
 _HELD: Final = 3
-_FAILED: Final = (
-    "FROM deliveries WHERE state >= 2 AND NOT told"
-    " AND post_id IN (SELECT id FROM posts WHERE list_id = ?)"
+_OF_LIST: Final = "post_id IN (SELECT id FROM posts WHERE list_id = ?1)"
+# What a list's (?1) administrators are told: which rows, the column that has when they were told,
+# and the index of those that weren't.
+_KINDS: Final = (
+    ("deliveries", "", "told", f"state >= 2 AND {_OF_LIST}"),
+    ("members", " INDEXED BY members_off_untold", "off_told", "list_id = ?1 AND off IS NOT NULL"),
+    ("posts", "", "held_told", "list_id = ?1 AND held AND NOT dropped"),
+    ("members", " INDEXED BY members_left_untold", "left_told", "list_id = ?1 AND leaving = 3"),
+    ("holding", "", "told", "list_id = ?1 AND state = 0"),
 )
-_OFF: Final = (
-    "FROM members INDEXED BY members_off_untold"
-    " WHERE list_id = ? AND off IS NOT NULL AND NOT off_told"
+_UNTOLD: Final = tuple(
+    f"FROM {table}{index} WHERE {rows} AND NOT {told}" for table, index, told, rows in _KINDS
 )
-_LEFT: Final = (
-    "FROM members INDEXED BY members_left_untold"
-    " WHERE list_id = ? AND leaving = 3 AND NOT left_told"
-)
-_STOPPED: Final = "FROM posts WHERE list_id = ? AND held AND NOT dropped AND NOT held_told"
-_WAITING: Final = "FROM holding WHERE list_id = ? AND state = 0 AND NOT told"
+_FAILED: Final = _UNTOLD[0]
+_OFF: Final = _UNTOLD[1]
+_LEFT: Final = _UNTOLD[3]
 _COUNTS: Final = tuple(
-    f"SELECT count(*), coalesce(sum({id_}), 0) {rows}"
-    for id_, rows in (
-        ("id", _FAILED),
-        ("id", _OFF),
-        ("id", _STOPPED),
-        ("id", _LEFT),
-        ("number", _WAITING),
-    )
+    f"SELECT count(*), coalesce(sum({'number' if 'holding' in rows else 'id'}), 0) {rows}"
+    for rows in _UNTOLD
 )
-_TOLD: Final = (
-    "UPDATE deliveries SET told = ?2 WHERE state >= 2 AND NOT told"
-    " AND post_id IN (SELECT id FROM posts WHERE list_id = ?1)",
-    "UPDATE members INDEXED BY members_off_untold SET off_told = ?2"
-    " WHERE list_id = ?1 AND off IS NOT NULL AND NOT off_told",
-    "UPDATE posts SET held_told = ?2 WHERE list_id = ?1 AND held AND NOT dropped AND NOT held_told",
-    "UPDATE members INDEXED BY members_left_untold SET left_told = ?2"
-    " WHERE list_id = ?1 AND leaving = 3 AND NOT left_told",
-    "UPDATE holding SET told = ?2 WHERE list_id = ?1 AND state = 0 AND NOT told",
-)  # in a thread: there may be many
-UNTELL: Final = (
-    "UPDATE deliveries SET told = 0 WHERE state >= 2 AND told = ?2"
-    " AND post_id IN (SELECT id FROM posts WHERE list_id = ?1)",
-    "UPDATE members SET off_told = 0 WHERE list_id = ?1 AND off IS NOT NULL AND off_told = ?2",
-    "UPDATE posts SET held_told = 0 WHERE list_id = ?1 AND held AND held_told = ?2",
-    "UPDATE members SET left_told = 0 WHERE list_id = ?1 AND leaving = 3 AND left_told = ?2",
-    "UPDATE holding SET told = 0 WHERE list_id = ?1 AND state = 0 AND told = ?2",
-)  # of a list, what was told at a time; in a thread too
+_UPDATE: Final = "UPDATE"
+# In a thread: there may be many.
+_TOLD: Final = tuple(
+    f"{_UPDATE} {table}{index} SET {told} = ?2 WHERE {rows} AND NOT {told}"
+    for table, index, told, rows in _KINDS
+)
+UNTELL: Final = tuple(
+    f"{_UPDATE} {table} SET {told} = 0 WHERE {rows} AND {told} = ?2"
+    for table, _, told, rows in _KINDS
+)  # what was told at a time; in a thread too
 _FAILURE: Final = (
     "SELECT d.state, d.sealed, p.id, p.sealed, m.sealed, m.name FROM deliveries d"
     " JOIN posts p ON p.id = d.post_id JOIN members m ON m.id = d.member_id WHERE d.id = ?"

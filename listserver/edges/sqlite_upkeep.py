@@ -91,6 +91,8 @@ _RESEAL: Final = (
     "UPDATE posts SET sealed = reseal('posts', sealed, CAST(id AS BLOB))",
     "UPDATE deliveries SET sealed = reseal('deliveries', sealed, CAST(id AS BLOB))"
     " WHERE sealed NOT NULL",
+    "UPDATE holding SET sealed ="
+    " reseal('holding', sealed, CAST(list_id || '.' || number AS BLOB)) WHERE sealed NOT NULL",
     "UPDATE letters SET sealed = reseal('letters', sealed, CAST(id AS BLOB))",
 )
 

@@ -10,7 +10,8 @@ from recrypt_client.commands.frame import Command, GroupName, Tools, tools
 from recrypt_client.errors import Trouble
 from recrypt_core.chain import GroupState
 from recrypt_core.encoding import JsonObject, JsonValue, write_time
-from recrypt_core.moderation import Decision, HeldPost
+from recrypt_core.errors import Malformed
+from recrypt_core.moderation import Decision, HeldName, HeldPost, read_name
 from recrypt_core.udf import Udf
 
 _DONE = {
@@ -18,6 +19,21 @@ _DONE = {
     Decision.REJECT: "rejected: its sender is told, if that was proven",
     Decision.DISCARD: "discarded: nobody is told",
 }
+
+
+class _Post(click.ParamType[HeldName]):
+    """A held post's name."""
+
+    name = "post"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> HeldName:
+        """Read it."""
+        try:
+            return read_name(value)
+        except Malformed as problem:
+            self.fail(str(problem), param, ctx)
 
 
 @click.command(cls=Command, epilog="Example: recrypt held team@lists.example accept 3")
@@ -28,21 +44,22 @@ _DONE = {
     required=False,
     type=click.Choice([each.value for each in Decision]),
 )
-@click.argument("posts", metavar="[N]...", nargs=-1, type=click.IntRange(1, 2**53 - 1))
+@click.argument("posts", metavar="[N[:CID]]...", nargs=-1, type=_Post())
 @click.option("--mail", "by_mail", is_flag=True, help="Write a signed mail that says it instead.")
 @click.pass_context
 def held(
     context: click.Context,
     group: str,
     decision: str | None,
-    posts: Sequence[int],
+    posts: Sequence[HeldName],
     *,
     by_mail: bool,
 ) -> None:
     """Show which posts to GROUP wait for a decision, or decide: each once, and the first counts.
 
-    A copy of each came to you, to be read. SENDER is who is proven to have sent it. What waits too
-    long is discarded. With --mail the decision is written as a mail, for `sendmail -t`.
+    A copy of each came to you, to be read, and names it: by its number and its content. With the
+    number alone it is asked for the content. SENDER is who is proven to have sent it. What waits
+    too long is discarded. With --mail the decision is written as a mail, for `sendmail -t`.
     """
     using = tools(context)
     if decision is None:
@@ -52,18 +69,20 @@ def held(
         return
     if not posts:
         raise click.UsageError("name the posts by their numbers", context)
-    wanted, numbers = Decision(decision), list(dict.fromkeys(posts))
+    wanted, names = Decision(decision), list({each.number: each for each in posts}.values())
     if by_mail:
         with using.alone(), using.desk(group) as desk:
+            names = moderating.whole(desk, names, now=using.now())
             using.terminal.octets(
-                moderating.mail(desk, numbers, wanted, now=using.now()).encode("ascii")
+                moderating.mail(desk, names, wanted, now=using.now()).encode("ascii")
             )
         return
-    deciding = using.terminal.progress("Deciding", len(numbers))
+    deciding = using.terminal.progress("Deciding", len(names))
     with using.alone(), using.desk(group) as desk, deciding as progress:
-        refused = moderating.decide(desk, numbers, wanted, Pace(using.now, progress))
+        names = moderating.whole(desk, names, now=using.now())
+        refused = moderating.decide(desk, names, wanted, Pace(using.now, progress))
     failed = dict(refused)
-    done: list[JsonValue] = [each for each in numbers if each not in failed]
+    done: list[JsonValue] = [each.number for each in names if each.number not in failed]
     using.terminal.answer(
         {"GroupName": group, "Decision": decision, "Decided": done, "Refused": [*failed]},
         *(f"Post {each} is {_DONE[wanted]}" for each in done),
@@ -133,6 +152,7 @@ def _show(using: Tools, group: str) -> None:
 def _json(state: GroupState, each: HeldPost) -> JsonObject:
     return {
         "Post": each.post,
+        "ContentID": each.content_id,
         "Since": write_time(each.since),
         "Until": write_time(each.until),
         "Octets": each.octets,

@@ -259,7 +259,7 @@ class HonestService:
         if isinstance(message, GetHeld):
             left = [each for each in self.held if each.post > message.after]
             return GetHeldResponse(held=tuple(left[:2]), next=left[1].post if left[2:] else None)
-        if message.post not in [each.post for each in self.held]:
+        if message.name not in [each.name for each in self.held]:
             raise Refused(Why.UNKNOWN, "no such post waits")
         self.held = [each for each in self.held if each.post != message.post]
         self.decided.append((message.post, message.decision))

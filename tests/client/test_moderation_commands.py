@@ -7,7 +7,13 @@ import pytest
 from msgspec.structs import replace as but
 
 from recrypt_core.messages import GetHeldResponse, Response
-from recrypt_core.moderation import Decision, HeldPost, check_decision, unverified_decision
+from recrypt_core.moderation import (
+    Decision,
+    HeldName,
+    HeldPost,
+    check_decision,
+    unverified_decision,
+)
 from recrypt_core.udf import Udf
 from tests.builders import NOW, new_person
 from tests.client.stage import TEAM, Stage
@@ -19,11 +25,20 @@ def udf(stage: Stage, name: str) -> Udf:
     return stage.keys(name).profile().identifier
 
 
+def cid_of(post: int) -> str:
+    return f"{post}".rjust(43, "A")
+
+
 def wait(stage: Stage, count: int, by: Udf | None = None) -> None:
     """Let posts wait at the service."""
     stage.service.held = [
         HeldPost(
-            post=post, since=NOW, until=NOW + timedelta(days=7), octets=1000 * post, recrypt_udf=by
+            post=post,
+            content_id=cid_of(post),
+            since=NOW,
+            until=NOW + timedelta(days=7),
+            octets=1000 * post,
+            recrypt_udf=by,
         )
         for post in range(1, count + 1)
     ]
@@ -62,9 +77,15 @@ def test_what_is_refused_is_told_and_the_others_are_decided(stage: Stage) -> Non
 
 def test_a_decision_is_written_as_a_signed_mail(stage: Stage) -> None:
     stage.team()
+    wait(stage, 5)
     asked = len(stage.service.asked)
-    octets = stage.does("alice", "held", TEAM, "reject", "2", "5", "--mail")
+    names = [f"{HeldName(post, cid_of(post))}" for post in (2, 5)]
+    octets = stage.does("alice", "held", TEAM, "reject", *names, "--mail")
     assert len(stage.service.asked) == asked
+    by_number = stage.does("alice", "held", TEAM, "reject", "2", "5", "--mail")
+    assert [_stated(each) for each in (octets, by_number)] == [
+        [HeldName(post, cid_of(post)) for post in (2, 5)]
+    ] * 2
     head, _, body = octets.decode().partition("\r\n\r\n")
     assert "From: alice@example.org\r\nTo: team-request@lists.example\r\n" in head + "\r\n"
     key = stage.keys("alice").signing_key(stage.keys("alice").profile()).public
@@ -72,8 +93,23 @@ def test_a_decision_is_written_as_a_signed_mail(stage: Stage) -> None:
         stated = unverified_decision(text)
         assert stage.service.state is not None
         assert stated.group == stage.service.state.identifier
-        assert (stated.post, stated.decision, stated.signer) == (post, Decision.REJECT, key.udf)
+        assert (stated.post.number, stated.decision) == (post, Decision.REJECT)
+        assert stated.signer == key.udf
         check_decision(text, key, now=stage.now)
+
+
+def _stated(mail: bytes) -> list[HeldName]:
+    body = mail.decode().partition("\r\n\r\n")[2]
+    return [unverified_decision(text).post for text in body.split()]
+
+
+def test_a_name_with_another_content_is_refused(stage: Stage) -> None:
+    stage.team()
+    wait(stage, 1)
+    other = str(HeldName(1, cid_of(2)))
+    assert "no such post waits" in stage.fails("alice", "held", TEAM, "accept", other)
+    stage.does("alice", "held", TEAM, "accept", str(HeldName(1, cid_of(1))))
+    assert stage.service.decided == [(1, Decision.ACCEPT)]
 
 
 def test_people_are_banned_and_heard_again(stage: Stage) -> None:
@@ -120,6 +156,7 @@ def test_a_thousand_are_banned_at_most(stage: Stage, monkeypatch: pytest.MonkeyP
         ("keep", "1"),
         ("accept", "0"),
         ("accept", "x"),
+        ("accept", "1:abc"),
         ("--mail",),
         ("accept", "--mail"),
     ],

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recrypt_client import mail
-from recrypt_client.padding import FIELD, HEADER_OCTETS, padding, padme
 from recrypt_core import limits
 from recrypt_core.envelope import read_envelope
+from recrypt_core.padding import FIELD, HEADER_OCTETS, padding, padme
 from tests.client.stage import TEAM, URL, Stage
 
 MIB = 2**20

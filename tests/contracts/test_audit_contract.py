@@ -1,17 +1,11 @@
 """What every Store does with RecryptData: finding entries, counting, the log."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
-from pathlib import Path
-from typing import TypeAlias
 
 import pytest
-import pytest_asyncio
 
-from listserver.edges.sqlite import SqliteStore, open_store
 from listserver.model import Asked, EntryRow, ListId, MemberId, Recryptions
 from listserver.store import Work
-from listserver.vault import Vault
 from recrypt_core.members import Member
 from recrypt_core.records import AuditEntry, AuditResult
 from tests.builders import (
@@ -24,7 +18,6 @@ from tests.builders import (
 )
 from tests.stored import half_of
 
-MakeStore: TypeAlias = Callable[[Path], Awaitable[SqliteStore]]
 ALICE, BOB = (new_person(f"{name}@example.org") for name in ("alice", "bob"))
 NEWER = BOB.changed(accounts=("b@example.org",))
 GROUPS = new_group(), new_group("other@lists.example")
@@ -32,20 +25,6 @@ EPK = ALICE.devices[0].public.udf
 DAY = timedelta(days=1)
 FIRST, SECOND = ListId(1), ListId(2)
 KEEP = 90 * DAY
-
-
-async def sqlite_store(folder: Path) -> SqliteStore:
-    return await open_store(folder / "store.db", Vault(b"v" * 32))
-
-
-@pytest_asyncio.fixture(params=[sqlite_store])
-async def work(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Work]:
-    """Begin one transaction of each kind of store."""
-    make: MakeStore = request.param
-    store = await make(tmp_path)
-    async with store.begin() as begun:
-        yield begun
-    await store.close()
 
 
 async def listed(work: Work) -> list[EntryRow]:

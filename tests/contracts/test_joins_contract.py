@@ -1,38 +1,17 @@
 """What every Store does with requests to join."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
-from pathlib import Path
-from typing import TypeAlias
 
 import pytest
-import pytest_asyncio
 
-from listserver.edges.sqlite import SqliteStore, open_store
 from listserver.limits import JOIN_PATIENCE, QUOTA_DAYS
 from listserver.model import Applicant, JoinCount, JoinState, Letter, ListId
 from listserver.store import QueueFull, Work
-from listserver.vault import Vault
 from tests.builders import EVERY_POWER, NOW, new_group, new_history, new_membership, new_person
 
-MakeStore: TypeAlias = Callable[[Path], Awaitable[SqliteStore]]
 ALICE, BOB, CAROL = (new_person(f"{name}@example.org") for name in ("alice", "bob", "carol"))
 FIRST, SECOND = (Applicant(each.address, each.verified) for each in (BOB, CAROL))
 SOON, LATER = NOW + timedelta(days=1), NOW + timedelta(days=2)
-
-
-async def sqlite_store(folder: Path) -> SqliteStore:
-    return await open_store(folder / "store.db", Vault(b"v" * 32))
-
-
-@pytest_asyncio.fixture(params=[sqlite_store])
-async def work(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Work]:
-    """Begin one transaction of each kind of store."""
-    make: MakeStore = request.param
-    store = await make(tmp_path)
-    async with store.begin() as begun:
-        yield begun
-    await store.close()
 
 
 async def new_list(work: Work, name: str = "team@lists.example") -> ListId:
@@ -71,6 +50,10 @@ async def test_confirmed_ones_of_a_list_wait_one_of_each_applicant(work: Work) -
     assert await work.join_of_token("a", NOW) is None
     assert await work.waiting_joins(other, SOON) == 1
     assert await work.waiting_joins(list_id, LATER) == 0
+    assert await work.waiting_joins(list_id, SOON, site="example.org") == 2
+    assert await work.waiting_joins(other, SOON, site="example.org") == 1
+    assert await work.waiting_joins(list_id, SOON, site="example.com") == 0
+    assert await work.waiting_joins(list_id, LATER, site="example.org") == 0
 
 
 @pytest.mark.asyncio
@@ -110,6 +93,12 @@ async def test_counts_are_of_a_day_and_of_one_thing(work: Work) -> None:
     assert await work.count_join(JoinCount.SIGNER, "x", NOW) == 1
     assert await work.count_join(JoinCount.ADDRESS, "y", NOW) == 1
     assert await work.count_join(JoinCount.ADDRESS, "x", SOON) == 1
+    assert await work.counted(JoinCount.ADDRESS, "x", SOON) == 1
+    assert await work.counted(JoinCount.ADDRESS, "x", SOON, days=2) == 4
+    assert await work.counted(JoinCount.ADDRESS, "x", NOW, days=2) == 3
+    assert await work.counted(JoinCount.ADDRESS, "z", NOW) == 0
+    assert await work.count_join(JoinCount.LIST, "x", NOW, times=3) == 3
+    assert await work.count_join(JoinCount.LIST, "x", NOW, times=2) == 5
     await work.erase_joins(NOW + timedelta(days=QUOTA_DAYS))
     assert await work.count_join(JoinCount.ADDRESS, "x", NOW) == 4
     await work.erase_joins(NOW + timedelta(days=QUOTA_DAYS + 1))

@@ -1,16 +1,12 @@
 """What every Store does with letters, bounces and what people are to be told."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace as but
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import TypeAlias
 
 import pytest
-import pytest_asyncio
 
 from listserver import limits
-from listserver.edges.sqlite import SqliteStore, SqliteTables, open_store
+from listserver.edges.sqlite import SqliteTables
 from listserver.model import (
     EntryRow,
     Faulted,
@@ -28,13 +24,11 @@ from listserver.model import (
 )
 from listserver.outcomes import Delivered, GaveUp, Outcome, Phase, TryLater
 from listserver.store import Work
-from listserver.vault import Vault
 from recrypt_core.udf import Udf
 from tests.builders import EVERY_POWER, NOW, new_group, new_history, new_membership, new_person
 from tests.mails import sealed
 from tests.stored import half_of, stored_post
 
-MakeStore: TypeAlias = Callable[[Path], Awaitable[SqliteStore]]
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 SCORING = Scoring(threshold=2, window_days=10, patience_days=7)
@@ -43,20 +37,6 @@ HARD, SOFT = 4, 1
 BOB = MemberId(2)
 REFUSED = GaveUp(Phase.RCPT, 550, "no")
 NOBODY = ListId(99)
-
-
-async def sqlite_store(folder: Path) -> SqliteStore:
-    return await open_store(folder / "store.db", Vault(b"v" * 32))
-
-
-@pytest_asyncio.fixture(params=[sqlite_store])
-async def work(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Work]:
-    """Begin one transaction of each kind of store."""
-    make: MakeStore = request.param
-    store = await make(tmp_path)
-    async with store.begin() as begun:
-        yield begun
-    await store.close()
 
 
 async def listed(work: Work, *, poster: Udf | None = None) -> StoredList:

@@ -1,40 +1,19 @@
 """What every Store does with the kinds of letters: whose turn it is, room, what is held."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
-from pathlib import Path
-from typing import TypeAlias
 
 import pytest
-import pytest_asyncio
 
 from listserver import limits
-from listserver.edges.sqlite import SqliteStore, open_store
 from listserver.model import Faulted, Letter, LetterKind, LetterRecord
 from listserver.outcomes import Delivered, GaveUp, Outcome, Phase
 from listserver.store import QueueFull, Work
-from listserver.vault import Vault
 from tests.builders import NOW
 
-MakeStore: TypeAlias = Callable[[Path], Awaitable[SqliteStore]]
 OPERATOR, NOTICE, JOIN, *_ = LetterKind
 REFUSED = GaveUp(Phase.CONTENT, 554, "5.7.1 spam")
 LOST = GaveUp(Phase.CONNECT, None, "TimeoutError")
 ROOM = "listserver.edges.sqlite_letters"
-
-
-async def sqlite_store(folder: Path) -> SqliteStore:
-    return await open_store(folder / "store.db", Vault(b"v" * 32))
-
-
-@pytest_asyncio.fixture(params=[sqlite_store])
-async def work(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Work]:
-    """Begin one transaction of each kind of store."""
-    make: MakeStore = request.param
-    store = await make(tmp_path)
-    async with store.begin() as begun:
-        yield begun
-    await store.close()
 
 
 async def put(work: Work, kind: LetterKind, octets: bytes = b"x") -> None:

@@ -1,16 +1,9 @@
 """What every Store does with newer profiles, new keys and founders."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
-from typing import TypeAlias
-
 import pytest
-import pytest_asyncio
 
-from listserver.edges.sqlite import SqliteStore, open_store
 from listserver.model import EntryRow, StoredList
 from listserver.store import Work
-from listserver.vault import Vault
 from recrypt_core.documents import Privilege, Status
 from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.members import Member
@@ -26,25 +19,10 @@ from tests.builders import (
 )
 from tests.stored import half_of
 
-MakeStore: TypeAlias = Callable[[Path], Awaitable[SqliteStore]]
 ALICE, BOB, CAROL = (new_person(f"{name}@example.org") for name in ("alice", "bob", "carol"))
 GROUP, OTHER = new_group(), new_group("other@lists.example")
 FRESH = SignaturePrivateKey.generate(SignatureCurve.ED25519)
 NEWER = BOB.changed(online_signature_keys=(FRESH.public,))
-
-
-async def sqlite_store(folder: Path) -> SqliteStore:
-    return await open_store(folder / "store.db", Vault(b"v" * 32))
-
-
-@pytest_asyncio.fixture(params=[sqlite_store])
-async def work(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Work]:
-    """Begin one transaction of each kind of store."""
-    make: MakeStore = request.param
-    store = await make(tmp_path)
-    async with store.begin() as begun:
-        yield begun
-    await store.close()
 
 
 def rows(membership: Membership, person: Person) -> tuple[Member, list[EntryRow]]:

@@ -1,15 +1,10 @@
 """What every Store does, whatever it is made of: one suite for them all."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
-from typing import TypeAlias
 
 import pytest
-import pytest_asyncio
 
-from listserver.edges.sqlite import SqliteStore, open_store
 from listserver.model import (
     EntryRow,
     Erased,
@@ -22,7 +17,6 @@ from listserver.model import (
 )
 from listserver.outcomes import Delivered, GaveUp, Outcome, Phase, TryLater
 from listserver.store import Work
-from listserver.vault import Vault
 from recrypt_core.documents import Head, Privilege, Status
 from recrypt_core.udf import Udf
 from tests.builders import (
@@ -41,22 +35,6 @@ from tests.builders import (
 )
 from tests.mails import sealed
 from tests.stored import half_of, stored_post
-
-MakeStore: TypeAlias = Callable[[Path], Awaitable[SqliteStore]]
-
-
-async def sqlite_store(folder: Path) -> SqliteStore:
-    return await open_store(folder / "store.db", Vault(b"v" * 32))
-
-
-@pytest_asyncio.fixture(params=[sqlite_store])
-async def work(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Work]:
-    """Begin one transaction of each kind of store."""
-    make: MakeStore = request.param
-    store = await make(tmp_path)
-    async with store.begin() as begun:
-        yield begun
-    await store.close()
 
 
 async def listed(
@@ -247,15 +225,39 @@ async def test_contents_and_message_ids_are_known_of_their_list(
     stored, _ = await listed(work, group=group, alice=alice)
     other, _ = await listed(work, group=new_group("other@lists.example"), alice=alice)
     key = group.key.public.udf
-    assert not await work.had_content(stored.id, b"cid")
-    assert await work.take_content(stored.id, b"cid", key)
-    assert await work.had_content(stored.id, b"cid")
-    assert not await work.had_content(other.id, b"cid")
-    assert not await work.take_content(stored.id, b"cid", key)
-    assert await work.take_content(other.id, b"cid", key)
+    one = sealed(group.key.public)
+    for aside in (False, True):
+        assert not await work.had_content(stored.id, one, is_aside=aside)
+    assert await work.take_content(stored.id, one, key, is_aside=False)
+    for aside in (False, True):
+        assert await work.had_content(stored.id, one, is_aside=aside)
+        assert not await work.had_content(other.id, one, is_aside=aside)
+        assert not await work.take_content(stored.id, one, key, is_aside=aside)
+    assert not await work.release_content(stored.id, one.content_id, key)
+    assert await work.take_content(other.id, one, key, is_aside=False)
     assert await work.take_message_id(stored.id, "<1@x>")
     assert not await work.take_message_id(stored.id, "<1@x>")
     assert await work.take_message_id(other.id, "<1@x>")
+
+
+@pytest.mark.asyncio
+async def test_what_is_set_aside_is_known_by_its_sender_until_readers_have_it(
+    work: Work, group: Group, alice: Person
+) -> None:
+    stored, _ = await listed(work, group=group, alice=alice)
+    key, bare = group.key.public.udf, sealed(group.key.public)
+    signed = replace(bare, sender="a.b.c")
+    assert await work.take_content(stored.id, bare, key, is_aside=True)
+    for aside in (False, True):
+        assert not await work.take_content(stored.id, bare, key, is_aside=aside)
+        assert await work.had_content(stored.id, bare, is_aside=aside)
+    assert await work.had_content(stored.id, signed, is_aside=False)
+    assert not await work.had_content(stored.id, signed, is_aside=True)
+    assert await work.take_content(stored.id, signed, key, is_aside=True)
+    assert await work.release_content(stored.id, bare.content_id, key)
+    assert not await work.release_content(stored.id, bare.content_id, key)
+    another = replace(bare, sender="d.e.f")
+    assert not await work.take_content(stored.id, another, key, is_aside=True)
 
 
 async def posted_to(work: Work, group: Group, alice: Person) -> tuple[StoredPost, bytes]:

@@ -108,7 +108,7 @@ REQUESTS: list[Request] = [
     DenyJoin(group_id=TEAM, recrypt_udf=ALICE.udf),
     Invite(group_id=TEAM, invitations=(Invited(account_name=ALICE.address, token=TOKEN),)),
     GetHeld(group_id=TEAM, after=7, limit=2),
-    Decide(group_id=TEAM, post=8, decision=Decision.REJECT),
+    Decide(group_id=TEAM, post=8, content_id="A" * 43, decision=Decision.REJECT),
 ]
 RESPONSES: list[tuple[str, Response]] = [
     (
@@ -172,7 +172,14 @@ RESPONSES: list[tuple[str, Response]] = [
         "GetHeld",
         GetHeldResponse(
             held=(
-                HeldPost(post=8, since=NOW, until=NOW, octets=9, recrypt_udf=ALICE.udf),
+                HeldPost(
+                    post=8,
+                    content_id="A" * 43,
+                    since=NOW,
+                    until=NOW,
+                    octets=9,
+                    recrypt_udf=ALICE.udf,
+                ),
                 HeldPost(post=9, since=NOW, until=NOW, octets=0),
             ),
             next=9,

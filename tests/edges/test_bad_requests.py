@@ -56,6 +56,7 @@ from tests.builders import (
     signed_group_key,
 )
 from tests.fakes import Bench, administrator, open_bench
+from tests.sites import client_of
 
 EXAMPLES: Final = 50  # of each kind and mode: in all some ten seconds
 MAY_BE: Final = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
@@ -120,8 +121,8 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 async def _opened(stack: AsyncExitStack, folder: Path, runner: asyncio.Runner) -> World:
     bench = await stack.enter_async_context(open_bench(folder))
-    transport = httpx2.ASGITransport(application(bench.transactions, bench.log))
-    client = await stack.enter_async_context(httpx2.AsyncClient(transport=transport, base_url=URL))
+    site = client_of(application(bench.transactions, bench.log))
+    client = await stack.enter_async_context(site)
     group = new_group()
     alice, bob, carol = (new_person(f"{name}@example.org") for name in ("alice", "bob", "carol"))
     members = (administrator(alice, group), new_membership(bob, group.key))

@@ -271,6 +271,6 @@ async def _ends_after(octets: list[bytes | None], *, rudely: bool) -> None:
             sender.writer.write_eof()
         await sender.rest()
         await it.gateway.close()
-        assert it.gateway._door.guests == ()
-        assert it.gateway._door._held == {}
+        assert it.gateway.door.guests == ()
+        assert it.gateway.door._held == {}
         assert it.log.events == complaints == []

@@ -157,8 +157,8 @@ async def test_a_session_ends_when_whole_pieces_come_too_slowly(
                 sender.send(b"a" * 998 + b"\r\n")
                 await sender.writer.drain()
                 await asyncio.sleep(0)
-        assert it.gateway._door.guests == ()
-        assert it.gateway._door._held == {}
+        assert it.gateway.door.guests == ()
+        assert it.gateway.door._held == {}
         assert it.reception.received == []
 
 
@@ -170,7 +170,7 @@ async def half_sent(it: Doorway) -> Sender:
     sender = await it.sender()
     await sender.begin()
     sender.send(LARGE[:-1000])
-    await until(lambda: len(it.gateway._door._held) > 0)
+    await until(lambda: len(it.gateway.door._held) > 0)
     return sender
 
 
@@ -199,7 +199,7 @@ async def test_where_room_is_short_a_slow_large_mail_gives_way(
         assert await whole_sent(it) == str(replies.ACCEPTED)
         assert await slow.post(LARGE[-1000:] + b".\r\n") == str(replies.NO_ROOM)
         assert it.log.events == [("slow-mail-gave-way", {})]
-        assert it.gateway._door._held == {}
+        assert it.gateway.door._held == {}
         # The session goes on.
         assert (await slow.ask("MAIL FROM:<>")).startswith("250")
 
@@ -280,14 +280,14 @@ def test_the_slowest_of_all_makes_no_room_for_itself() -> None:
 async def test_a_large_mail_is_committed_though_its_sender_hangs_up_at_once() -> None:
     async with door() as it:
         sender = await half_sent(it)
-        (guest,) = it.gateway._door.guests
+        (guest,) = it.gateway.door.guests
         sender.send(LARGE[-1000:] + b".\r\n")
         await until(lambda: guest.answering)
         sender.writer.transport.abort()
-        await until(lambda: not it.gateway._door.guests)
+        await until(lambda: not it.gateway.door.guests)
         await it.gateway.drain()
         assert it.reception.received == [(LARGE, "team", False)]
-        assert it.gateway._door._held == {}
+        assert it.gateway.door._held == {}
 
 
 @pytest.mark.asyncio
@@ -295,7 +295,7 @@ async def test_a_large_mail_is_committed_though_its_sender_hangs_up_at_once() ->
 async def test_a_stop_waits_for_a_large_mail_that_has_come_whole() -> None:
     async with door() as it:
         sender = await half_sent(it)
-        (guest,) = it.gateway._door.guests
+        (guest,) = it.gateway.door.guests
         sender.send(LARGE[-1000:] + b".\r\n")
         await until(lambda: guest.answering)
         await it.gateway.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from listserver.edges.door import Door
 from listserver.edges.gateway import Gateway
 from tests.builders import new_group, new_membership, new_person
 from tests.doors import HERE, OPENING, SETTINGS, Sender
@@ -74,9 +75,8 @@ REFUSED = {
 @asynccontextmanager
 async def sender_to(bench: Bench) -> AsyncIterator[Sender]:
     """Open a door to a list of Alice's and Bob's, and begin a mail there."""
-    gateway = Gateway(
-        bench.posting, bench.log, SETTINGS, domains=("lists.example",), room=FakeRoom()
-    )
+    domains, room = ("lists.example",), FakeRoom()
+    gateway = Gateway(Door(bench.posting, bench.log, SETTINGS, domains=domains, room=room))
     server = await gateway.listen(HERE)
     sender = await Sender.connected(server.sockets[0].getsockname()[1])
     try:

@@ -199,7 +199,7 @@ async def test_a_session_ends_when_nothing_whole_comes(before: int) -> None:
         await sender.reply()
         for command in OPENING[:before]:
             await sender.post(command)
-        (guest,) = it.gateway._door.guests
+        (guest,) = it.gateway.door.guests
         assert isinstance(guest, Connection)
         assert guest._timeout_duration == limits.COMMAND_TIMEOUT.total_seconds()
         guest._reset_timeout(0.01)  # as if the rest of it had passed
@@ -222,7 +222,7 @@ async def test_who_reads_nothing_is_cut_off_in_the_end(monkeypatch: pytest.Monke
             while True:
                 sender.send(b"HELP\r\n" * 1000)
                 await sender.writer.drain()
-        assert it.gateway._door.guests == ()
+        assert it.gateway.door.guests == ()
 
 
 @pytest.mark.asyncio
@@ -259,7 +259,7 @@ async def test_there_is_room_for_so_much_mail_and_for_small_ones_always(
             await second.ask("RCPT TO:<team@lists.example>")
             await second.ask("DATA")
             assert await second.post(content + b".\r\n") == str(replies.ACCEPTED)
-        assert it.gateway._door._held == {}
+        assert it.gateway.door._held == {}
 
 
 @pytest.mark.asyncio
@@ -272,7 +272,7 @@ async def test_who_leaves_within_a_large_mail_takes_no_room() -> None:
         await sender.writer.drain()
         sender.writer.write_eof()
         assert await sender.reader.read() == b""
-        assert it.gateway._door._held == {}
+        assert it.gateway.door._held == {}
 
 
 @pytest.mark.asyncio
@@ -282,7 +282,7 @@ async def test_nine_hundred_idle_connections_delay_nobody() -> None:
         for _ in range(900):
             await it.sender()
         assert (await it.senders[-1].reply())[:3] == "220"
-        assert len(it.gateway._door.guests) == 900
+        assert len(it.gateway.door.guests) == 900
         async with asyncio.timeout(3):
             honest = await it.sender()
             await honest.begin()

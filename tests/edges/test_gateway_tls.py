@@ -181,11 +181,11 @@ async def test_who_never_shakes_hands_is_cut_off(
 
 async def _empty(it: Doorway) -> None:
     """Wait until all sessions have ended."""
-    for guest in it.gateway._door.guests:
+    for guest in it.gateway.door.guests:
         assert isinstance(guest, Connection)
         if guest._handler_coroutine is not None:
             await asyncio.wait({guest._handler_coroutine}, timeout=10)
-    assert it.gateway._door.guests == ()
+    assert it.gateway.door.guests == ()
 
 
 @pytest.mark.asyncio
@@ -194,7 +194,7 @@ async def test_a_stop_waits_for_no_handshake(settings: SmtpSettings) -> None:
         sender = await it.greeted()
         await sender.ask("STARTTLS")
         await asyncio.wait_for(it.gateway.close(), 1)
-        assert it.gateway._door.guests == ()
+        assert it.gateway.door.guests == ()
 
 
 @pytest.mark.asyncio

@@ -14,7 +14,7 @@ from listserver.catalogue import Texts
 from listserver.edges.sqlite_upkeep import open_upkeep
 from listserver.edges.templates import Templates
 from listserver.limits import PAGE_BODY_OCTETS
-from listserver.model import House, MemberId, PostId
+from listserver.model import House, MemberId, PostId, StoredList
 from listserver.store import StoreTrouble
 from listserver.tokens import DeliveryToken, LeaveToken, StayToken, write_token
 from recrypt_core.documents import RecryptionGroup
@@ -24,7 +24,7 @@ from tests.builders import NOW, TEAM, URL, closed_key, new_group, new_person
 from tests.fakes import Bench, administrator, open_bench
 from tests.lists import new_list_of, new_team
 from tests.returned import ALICE, BOB, CAROL, Trio, member_row, new_trio, post, sent_to, words_of
-from tests.sites import new_site
+from tests.sites import client_of, new_site
 
 FORM: Final = {"List-Unsubscribe": "One-Click"}
 ODD: Final = (
@@ -47,8 +47,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 @pytest_asyncio.fixture
 async def web(bench: Bench) -> AsyncIterator[httpx2.AsyncClient]:
     """Browse it; redirects would be seen."""
-    transport = httpx2.ASGITransport(new_site(bench))
-    async with httpx2.AsyncClient(transport=transport, base_url=URL) as opened:
+    async with client_of(new_site(bench)) as opened:
         yield opened
 
 
@@ -85,8 +84,7 @@ async def test_the_start_page_says_what_this_is_and_names_no_list(
 @pytest.mark.asyncio
 async def test_the_start_page_has_links_to_lists_that_the_operator_names(bench: Bench) -> None:
     await new_team(bench)
-    transport = httpx2.ASGITransport(new_site(bench, front=["team", "gone"]))
-    async with httpx2.AsyncClient(transport=transport, base_url=URL) as web:
+    async with client_of(new_site(bench, front=["team", "gone"])) as web:
         page = (await web.get("/")).text
     assert '<a href="l/team">team@lists.example</a>' in page
     assert "gone" not in page
@@ -119,8 +117,7 @@ async def test_lists_of_one_name_at_two_domains_have_pages_of_their_own(bench: B
     await new_team(bench)
     group = new_group("team@news.example")
     await new_list_of(bench, group, new_person("dave@example.org"))
-    transport = httpx2.ASGITransport(new_site(bench, front=["team", "team@news.example"]))
-    async with httpx2.AsyncClient(transport=transport, base_url=URL) as web:
+    async with client_of(new_site(bench, front=["team", "team@news.example"])) as web:
         start, first = (await web.get("/")).text, (await web.get("/l/team")).text
         second = (await web.get("/l/team@news.example")).text
     assert '<a href="l/team">team@lists.example</a>' in start
@@ -364,7 +361,7 @@ async def test_no_token_and_no_name_is_logged(bench: Bench, web: httpx2.AsyncCli
 class Troubled:
     """A Leaving whose store is in trouble."""
 
-    async def of_token(self, token: str) -> str | None:
+    async def of_token(self, token: str) -> StoredList | None:
         """Fail."""
         raise StoreTrouble(f"the disk failed at {token}")
 
@@ -383,8 +380,7 @@ class Troubled:
 async def test_trouble_is_told_and_what_it_was_is_not(
     bench: Bench, method: str, place: str
 ) -> None:
-    transport = httpx2.ASGITransport(new_site(bench, leaving=Troubled()))
-    async with httpx2.AsyncClient(transport=transport, base_url=URL) as web:
+    async with client_of(new_site(bench, leaving=Troubled())) as web:
         page = await web.request(method, f"{place}secret")
     assert page.status_code == 503
     assert "try again later" in page.text
@@ -401,8 +397,7 @@ async def test_what_an_operators_folder_has_is_taken_first(bench: Bench, tmp_pat
         '{% extends "layout.html" %}{% block content %}Bye{% endblock %}'
     )
     (folder / "style.css").write_text("h1 { color: teal }")
-    transport = httpx2.ASGITransport(new_site(bench, templates=folder))
-    async with httpx2.AsyncClient(transport=transport, base_url=URL) as web:
+    async with client_of(new_site(bench, templates=folder)) as web:
         left, start = await web.post("/u/x"), await web.get("/")
         (folder / "left.html").unlink()  # they are read once
         assert (await web.post("/u/x")).content == left.content

@@ -22,6 +22,7 @@ from recrypt_core.messages import GetGroup, GetKey, Hello, Response, write_messa
 from recrypt_core.signing import request_body, sign_request
 from tests.builders import NOW, TEAM, URL, new_group, new_membership, new_person, posted
 from tests.fakes import Bench, administrator, open_bench
+from tests.sites import client_of
 
 PATH = "/.well-known/recrypt"
 PLAIN = {"Content-Type": "application/json"}
@@ -39,8 +40,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 @pytest_asyncio.fixture
 async def client(bench: Bench) -> AsyncIterator[httpx2.AsyncClient]:
     """Call the application without a socket."""
-    transport = httpx2.ASGITransport(application(bench.transactions, bench.log))
-    async with httpx2.AsyncClient(transport=transport, base_url=URL) as opened:
+    async with client_of(application(bench.transactions, bench.log)) as opened:
         yield opened
 
 
@@ -139,9 +139,7 @@ async def test_a_body_that_does_not_come_is_408(bench: Bench) -> None:
         await never.wait()
 
     impatient = application(bench.transactions, bench.log, body_timeout=timedelta(0))
-    async with httpx2.AsyncClient(
-        transport=httpx2.ASGITransport(impatient), base_url=URL
-    ) as client:
+    async with client_of(impatient) as client:
         response = await client.post(PATH, content=stuck(), headers=PLAIN)
     assert status_of(response, "Recrypt") == 408
 
@@ -198,7 +196,7 @@ async def test_while_room_is_short_what_adds_to_the_store_is_503(bench: Bench) -
     bob = new_membership(new_person("bob@example.org"), group.key)
     change = posted(history.sign(history.add_message(bob), alice.online), bob)
     short = application(bench.transactions, bench.log, has_room=lambda: False)
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(short), base_url=URL) as client:
+    async with client_of(short) as client:
         response = await client.post(PATH, content=change, headers=SIGNED)
         assert status_of(response, "AddMember") == 503
         assert "disk is nearly full; try again later" in response.text
@@ -210,8 +208,7 @@ async def test_while_room_is_short_what_adds_to_the_store_is_503(bench: Bench) -
 async def test_a_fault_of_ours_is_503_and_none_of_its_words_get_out(bench: Bench) -> None:
     house = House("lists.example", URL, bench.post_octets)
     faulty = Faulty(house, bench.store, bench.clock, bench.log, wake=bench.posting.arrived.set)
-    transport = httpx2.ASGITransport(application(faulty, bench.log))
-    async with httpx2.AsyncClient(transport=transport, base_url=URL) as client:
+    async with client_of(application(faulty, bench.log)) as client:
         response = await client.post(PATH, content=HELLO, headers=PLAIN)
     assert status_of(response, "Recrypt") == 503
     assert "trouble here: try again later" in response.text

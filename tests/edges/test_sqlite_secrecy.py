@@ -182,8 +182,7 @@ async def test_an_ended_r_is_erased_from_the_files_even_for_who_has_the_vault_ke
     assert write_b64url(r.to_secret_bytes()).encode() in await opened(bench)
     revoked = new_membership(bob, status=Status.REVOKED)
     ended = new_membership(bob, history.group.key) if again else revoked
-    update = UpdateMember(recryption_group=history.group.master.udf, member_entry=(ended.entry,))
-    await bench.change(history.sign(update, alice.online), ended, history=history)
+    await bench.restate(history, alice, ended)
     assert await bench.count("entries") == 1 + again
     assert tail not in bench.octets_on_disk()
     plain = await opened(bench)
@@ -205,11 +204,7 @@ async def test_an_r_that_a_rekey_or_another_device_ends_is_in_no_file_and_no_lat
     async def split_anew(*keys: PrivateKey) -> None:
         """Give both members new entries, for these keys alone."""
         made = [new_membership(alice, *keys, privileges=EVERY_POWER), new_membership(moved, *keys)]
-        update = UpdateMember(
-            recryption_group=history.group.master.udf,
-            member_entry=tuple(each.entry for each in made),
-        )
-        await bench.change(history.sign(update, alice.online), *made, history=history)
+        await bench.restate(history, alice, *made)
 
     await split_anew(history.group.key, key)
     signed = signed_group_key(

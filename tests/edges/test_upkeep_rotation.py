@@ -4,7 +4,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +13,13 @@ from listserver.app import open_vault
 from listserver.config import Config, parse_config
 from listserver.edges.sqlite import open_store
 from listserver.edges.sqlite_upkeep import open_upkeep
+from listserver.held import Share
+from listserver.model import Half, Readers
 from listserver.outcomes import Phase, Refused
 from listserver.rotation import Step, finish_rotation, rotate_key
 from listserver.vault import KEY_OCTETS, Vault
 from recrypt_core.encoding import write_b64url
+from recrypt_core.envelope import Envelope
 from recrypt_core.errors import NotAuthentic
 from recrypt_core.messages import JoinGroup, UpdateProfile, write_message
 from recrypt_core.signing import sign_request
@@ -26,6 +29,7 @@ from tests.fakes import Bench, FixedClock, ScriptedCourier, open_bench
 from tests.lists import Team, new_list_of
 from tests.mails import mail, sealed
 from tests.returned import words_of
+from tests.stored import half_of, stored_post
 
 BOB = "bob@example.org"
 REFUSED = Refused(Phase.RCPT, 550, f"5.1.1 {BOB}: unknown")
@@ -77,7 +81,18 @@ async def lived_in(folder: Path) -> Lived:
         post = mail(sealed(team.key.public).mmx())
         assert (await bench.post(post)).positive
         await bench.notices.tell()  # a letter to Alice, of the refusal
+        await hold(bench, sealed(team.key.public), half_of(bob))
     return Lived(config, team, post)
+
+
+async def hold(bench: Bench, envelope: Envelope, half: Half) -> None:
+    """Hold a post, which nobody has copies of."""
+    post = replace(stored_post(envelope, half), held=1)
+    async with bench.store.begin() as work:
+        found = await work.find_list(TEAM)
+        assert found is not None
+        nobody = Readers(found.id, [], 0)
+        await work.hold(nobody, post, envelope, until=NOW, share=Share.UNSIGNED)
 
 
 async def check_whole(lived: Lived) -> None:
@@ -86,7 +101,10 @@ async def check_whole(lived: Lived) -> None:
     store = await open_store(lived.config.store.file, vault, alone=True)
     bench = Bench(Path(lived.config.store.file), store, vault, FixedClock(), ScriptedCourier())
     async with store.begin() as work:
-        assert await work.find_list(TEAM) is not None
+        found = await work.find_list(TEAM)
+        assert found is not None
+        (held,), _ = await work.held_after(found.id, 0, 1)
+        assert held.content_id
         assert await work.authorized(lived.team.alice.online.public.udf) is not None
     assert (await bench.post(lived.post)).positive  # known, so not sent out again
     await bench.relay_all()
@@ -137,7 +155,7 @@ async def test_after_a_rotation_every_row_is_another_and_all_goes_on(tmp_path: P
     file = Path(lived.config.store.file)
     for _ in range(2):
         before = sealed_columns(file)
-        assert len(before) == 13
+        assert len(before) == 14
         assert all(before.values()), "a table is empty"
         assert rotate_key(lived.config, open_vault(lived.config), passed_over) == 0
         after = sealed_columns(file)

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass
+from email.message import EmailMessage
+from email.policy import SMTP
 from pathlib import Path
 from typing import Final
 
@@ -191,6 +193,13 @@ class Person:
         done = self.try_recrypt(*words, stdin=stdin)
         assert done.returncode == 0, f"recrypt {words}: {done.stderr.decode()}"
         return done.stdout
+
+    def sealed(self, to: str, words: str, *, subject: str = "Friday") -> bytes:
+        """Write to a list."""
+        message = EmailMessage(SMTP)
+        message["From"], message["To"], message["Subject"] = self.address, to, subject
+        message.set_content(words)
+        return self.recrypt("seal", "--to", to, stdin=message.as_bytes())
 
     def try_recrypt(
         self, *words: str | Path, stdin: bytes = b""

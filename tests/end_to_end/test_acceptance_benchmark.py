@@ -33,7 +33,7 @@ def test_its_table_has_medians_extremes_and_the_median_of_the_ratios() -> None:
     assert plain.split() == [PLAIN, "250", "200", "400", "1"]
     assert ratio.endswith(": 0.75")
     assert "1,234" in source
-    assert len(acceptance.table(found, None).splitlines()) == 4
+    assert len(acceptance.table(found).splitlines()) == 4
 
 
 def test_its_posts_are_as_long_as_was_asked_and_no_two_are_the_same() -> None:

@@ -2,8 +2,6 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from email.message import EmailMessage
-from email.policy import SMTP
 from functools import partial
 from pathlib import Path
 
@@ -13,13 +11,6 @@ from tests.end_to_end.team import send
 
 TEAM = f"team@{DOMAIN}"
 NAMES = ("alice", "bob", "carol", "mallory")
-
-
-def post(author: Person, words: str) -> bytes:
-    message = EmailMessage(SMTP)
-    message["From"], message["To"], message["Subject"] = author.address, TEAM, "Friday"
-    message.set_content(words)
-    return author.recrypt("seal", "--to", TEAM, stdin=message.as_bytes())
 
 
 def set_up(server: ListServer, folder: Path) -> tuple[list[Person], str]:
@@ -49,7 +40,7 @@ def test_bob_asks_in_answers_the_letter_and_reads_once_alice_has_let_him_in(
     told = json.loads(bob.recrypt("join", TEAM, "--token", file, "--json"))
     assert waiting(alice) == [(bob.address, told["RecryptUDF"])]
     assert told["RecryptUDF"].encode() in alice.recrypt("approve", TEAM, bob.address)
-    send(server, TEAM, post(alice, "With Bob."))
+    send(server, TEAM, alice.sealed(TEAM, "With Bob."))
     copy = [each for each in mail_host.wait_for(3) if each.recipient == bob.address][-1]
     assert b"With Bob" in bob.recrypt("read", stdin=copy.content)
     assert b"token isn't good" in read_token(bob, letter.content)

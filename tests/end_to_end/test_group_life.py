@@ -4,8 +4,6 @@ import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from email.message import EmailMessage
-from email.policy import SMTP
 from functools import partial
 from pathlib import Path
 
@@ -18,13 +16,6 @@ from tests.end_to_end.team import send
 
 TEAM = f"team@{DOMAIN}"
 NAMES = ("alice", "bob", "carol", "dave", "notary")
-
-
-def sealed(author: Person, words: str) -> bytes:
-    message = EmailMessage(SMTP)
-    message["From"], message["To"], message["Subject"] = author.address, TEAM, "Friday"
-    message.set_content(words)
-    return author.recrypt("seal", "--to", TEAM, stdin=message.as_bytes())
 
 
 def set_up(server: ListServer, folder: Path) -> dict[str, Person]:
@@ -62,12 +53,12 @@ def test_a_removed_member_reads_nothing_that_comes_after_a_rekey_and_others_do(
     people = set_up(server, tmp_path)
     alice, bob, carol, dave = (people[name] for name in ("alice", "bob", "carol", "dave"))
     bob.recrypt("add", TEAM, carol.profile, dave.profile)
-    on_its_way = sealed(alice, "To the old key.")
+    on_its_way = alice.sealed(TEAM, "To the old key.")
     bob.recrypt("delete", TEAM, dave.address)
     assert json.loads(bob.recrypt("rekey", TEAM, "--json"))["Generation"] == 2
     send(server, TEAM, on_its_way)
     assert b"To the old key" in reads(carol, latest(mail_host, 3, carol.address))
-    send(server, TEAM, sealed(bob, "To the new key."))
+    send(server, TEAM, bob.sealed(TEAM, "To the new key."))
     for person in (alice, bob, carol):
         assert b"To the new key" in reads(person, latest(mail_host, 6, person.address))
     assert dave.address not in {mail.recipient for mail in mail_host.wait_for(6)}
@@ -87,13 +78,13 @@ def test_an_administrator_is_removed_and_when_the_last_one_is_lost_escrow_goes_o
     alice.recrypt("delete", TEAM, bob.address)
     assert b"403" in bob.try_recrypt("members", TEAM).stderr
     assert_well(alice)
-    send(server, TEAM, sealed(alice, "Without Bob."))
+    send(server, TEAM, alice.sealed(TEAM, "Without Bob."))
     assert b"Without Bob" in reads(carol, latest(mail_host, 2, carol.address))
     shutil.rmtree(alice.folder / "home")
     notary.recrypt("recover", TEAM, tmp_path / "team.escrow")
     notary.recrypt("delete", TEAM, alice.address)
     assert_well(notary, {"ok", "advice"})  # Alice had the master key: that is told for good
-    send(server, TEAM, sealed(notary, "It goes on."))
+    send(server, TEAM, notary.sealed(TEAM, "It goes on."))
     assert b"It goes on" in reads(carol, latest(mail_host, 4, carol.address))
     assert "CurrentEncryptionKey" in notary.recrypt("history", TEAM).decode()
 
@@ -114,7 +105,7 @@ def test_a_new_device_takes_the_place_of_a_lost_one(
     bob.recrypt("profile", "publish", TEAM)
     told = json.loads(alice.recrypt("refresh", TEAM, "--json"))
     assert told["Changed"] == [bob.address]
-    send(server, TEAM, sealed(alice, "To the new device."))
+    send(server, TEAM, alice.sealed(TEAM, "To the new device."))
     assert b"new device" in reads(bob, latest(mail_host, 2, bob.address))
     assert_well(bob, {"ok", "advice"})  # the lost device holds the keys that administrators have
     alice.recrypt("rekey", TEAM)

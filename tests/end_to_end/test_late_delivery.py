@@ -3,8 +3,6 @@
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
-from email.message import EmailMessage
-from email.policy import SMTP
 from functools import partial
 from pathlib import Path
 
@@ -30,10 +28,7 @@ def found_list(server: ListServer, folder: Path) -> dict[str, Person]:
 
 def post(server: ListServer, author: Person) -> None:
     """Post some words."""
-    message = EmailMessage(SMTP)
-    message["From"], message["To"], message["Subject"] = author.address, TEAM, "Friday"
-    message.set_content(WORDS)
-    send(server, TEAM, author.recrypt("seal", "--to", TEAM, stdin=message.as_bytes()))
+    send(server, TEAM, author.sealed(TEAM, WORDS))
 
 
 def test_who_was_suspended_by_mistake_reads_what_was_missed(

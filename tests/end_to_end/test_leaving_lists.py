@@ -3,8 +3,6 @@
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from email.message import EmailMessage
-from email.policy import SMTP
 from functools import partial
 from pathlib import Path
 
@@ -41,10 +39,7 @@ def found_list(server: ListServer, folder: Path) -> tuple[Person, Person, Person
 
 def post(server: ListServer, author: Person, words: str) -> None:
     """Post some words."""
-    message = EmailMessage(SMTP)
-    message["From"], message["To"], message["Subject"] = author.address, TEAM, "Friday"
-    message.set_content(words)
-    send(server, TEAM, author.recrypt("seal", "--to", TEAM, stdin=message.as_bytes()))
+    send(server, TEAM, author.sealed(TEAM, words))
 
 
 def copies(mail_host: MailHost, count: int) -> list[Mail]:

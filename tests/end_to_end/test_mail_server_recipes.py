@@ -7,8 +7,6 @@ import smtplib
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from email.message import EmailMessage
-from email.policy import SMTP
 from pathlib import Path, PurePath
 
 import dkim
@@ -95,10 +93,7 @@ class Town:
 
     def sealed(self, subject: str, to: str = TEAM) -> bytes:
         """Have Alice seal a message."""
-        message = EmailMessage(SMTP)
-        message["From"], message["To"], message["Subject"] = self.alice.address, to, subject
-        message.set_content(WORDS)
-        return self.alice.recrypt("seal", "--to", to, stdin=message.as_bytes())
+        return self.alice.sealed(to, WORDS, subject=subject)
 
     def send(self, post: bytes, *to: str, sender: str = "alice@example.org") -> None:
         """Send a mail to the mail server, as the world does."""

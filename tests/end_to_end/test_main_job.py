@@ -84,10 +84,7 @@ def post_three_times(bob: Person, url: str, port: int) -> None:
     """Post with `recrypt seal`, with the example, and with another JOSE library."""
     key_file = bob.folder / "key.json"
     bob.recrypt("key", TEAM, "--service", url, "--out", key_file)
-    message = EmailMessage(SMTP)
-    message["From"], message["To"], message["Subject"] = bob.address, TEAM, SUBJECT
-    message.set_content(WORDS)
-    send(port, bob.recrypt("seal", "--to", TEAM, stdin=message.as_bytes()))
+    send(port, bob.sealed(TEAM, WORDS, subject=SUBJECT))
     example = subprocess.run(
         [sys.executable, EXAMPLE, key_file, TEAM, f"{LOCALHOST}:{port}"],
         input=STOCK_WORDS,

@@ -4,15 +4,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from email.message import EmailMessage
-from email.policy import SMTP
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.mail_programs import MailSystem
 from tests.end_to_end.network import LOCALHOST, free_port
-from tests.end_to_end.programs import DOMAIN, ListServer, Person, new_person, run
+from tests.end_to_end.programs import DOMAIN, ListServer, new_person, run
 
 TEAM = f"team@{DOMAIN}"
 WORDS = "The keys are under the third flowerpot."
@@ -57,9 +55,9 @@ def test_a_post_by_swaks_is_read_from_a_maildir(
     alice.recrypt("create", TEAM, "--service", server.url)
     alice.recrypt("add", TEAM, bob.profile)
     post = tmp_path / "post.eml"
-    post.write_bytes(sealed(alice, "by SMTP"))
+    post.write_bytes(alice.sealed(TEAM, WORDS, subject="by SMTP"))
     swaks(f"{LOCALHOST}:{server.smtp_port}", post, "--protocol", "ESMTP")
-    post.write_bytes(sealed(alice, "by LMTP"))
+    post.write_bytes(alice.sealed(TEAM, WORDS, subject="by LMTP"))
     swaks(f"{LOCALHOST}:{server.lmtp_port}", post, "--protocol", "LMTP")
     for name, person in (("alice", alice), ("bob", bob)):
         files = mail_system.wait_for_mail(name, 2)
@@ -68,13 +66,6 @@ def test_a_post_by_swaks_is_read_from_a_maildir(
         assert read.count(WORDS.encode()) == len(files) == 2
         assert b"by SMTP" in read
         assert b"by LMTP" in read
-
-
-def sealed(author: Person, subject: str) -> bytes:
-    message = EmailMessage(SMTP)
-    message["From"], message["To"], message["Subject"] = author.address, TEAM, subject
-    message.set_content(WORDS)
-    return author.recrypt("seal", "--to", TEAM, stdin=message.as_bytes())
 
 
 def swaks(server: str, post: Path, *options: str) -> None:

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from benchmarks import recrypting
-from benchmarks.acceptance import Figures
 from benchmarks.recrypting import OURS, PLAIN
 
 pytestmark = pytest.mark.long
@@ -21,14 +20,3 @@ def test_it_measures_both_servers_in_turn_and_tells_a_program(
     assert {name: len(rounds) for name, rounds in answer["rounds"].items()} == {OURS: 2, PLAIN: 2}
     assert all(each["per_second"] > 0 for rounds in answer["rounds"].values() for each in rounds)
     assert answer["ratio"] > 0
-
-
-def test_its_table_has_medians_extremes_and_the_median_of_the_ratios() -> None:
-    found = {
-        OURS: [Figures(100, 10), Figures(300, 30), Figures(200, 20)],
-        PLAIN: [Figures(200, 1), Figures(400, 1), Figures(250, 1)],
-    }
-    _, ours, plain, ratio = recrypting.table(found).splitlines()
-    assert ours.split() == [OURS, "200", "100", "300", "20"]
-    assert plain.split() == [PLAIN, "250", "200", "400", "1"]
-    assert ratio.endswith(": 0.75")

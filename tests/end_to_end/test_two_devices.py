@@ -36,11 +36,6 @@ def brought(by: Person, to: Person) -> None:
     to.recrypt("profile", "import", by.profile)
 
 
-def sealed(author: Person, words: str) -> bytes:
-    message = f"From: {author.address}\r\nTo: {TEAM}\r\nSubject: x\r\n\r\n{words}\r\n"
-    return author.recrypt("seal", "--to", TEAM, stdin=message.encode())
-
-
 def latest(mail_host: MailHost, count: int, address: str) -> bytes:
     """Wait until there are so many mails in all; give the last one to somebody."""
     return [mail.content for mail in mail_host.wait_for(count) if mail.recipient == address][-1]
@@ -53,7 +48,7 @@ def test_both_read_and_write_until_one_is_revoked(
     alice, bob, phone, code = set_up(server, tmp_path)
     alice.recrypt("set", TEAM, "post=members")
     assert json.loads(alice.recrypt("refresh", TEAM, "--json"))["Changed"] == [bob.address]
-    send(server, TEAM, sealed(phone, "From the phone."))
+    send(server, TEAM, phone.sealed(TEAM, "From the phone."))
     for person in (bob, phone):
         assert b"From the phone" in person.recrypt("read", stdin=latest(mail_host, 2, bob.address))
     file = tmp_path / "plan.mmx"
@@ -63,7 +58,7 @@ def test_both_read_and_write_until_one_is_revoked(
     bob.recrypt("profile", "devices", "revoke", code)
     assert phone.try_recrypt("decrypt", file).returncode == 1  # at once: its signature key is gone
     alice.recrypt("refresh", TEAM)
-    send(server, TEAM, sealed(bob, "Without the phone."))
+    send(server, TEAM, bob.sealed(TEAM, "Without the phone."))
     copy = latest(mail_host, 4, bob.address)
     assert b"Without the phone" in bob.recrypt("read", stdin=copy)
     assert phone.try_recrypt("read", stdin=copy).returncode == 1

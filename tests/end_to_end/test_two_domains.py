@@ -2,8 +2,6 @@
 
 import json
 import smtplib
-from email.message import EmailMessage
-from email.policy import SMTP
 from functools import partial
 from pathlib import Path
 
@@ -20,10 +18,7 @@ FIRST, SECOND = "team@lists.example", "team@news.example"
 
 def post(server: ListServer, author: Person, to: str) -> None:
     """Post to a list."""
-    message = EmailMessage(SMTP)
-    message["From"], message["To"], message["Subject"] = author.address, to, f"To {to}"
-    message.set_content("Words.")
-    send(server, to, author.recrypt("seal", "--to", to, stdin=message.as_bytes()))
+    send(server, to, author.sealed(to, "Words.", subject=f"To {to}"))
 
 
 def rcpt(server: ListServer, address: str) -> tuple[int, bytes]:

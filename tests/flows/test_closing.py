@@ -35,12 +35,10 @@ from recrypt_core.messages import (
 from recrypt_core.policy import History as Kept
 from recrypt_core.policy import Policy
 from recrypt_core.sealing import seal
-from recrypt_core.signing import sign_request
 from tests.asking import asked
 from tests.builders import (
     NOW,
     TEAM,
-    URL,
     History,
     Membership,
     Person,
@@ -72,8 +70,7 @@ class Team:
 
     async def ask(self, message: Request, by: Person | None = None) -> Response:
         """Ask, signed by Alice unless said."""
-        now, key = self.bench.clock.now(), (by or self.alice).online
-        return await self.bench.send(sign_request(write_message(message), key, url=URL, now=now))
+        return await self.bench.ask(message, by or self.alice)
 
     async def set(self, *, by: Person | None = None, **changes: object) -> Response:
         """Ask for a change of the group, and take it if it is taken."""

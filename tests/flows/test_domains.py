@@ -8,8 +8,7 @@ import pytest
 from listserver import replies
 from listserver.addresses import ListAddress, Role
 from listserver.ports import Outgoing
-from recrypt_core.messages import JoinGroup, write_message
-from recrypt_core.signing import sign_request
+from recrypt_core.messages import JoinGroup
 from tests.builders import (
     TEAM,
     URL,
@@ -177,8 +176,7 @@ async def test_the_owners_of_a_list_have_its_mail_and_the_operator_all_domains(
 async def joining(bench: Bench, person: Person, group: str) -> tuple[int, str]:
     """Ask to join a list."""
     message = JoinGroup(group_name=group, account_name=person.address, profile=person.signed)
-    signed = sign_request(write_message(message), person.online, url=URL, now=bench.clock.now())
-    return said(await bench.send(signed))
+    return said(await bench.ask(message, person))
 
 
 @pytest.mark.asyncio

@@ -23,10 +23,9 @@ from recrypt_core.messages import (
     GetJoinRequestsResponse,
     GetKeyResponse,
     read_response,
-    write_message,
 )
-from recrypt_core.signing import Jws, sign_request
-from tests.builders import TEAM, URL, Person, new_person
+from recrypt_core.signing import Jws
+from tests.builders import TEAM, Person, new_person
 from tests.fakes import Bench
 from tests.returned import BOB, Trio, new_trio, post, sent_to, words_of
 
@@ -197,9 +196,7 @@ def answer_of(trio: Trio, person: Person, token: str) -> Jws:
 
 async def waiting(bench: Bench, trio: Trio) -> list[str]:
     """Let Alice see who waits."""
-    message = write_message(GetJoinRequests(group_id=TEAM))
-    signed = sign_request(message, trio.alice.online, url=URL, now=bench.clock.now())
-    answer = await bench.send(signed)
+    answer = await bench.ask(GetJoinRequests(group_id=TEAM), trio.alice)
     assert isinstance(answer, GetJoinRequestsResponse)
     return [each.account_name for each in answer.join_requests]
 

@@ -18,7 +18,6 @@ from recrypt_core.messages import (
     GetKey,
     GetKeyResponse,
     UpdateGroup,
-    UpdateMember,
     write_message,
 )
 from recrypt_core.policy import FromPolicy, Policy
@@ -71,12 +70,7 @@ class Team:
 
     async def restate(self, *entries: Membership) -> None:
         """Replace members' entries."""
-        message = UpdateMember(
-            recryption_group=self.history.group.master.udf,
-            member_entry=tuple(each.entry for each in entries),
-        )
-        change = self.history.sign(message, self.alice.online)
-        await self.bench.change(change, *entries, history=self.history)
+        await self.bench.restate(self.history, self.alice, *entries)
 
     async def prepare(self, person: Person, key: PrivateKey) -> None:
         """Give somebody an entry for the next key, beside those that stand."""

@@ -136,7 +136,7 @@ async def test_a_list_invites_so_many_a_day(bench: Bench, monkeypatch: pytest.Mo
 async def test_without_room_for_letters_nothing_is_done(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("listserver.edges.sqlite_letters.LETTERS", 1)
+    monkeypatch.setattr("listserver.edges.sqlite_letters.LETTERS", 2)
     trio = await new_trio(bench)
     assert (await send(bench, inviting(trio, DAVE, BOB), trio.alice)).status == 503
     assert await bench.count("letters") == 0

@@ -358,8 +358,8 @@ async def test_an_address_gets_three_letters_a_day_and_the_answer_stays(door: Do
 async def test_a_signer_and_a_list_have_so_many_requests_a_day(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("listserver.joining.JOINS_PER_SIGNER", 3)
-    monkeypatch.setattr("listserver.joining.JOINS_PER_LIST", 5)
+    monkeypatch.setattr("listserver.join_bounds.JOINS_PER_SIGNER", 3)
+    monkeypatch.setattr("listserver.join_bounds.JOINS_PER_LIST", 5)
     dave, erin = new_person("dave@example.org"), new_person("erin@example.org")
     assert [(await door.ask(dave))[0] for _ in range(5)] == [201, 201, 201, 429, 429]
     assert "you have asked" in (await door.ask(dave))[1]
@@ -375,7 +375,7 @@ async def test_a_signer_and_a_list_have_so_many_requests_a_day(
 async def test_only_so_many_wait_and_the_token_stays_good(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("listserver.joining.JOINS_WAITING", 1)
+    monkeypatch.setattr("listserver.join_bounds.JOINS_WAITING", 1)
     dave, erin = new_person("dave@example.org"), new_person("erin@example.org")
     await door.waits(dave)
     token = await door.token(erin)

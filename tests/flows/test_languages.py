@@ -12,15 +12,15 @@ import pytest_asyncio
 from listserver.addresses import ListAddress, Role
 from listserver.catalogue import Catalogue
 from listserver.model import MemberId, PostId
+from listserver.notices import Notices
 from listserver.outcomes import Phase, Refused
 from listserver.tokens import LeaveToken, write_token
 from recrypt_core.policy import Language, Policy
-from tests.builders import URL
 from tests.fakes import Bench
 from tests.mails import message_of
 from tests.returned import ALICE, BOB, Trio, member_row, new_trio, post, sent_to
 from tests.returned import letter_in as opened
-from tests.sites import HOUSE, new_site
+from tests.sites import HOUSE, client_of, new_site
 
 GERMAN = Policy(language=Language.DE, welcome=True)
 ASKED = b"Message-ID: <1@example.org>\r\nFrom: zoe@example.org\r\n\r\nHallo\r\n"
@@ -35,8 +35,7 @@ async def trio(bench: Bench) -> Trio:
 @pytest_asyncio.fixture
 async def web(bench: Bench) -> AsyncIterator[httpx2.AsyncClient]:
     """Browse the pages."""
-    transport = httpx2.ASGITransport(new_site(bench))
-    async with httpx2.AsyncClient(transport=transport, base_url=URL) as client:
+    async with client_of(new_site(bench)) as client:
         yield client
 
 
@@ -88,7 +87,8 @@ async def test_letters_are_german_and_the_operators_own_words_come_first(
     bench: Bench, trio: Trio
 ) -> None:
     own = {"team@lists.example": {"troubles-failed": "Ärger: {count}\n\n{copies}\n"}}
-    bench.notices.catalogue = Catalogue(own)
+    house = replace(HOUSE, catalogue=Catalogue(own))
+    bench.notices = Notices(house, bench.store, bench.clock, bench.log, written=lambda: None)
     bench.courier.script(BOB, Refused(Phase.RCPT, 550, "5.1.1 not here"))
     await post(bench, trio.team)
     await bench.keep_house()

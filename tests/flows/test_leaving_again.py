@@ -4,9 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from recrypt_core.messages import Redeliver, write_message
-from recrypt_core.signing import sign_request
-from tests.builders import TEAM, URL
+from recrypt_core.messages import Redeliver
+from tests.builders import TEAM
 from tests.fakes import Bench
 from tests.flows.test_leaving import left, posted_trio, stay_token, token_in
 from tests.returned import BOB, Trio, member_row, post, sent_to
@@ -16,9 +15,7 @@ async def sent_late(bench: Bench, trio: Trio) -> None:
     """Send Bob what he was sent no copy of."""
     since = bench.clock.now() - timedelta(days=1)
     message = Redeliver(group_id=TEAM, recrypt_udf=trio.bob.udf, since=since)
-    now = bench.clock.now()
-    made = sign_request(write_message(message), trio.alice.online, url=URL, now=now)
-    assert (await bench.send(made)).status == 201
+    assert (await bench.ask(message, trio.alice)).status == 201
     await bench.relay_all()
 
 

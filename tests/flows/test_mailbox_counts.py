@@ -3,7 +3,7 @@
 import pytest
 
 from listserver.addresses import Role, mailbox_of, parse_address
-from listserver.limits import ANSWERS_PER_ADDRESS, JOIN_LETTERS
+from listserver.limits import ANSWERS_PER_ADDRESS, JOIN_LETTERS, JOINS_PER_SIGNER
 from tests.builders import new_person
 from tests.fakes import Bench
 from tests.flows.test_front_desk import handed_in, letter, with_file
@@ -35,6 +35,16 @@ async def test_one_mailbox_has_no_more_letters_by_many_names(bench: Bench) -> No
 
 
 @pytest.mark.asyncio
+async def test_one_mailbox_asks_no_more_often_by_many_names(bench: Bench) -> None:
+    await new_trio(bench)
+    sent = 0
+    for each in range(JOINS_PER_SIGNER + 2):
+        file = with_file(new_person(f"dave@{each}.example").signed)
+        sent += len(await handed_in(bench, Role.SUBSCRIBE, file, sender=f"zoe+{each}@example.org"))
+    assert sent == JOINS_PER_SIGNER
+
+
+@pytest.mark.asyncio
 async def test_one_mailbox_has_no_more_answers_by_many_names(bench: Bench) -> None:
     await new_trio(bench)
     sent = 0
@@ -48,7 +58,7 @@ async def test_one_mailbox_has_no_more_answers_by_many_names(bench: Bench) -> No
 async def test_a_domain_has_so_many_letters_to_those_who_ask_in(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("listserver.joining.JOIN_LETTERS_PER_DOMAIN", 2)
+    monkeypatch.setattr("listserver.join_bounds.JOIN_LETTERS_PER_DOMAIN", 2)
     await new_trio(bench)
     sent = []
     for name in ("dave@example.org", "erin@EXAMPLE.org", "frank@example.org", "dave@example.com"):

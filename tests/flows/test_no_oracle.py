@@ -183,7 +183,8 @@ QUESTIONS: Final[dict[str, Question]] = {
 
 
 async def looks_at_the_link(house: Standings, about: Person) -> object:
-    return await house.bench.leaving.of_token(await house.link(about))
+    found = await house.bench.leaving.of_token(await house.link(about))
+    return found and found.state.name
 
 
 async def follows_the_link(house: Standings, about: Person) -> object:

@@ -246,7 +246,7 @@ async def test_where_the_queue_is_full_it_is_told_later(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await failed(bench)
-    monkeypatch.setattr("listserver.edges.sqlite_letters.LETTERS", 1)
+    monkeypatch.setattr("listserver.edges.sqlite_letters.LETTERS", 2)
     async with bench.store.begin() as work:
         await work.enqueue_letter(Letter(OPERATOR, "", b"Hello\r\n"), NOW)
     with pytest.raises(QueueFull):

@@ -19,10 +19,7 @@ from recrypt_core.messages import (
     GetEntryResponse,
     GetGroup,
     GetGroupResponse,
-    Request,
-    Response,
     UpdateGroup,
-    UpdateMember,
     UpdateProfile,
     write_message,
 )
@@ -64,29 +61,19 @@ class Team:
     bob: Person
     entry: Membership
 
-    async def ask(self, message: Request, by: Person) -> Response:
-        """Ask something that is no change of the chain."""
-        made = sign_request(write_message(message), by.online, url=URL, now=self.bench.clock.now())
-        return await self.bench.send(made)
-
     async def send(self, newer: Person, by: Person | None = None) -> tuple[int, str]:
         """Send a profile."""
-        return said(await self.ask(UpdateProfile(profile=newer.signed), by or newer))
+        return said(await self.bench.ask(UpdateProfile(profile=newer.signed), by or newer))
 
     async def page(self, by: Person | None = None) -> GetGroupResponse:
         """Read the group."""
-        answer = await self.ask(GetGroup(group_id=TEAM), by or self.alice)
+        answer = await self.bench.ask(GetGroup(group_id=TEAM), by or self.alice)
         assert isinstance(answer, GetGroupResponse)
         return answer
 
     async def restate(self, *entries: Membership) -> None:
         """Replace members' entries."""
-        message = UpdateMember(
-            recryption_group=self.history.group.master.udf,
-            member_entry=tuple(each.entry for each in entries),
-        )
-        change = self.history.sign(message, self.alice.online)
-        await self.bench.change(change, *entries, history=self.history)
+        await self.bench.restate(self.history, self.alice, *entries)
 
     async def posts(self, by: Person, number: int) -> int:
         """Post with a `sender`."""
@@ -138,11 +125,11 @@ async def test_a_newer_profile_counts_at_once_but_for_the_chain(team: Team) -> N
     await team.bench.change(change, history=team.history)
     newer = with_other_keys(team.bob)
     assert [await team.posts(team.bob, 1), await team.posts(newer, 2)] == [250, 550]
-    assert said(await team.ask(GetEntry(group_id=TEAM), newer)) == STRANGE
+    assert said(await team.bench.ask(GetEntry(group_id=TEAM), newer)) == STRANGE
     await team.send(newer)
     assert [await team.posts(team.bob, 3), await team.posts(newer, 4)] == [550, 250]
-    assert said(await team.ask(GetEntry(group_id=TEAM), team.bob)) == STRANGE
-    assert said(await team.ask(GetGroup(group_id=TEAM), team.bob)) == STRANGE
+    assert said(await team.bench.ask(GetEntry(group_id=TEAM), team.bob)) == STRANGE
+    assert said(await team.bench.ask(GetGroup(group_id=TEAM), team.bob)) == STRANGE
     await team.page(newer)
     carol = new_membership(new_person("carol@example.org"), team.history.group.key)
     added = team.history.add_message(carol)
@@ -306,7 +293,7 @@ async def test_a_profile_with_another_members_key_in_it_locks_nobody_out(team: T
 @pytest.mark.asyncio
 async def test_a_member_reads_own_entries_of_the_keys_that_history_names(team: Team) -> None:
     async def mine() -> tuple[int, list[object]]:
-        answer = await team.ask(GetEntry(group_id=TEAM), team.bob)
+        answer = await team.bench.ask(GetEntry(group_id=TEAM), team.bob)
         entries = answer.entries if isinstance(answer, GetEntryResponse) else ()
         return answer.status, list(entries)
 
@@ -336,7 +323,7 @@ async def test_a_member_reads_own_entries_of_the_keys_that_history_names(team: T
     await team.restate(Membership(idle, {}))
     assert await mine() == (403, [])
     master = team.history.group.master
-    assert said(await team.ask(GetEntry(group_id=TEAM), master))[0] == 403
+    assert said(await team.bench.ask(GetEntry(group_id=TEAM), master))[0] == 403
 
 
 @pytest.mark.asyncio

@@ -21,7 +21,6 @@ from recrypt_core.messages import (
     RecryptDataResponse,
     Response,
     UpdateGroup,
-    UpdateMember,
     UpdateProfile,
     write_message,
 )
@@ -72,15 +71,11 @@ class Team:
 
     async def ask(self, message: RecryptData | UpdateProfile, by: Person | None = None) -> Response:
         """Ask, signed by Bob unless said."""
-        now, key = self.bench.clock.now(), (by or self.bob).online
-        return await self.bench.send(sign_request(write_message(message), key, url=URL, now=now))
+        return await self.bench.ask(message, by or self.bob)
 
     async def restate(self, *entries: Membership) -> None:
         """Replace members' entries."""
-        stated = tuple(each.entry for each in entries)
-        message = UpdateMember(recryption_group=self.history.group.master.udf, member_entry=stated)
-        change = self.history.sign(message, self.alice.online)
-        await self.bench.change(change, *entries, history=self.history)
+        await self.bench.restate(self.history, self.alice, *entries)
 
     async def bob_is(self, **changes: object) -> None:
         """State Bob's entry with these changes."""

@@ -17,17 +17,13 @@ from recrypt_core.messages import (
     RedeliverResponse,
     Request,
     Response,
-    UpdateMember,
-    write_message,
 )
 from recrypt_core.opening import open_recrypted
 from recrypt_core.policy import Policy
-from recrypt_core.signing import sign_request
 from recrypt_core.udf import Udf
 from tests.builders import (
     NOW,
     TEAM,
-    URL,
     History,
     Membership,
     Person,
@@ -54,8 +50,7 @@ class Team:
 
     async def ask(self, message: Request) -> Response:
         """Ask something that Alice signs, and that is no change."""
-        now, key = self.bench.clock.now(), self.people["alice"].online
-        return await self.bench.send(sign_request(write_message(message), key, url=URL, now=now))
+        return await self.bench.ask(message, self.people["alice"])
 
     async def redeliver(self, who: str, since: datetime = BEGINNING) -> Response:
         """Have posts sent to somebody again."""
@@ -75,11 +70,8 @@ class Team:
         stated = new_membership(self.people[who], status=status).entry
         values = {name: getattr(stated, name) for name in stated.__struct_fields__}
         entry = type(stated)(**values | {"entries": kept})
-        message = UpdateMember(
-            recryption_group=self.history.group.master.udf, member_entry=(entry,)
-        )
-        change = self.history.sign(message, self.people["alice"].online)
-        await self.bench.change(change, history=self.history)
+        alice = self.people["alice"]
+        await self.bench.restate(self.history, alice, Membership(entry, {}))
 
     async def post(self, text: bytes = CONTENT) -> None:
         """Post, and deliver what there is to deliver."""
@@ -211,11 +203,7 @@ async def test_who_has_no_entry_for_a_posts_key_is_not_sent_it(team: Team) -> No
     await team.post()
     await team.update("carol", Status.REVOKED)
     entry = new_membership(team.people["carol"])
-    message = UpdateMember(
-        recryption_group=team.history.group.master.udf, member_entry=(entry.entry,)
-    )
-    change = team.history.sign(message, team.people["alice"].online)
-    await team.bench.change(change, history=team.history)
+    await team.bench.restate(team.history, team.people["alice"], entry)
     assert await team.redelivered("carol") == 0
 
 

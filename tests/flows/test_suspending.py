@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from listserver import limits, replies
 from listserver.addresses import ListAddress, Role
-from listserver.edges.sqlite_upkeep import Upkeep, open_upkeep
+from listserver.edges.sqlite_upkeep import open_upkeep
 from listserver.outcomes import Phase
 from listserver.outcomes import Refused as Turned
 from recrypt_core.documents import RecryptionGroup
@@ -18,18 +18,14 @@ from recrypt_core.messages import (
     GetGroupResponse,
     GetKey,
     JoinGroup,
-    Request,
-    Response,
     UpdateGroup,
     write_message,
 )
 from recrypt_core.policy import Policy
 from recrypt_core.sealing import seal
-from recrypt_core.signing import sign_request
 from tests.asking import asked
 from tests.builders import (
     TEAM,
-    URL,
     History,
     Person,
     new_group,
@@ -67,13 +63,6 @@ class Team:
         """Post to it."""
         key = self.history.group.key.public
         return await self.bench.post(mail(sealed(key).mmx(), message_id=f"<{number}@x.example>"))
-
-    async def ask(self, message: Request, by: Person) -> Response:
-        """Ask, signed."""
-        now = self.bench.clock.now()
-        return await self.bench.send(
-            sign_request(write_message(message), by.online, url=URL, now=now)
-        )
 
 
 @pytest_asyncio.fixture
@@ -189,16 +178,16 @@ async def test_nothing_is_recrypted_and_nobody_asks_in(team: Team) -> None:
     envelope = seal(b"the plan", [team.history.group.key.public])
     team.suspend()
     question = asked(team.bob, team.entry, envelope)
-    assert said(await team.ask(question, team.bob)) == (503, STOPPED)
-    assert (await team.ask(question, new_person("mallory@example.org"))).status == 404
+    assert said(await team.bench.ask(question, team.bob)) == (503, STOPPED)
+    assert (await team.bench.ask(question, new_person("mallory@example.org"))).status == 404
     dave = new_person("dave@example.org")
     message = JoinGroup(group_name=TEAM, account_name=dave.address, profile=dave.signed)
-    assert said(await team.ask(message, dave)) == (503, STOPPED)
+    assert said(await team.bench.ask(message, dave)) == (503, STOPPED)
     assert await team.bench.count("letters") == 0
     assert await team.bench.rows("SELECT count(*) FROM recryptions WHERE done > 0") == [(0,)]
     team.resume()
     team.bench.clock.advance(SECOND)
-    assert (await team.ask(question, team.bob)).status == 201
+    assert (await team.bench.ask(question, team.bob)).status == 201
 
 
 @pytest.mark.asyncio
@@ -210,13 +199,13 @@ async def test_administrators_go_on_with_it(team: Team) -> None:
     stated = RecryptionGroup(group_name=TEAM, policy=Policy(keep=1))
     change = team.history.sign(UpdateGroup(recryption_group=stated), team.alice.online)
     await team.bench.change(change, history=team.history)
-    shown = await team.ask(GetGroup(group_id=TEAM), team.alice)
+    shown = await team.bench.ask(GetGroup(group_id=TEAM), team.alice)
     assert isinstance(shown, GetGroupResponse)
     assert shown.stopped == team.bench.clock.now().replace(microsecond=0)
-    assert (await team.ask(GetEntry(group_id=TEAM), team.bob)).status == 201
+    assert (await team.bench.ask(GetEntry(group_id=TEAM), team.bob)).status == 201
     with open_upkeep(team.bench.file, team.bench.vault) as store:
         assert store.resume(TEAM, team.bench.clock.now())
-    shown = await team.ask(GetGroup(group_id=TEAM), team.alice)
+    shown = await team.bench.ask(GetGroup(group_id=TEAM), team.alice)
     assert isinstance(shown, GetGroupResponse)
     assert shown.stopped is None
     _, found = await team.bench.transactions.answer(
@@ -227,20 +216,16 @@ async def test_administrators_go_on_with_it(team: Team) -> None:
 
 @pytest.mark.asyncio
 async def test_it_takes_effect_once_and_not_on_what_is_not_there(team: Team) -> None:
-    with open_upkeep(team.bench.file, team.bench.vault) as store:
-        await _once(store, team)
-
-
-async def _once(store: Upkeep, team: Team) -> None:
     now = team.bench.clock.now()
-    assert store.suspend("gone@lists.example", now) is None
-    assert store.resume("gone@lists.example", now) is None
-    assert store.resume(TEAM, now) is False
-    assert store.suspend(TEAM.upper(), now) is True
-    assert store.suspend(TEAM, now + HOUR) is False
-    found = await team.bench.rows("SELECT suspended FROM lists")
-    assert found == [(int(now.timestamp()),)]
-    assert store.resume(TEAM, now) is True
+    with open_upkeep(team.bench.file, team.bench.vault) as store:
+        assert store.suspend("gone@lists.example", now) is None
+        assert store.resume("gone@lists.example", now) is None
+        assert store.resume(TEAM, now) is False
+        assert store.suspend(TEAM.upper(), now) is True
+        assert store.suspend(TEAM, now + HOUR) is False
+        found = await team.bench.rows("SELECT suspended FROM lists")
+        assert found == [(int(now.timestamp()),)]
+        assert store.resume(TEAM, now) is True
 
 
 @pytest.mark.asyncio

@@ -24,7 +24,6 @@ from recrypt_core.messages import (
     Request,
     Response,
     UpdateGroup,
-    UpdateMember,
     write_message,
     write_response,
 )
@@ -50,9 +49,7 @@ class Team:
 
     async def read(self, message: Request, by: Person | None = None) -> Response:
         """Ask something that is signed."""
-        key = (by or self.alice).online
-        made = sign_request(write_message(message), key, url=URL, now=self.bench.clock.now())
-        return await self.bench.send(made)
+        return await self.bench.ask(message, by or self.alice)
 
 
 @pytest_asyncio.fixture
@@ -215,11 +212,7 @@ async def test_only_an_active_administrator_reads(team: Team, read: GetGroup | G
     words = "Refused: only an ACTIVE ADMIN or SUPER may do that."
     assert (refused.status, refused.status_description) == (403, words)
     idle = new_membership(admin, privileges=(Privilege.ADMIN,), status=Status.SUSPENDED)
-    update = UpdateMember(
-        recryption_group=team.history.group.master.udf, member_entry=(idle.entry,)
-    )
-    change = team.history.sign(update, team.alice.online)
-    await team.bench.change(change, history=team.history)
+    await team.bench.restate(team.history, team.alice, idle)
     assert (await team.read(read, admin)).status == 403
 
 

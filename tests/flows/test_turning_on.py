@@ -10,7 +10,6 @@ from listserver.bouncing import turns_mail_on
 from listserver.model import ListId, MemberId
 from recrypt_core.documents import MemberEntry, Privilege, Status
 from recrypt_core.keys import Curve, PrivateKey
-from recrypt_core.messages import UpdateMember
 from tests.builders import History, Membership, Person, new_group, new_membership, new_person
 from tests.fakes import Bench, administrator
 from tests.returned import ALICE, BOB, member_row, off
@@ -32,10 +31,8 @@ class Duo:
 
     async def state(self, entry: MemberEntry, *new: Membership) -> int:
         """Send an UpdateMember of Bob, with its halves; count to whom mail is off after it."""
-        group = self.history.group.master.udf
-        message = UpdateMember(recryption_group=group, member_entry=(entry,))
-        change = self.history.sign(message, self.alice.online)
-        await self.bench.change(change, *new, history=self.history)
+        halves = {name: half for each in new for name, half in each.halves.items()}
+        await self.bench.restate(self.history, self.alice, Membership(entry, halves))
         self.entry = entry
         return await off(self.bench)
 
@@ -106,10 +103,8 @@ async def test_who_is_suspended_and_resumed_has_mail_again(duo: Duo) -> None:
 
 @pytest.mark.asyncio
 async def test_nobody_elses_mail_is_turned_on(duo: Duo) -> None:
-    group = duo.history.group.master.udf
     alices = duo.history.state.members[duo.alice.udf].entry
-    message = UpdateMember(recryption_group=group, member_entry=(alices,))
-    await duo.bench.change(duo.history.sign(message, duo.alice.online), history=duo.history)
+    await duo.bench.restate(duo.history, duo.alice, Membership(alices, {}))
     assert await off(duo.bench) == 1
 
 

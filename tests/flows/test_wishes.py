@@ -16,9 +16,6 @@ from recrypt_core.messages import (
     GetGroup,
     GetGroupResponse,
     Redeliver,
-    Request,
-    Response,
-    UpdateMember,
     UpdateProfile,
     write_message,
 )
@@ -26,7 +23,16 @@ from recrypt_core.policy import Policy, PostRight
 from recrypt_core.signature_keys import SignatureCurve, SignaturePrivateKey
 from recrypt_core.signing import sign_request
 from recrypt_core.wishes import Mail, SetMail
-from tests.builders import TEAM, URL, History, Person, new_group, new_membership, new_person
+from tests.builders import (
+    TEAM,
+    URL,
+    History,
+    Membership,
+    Person,
+    new_group,
+    new_membership,
+    new_person,
+)
 from tests.fakes import Bench, administrator
 from tests.flows.test_leaving import stay_token, token_in
 from tests.lists import said
@@ -45,18 +51,13 @@ class Pair:
     alice: Person
     bob: Person
 
-    async def ask(self, message: Request, by: Person) -> Response:
-        """Ask something that is no change of the chain."""
-        made = sign_request(write_message(message), by.online, url=URL, now=self.bench.clock.now())
-        return await self.bench.send(made)
-
     async def wish(
         self, wanted: Mail | None, by: Person | None = None, *, own_posts: bool | None = None
     ) -> tuple[int, str]:
         """Say which mail somebody wants."""
         who = by or self.bob
         message = SetMail(group_name=TEAM, profile=who.signed, mail=wanted, own_posts=own_posts)
-        return said(await self.ask(message, who))
+        return said(await self.bench.ask(message, who))
 
     async def post(self, number: int = 1, by: Person | None = None) -> list[str]:
         """Post, signed if by somebody; tell who had a copy."""
@@ -74,7 +75,7 @@ class Pair:
 
     async def left(self) -> tuple[str, ...]:
         """Ask who has left."""
-        answer = await self.ask(GetGroup(group_id=TEAM), self.alice)
+        answer = await self.bench.ask(GetGroup(group_id=TEAM), self.alice)
         assert isinstance(answer, GetGroupResponse)
         return answer.left
 
@@ -84,10 +85,7 @@ class Pair:
         stated = but(
             entry, status=status, entries=() if status is Status.REVOKED else entry.entries
         )
-        message = UpdateMember(
-            recryption_group=self.history.group.master.udf, member_entry=(stated,)
-        )
-        await self.bench.change(self.history.sign(message, self.alice.online), history=self.history)
+        await self.bench.restate(self.history, self.alice, Membership(stated, {}))
 
 
 @pytest_asyncio.fixture
@@ -152,11 +150,7 @@ async def test_a_pause_stays_through_a_suspension_and_ends_with_a_removal(pair: 
     assert await pair.post(1) == [ALICE]
     await pair.state(Status.REVOKED)
     again = new_membership(pair.bob, pair.history.group.key)
-    message = UpdateMember(
-        recryption_group=pair.history.group.master.udf, member_entry=(again.entry,)
-    )
-    change = pair.history.sign(message, pair.alice.online)
-    await pair.bench.change(change, again, history=pair.history)
+    await pair.bench.restate(pair.history, pair.alice, again)
     assert await pair.post(2, by=pair.bob) == [ALICE, BOB]
 
 
@@ -182,7 +176,7 @@ async def test_nothing_is_sent_late_to_who_wants_no_mail(pair: Pair) -> None:
     message = Redeliver(group_id=TEAM, recrypt_udf=pair.bob.udf, since=since)
     for wanted, status in ((Mail.PAUSED, 409), (Mail.LEFT, 409), (Mail.ON, 201)):
         await pair.wish(wanted)
-        assert (await pair.ask(message, pair.alice)).status == status
+        assert (await pair.bench.ask(message, pair.alice)).status == status
 
 
 @pytest.mark.asyncio
@@ -220,7 +214,7 @@ async def test_nobody_learns_of_a_membership_by_what_it_wants(pair: Pair) -> Non
     newer = replace(pair.bob, online=online).changed(
         online_signature_keys=(online.public,), encryption_keys=(device.public,)
     )
-    assert said(await pair.ask(UpdateProfile(profile=newer.signed), newer)) == DONE
+    assert said(await pair.bench.ask(UpdateProfile(profile=newer.signed), newer)) == DONE
     nonces = await bench.count("nonces")
     for person in (stranger, pair.bob, pair.bob.changed(seconds=0)):
         for wanted in Mail:
@@ -239,7 +233,7 @@ async def test_nobody_learns_of_a_membership_by_what_it_wants(pair: Pair) -> Non
 async def test_nobody_sets_anothers_wishes(pair: Pair) -> None:
     mallory = new_person("mallory@example.org")
     message = SetMail(group_name=TEAM, profile=pair.bob.signed, mail=Mail.LEFT)
-    assert (await pair.ask(message, mallory)).status == 401
+    assert (await pair.bench.ask(message, mallory)).status == 401
     forged = replace(pair.bob, verified=mallory.verified)
     assert (await pair.wish(Mail.LEFT, forged))[0] == 401
     ahead = pair.bob.changed(seconds=90_000)
@@ -255,9 +249,9 @@ async def test_a_wish_is_taken_once_and_of_a_list_that_is_there(pair: Pair) -> N
     assert said(await pair.bench.send(made)) == DONE
     assert said(await pair.bench.send(made)) == (401, f"Not authentic: {USED_NONCE}.")
     other = but(message, group_name="other@lists.example")
-    assert (await pair.ask(other, pair.bob)).status == 404
+    assert (await pair.bench.ask(other, pair.bob)).status == 404
     carol = new_person(CAROL)
-    assert (await pair.ask(but(other, profile=carol.signed), carol)).status == 404
+    assert (await pair.bench.ask(but(other, profile=carol.signed), carol)).status == 404
     pair.bench.clock.advance(timedelta(seconds=301))
     late = sign_request(write_message(message), pair.bob.online, url=URL, now=now)
     assert (await pair.bench.send(late)).status == 401

@@ -83,7 +83,7 @@ class HoldingMachine(RuleBasedStateMachine):
     def decide(self, some: int, decision: Decision) -> None:
         """Decide about any post, also a second time."""
         number = some % (len(self.states) + 1)
-        message = Decide(group_id=self.house.group.name, post=number, decision=decision)
+        message = self._message(number, decision)
         status, words = said(self.run(self.house.ask(message)))
         match self.states.get(number):
             case None:
@@ -103,10 +103,15 @@ class HoldingMachine(RuleBasedStateMachine):
         holding = Holding(store, Signers(bench.posting._house, store), lambda: None)
         kept, bench.transactions._holding = bench.transactions._holding, holding
         number = some % (len(self.states) + 1)
-        message = Decide(group_id=self.house.group.name, post=number, decision=decision)
+        message = self._message(number, decision)
         assert self.run(self.house.ask(message)).status in (404, 409, 503)
         bench.transactions._holding = kept
         self.crash()
+
+    def _message(self, number: int, decision: Decision) -> Decide:
+        cid = self.run(self.house.named(number)).cid
+        name = self.house.group.name
+        return Decide(group_id=name, post=number, content_id=cid, decision=decision)
 
     @rule()
     def crash(self) -> None:

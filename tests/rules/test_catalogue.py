@@ -16,6 +16,7 @@ from listserver.plain_text import subject_field, text_entity
 from recrypt_client import inviting, joining
 from recrypt_core.errors import Malformed
 from recrypt_core.invitations import Invitation, new_secret, write_token
+from recrypt_core.moderation import HeldName
 from recrypt_core.policy import Language
 from tests.builders import NOW, TEAM, URL, new_group, new_membership, new_person
 from tests.mails import envelope_of, message_of, sealed
@@ -24,7 +25,7 @@ from tests.stored import copy_octets, half_of, stored_post
 CLEAR = re.compile("desk-.*|subject-.*|copy|held-copy|page-.*")
 ABOUT_A_LIST = {
     *("list", "name", "fingerprint", "service", "page", "key", "subscribe", "owner", "file"),
-    *("number", "domain", "address", "which", "days"),
+    *("number", "post", "domain", "address", "which", "days"),
 }
 COMMAND = re.compile(r"recrypt \w+|listserver \w+ \w+|--[a-z-]+")
 
@@ -133,7 +134,8 @@ def test_copies_are_of_one_size_and_short_lines_in_each_language(
         half_of(new_membership(new_person(f"{name}@example.org"), key)) for name in ("bob", "carol")
     ]
     envelope = sealed(key.public)
-    text = copies.notice(Texts(language, TEAM), held)
+    named = None if held is None else HeldName(held, "A" * 43)
+    text = copies.notice(Texts(language, TEAM), named)
     post = replace(stored_post(envelope, *halves), text=text, held=held)
     frame = copies.make_frame(post, envelope.ciphertext)
     made = [copies.make_copy(frame, half) for half in halves]

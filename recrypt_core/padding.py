@@ -20,19 +20,19 @@ def padme(octets: int) -> int:
     return (octets + low) & ~low
 
 
-def padding(octets: int, *, header: int, most: int) -> tuple[bytes, bytes]:
-    """Pad a message of so many octets, with what stands before it, but not to over `most`.
+def padding(octets: int, *, header: int, most: int, least: int = 0) -> tuple[bytes, bytes]:
+    """Pad a message of so many octets, with what stands before it, to `least` to `most` of them.
 
     Gives a field for the end of its header, which has so many octets, and what follows the body:
     where the field would be too large, white space, which is no part of a multipart or of base64
     (RFC 2046 §5.1.1, RFC 2045 §6.8).
     """
     name = f"{FIELD}:".encode("ascii")
-    least = len(name) + _SHORTEST
-    missing = max(min(padme(octets + least), most) - octets, least)
+    shortest = len(name) + _SHORTEST
+    missing = max(min(max(padme(octets + shortest), least), most) - octets, shortest)
     if header + missing <= HEADER_OCTETS:
         return name + _lines(missing - len(name), b"="), b""
-    return name + _lines(_SHORTEST, b"="), _lines(missing - least, b" ")
+    return name + _lines(_SHORTEST, b"="), _lines(missing - shortest, b" ")
 
 
 def _lines(octets: int, filler: bytes) -> bytes:
