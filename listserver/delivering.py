@@ -12,10 +12,11 @@ from listserver.bouncing import QUARTERS
 from listserver.copies import Frame, frame_octets, make_copy, make_frame
 from listserver.limits import FAULT_DELAY, FAULTS, FRAMES_OCTETS, QUEUE_PATIENCE, STORE_RETRY
 from listserver.links import Links
-from listserver.model import Claim, Faulted, PostId, Record, Untried, Withdrawn
+from listserver.model import Claim, Faulted, Half, PostId, Record, Untried, Withdrawn
 from listserver.outcomes import GaveUp, Outcome, Schedule, TryLater, has_reached, outcome_of
 from listserver.ports import Clock, Courier, Outgoing
-from listserver.store import Store, StoreDamaged
+from listserver.store import Store, StoreDamaged, Work
+from listserver.together import Together
 from recrypt_core.errors import RecryptError
 
 # What rows that are damaged make of reading them.
@@ -38,6 +39,7 @@ class Delivering:
     ) -> None:
         self._schedule = schedule
         self._store = store
+        self._halves = Together(store, _read_halves)
         self._courier = courier
         self._links = links
         self._clock = clock
@@ -72,12 +74,11 @@ class Delivering:
     async def attempt(self, frame: Frame, claim: Claim) -> Record:
         """Try one delivery once, and judge what came of it.
 
-        The member's entry is read now, so one that ended a moment ago is respected (spec §4), and
-        so is the list's operator, who has stopped it.
+        The member's entry is read now, with those of others that begin now, so one that ended a
+        moment ago is respected (spec §4), and so is the list's operator, who has stopped it.
         """
         try:
-            async with self._store.begin() as work:
-                half, waits = await work.half_of(claim), await work.waits(claim.post)
+            half, waits = await self._halves.done(claim)
             if waits:
                 return self.untried(claim)
             if half is None:
@@ -180,6 +181,12 @@ class Delivering:
         octets = sum(map(frame_octets, self._frames.values()))
         while len(self._frames) > 1 and octets > FRAMES_OCTETS:
             octets -= frame_octets(self._frames.pop(next(iter(self._frames))))
+
+
+async def _read_halves(work: Work, claims: Sequence[Claim]) -> list[tuple[Half | None, bool]]:
+    """Read what these are made with, and whether their lists are stopped."""
+    waits = {post: await work.waits(post) for post in {each.post for each in claims}}
+    return [(await work.half_of(each), waits[each.post]) for each in claims]
 
 
 def _last_words(outcome: Outcome) -> str:

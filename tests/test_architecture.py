@@ -39,8 +39,9 @@ LAYERS = {
         "recrypting notices audit stopping",
         "edges.gateway edges.sessions edges.connections edges.content edges.door edges.disk "
         "edges.wire edges.courier edges.relay edges.housekeeping edges.service edges.heads "
-        "edges.bodies edges.pages edges.templates edges.own_words edges.sqlite edges.sqlite_* edges.postgres "
-        "edges.clock edges.logs edges.metrics edges.certificates edges.checkup edges.checkup_*",
+        "edges.bodies edges.pages edges.templates edges.own_words edges.sqlite edges.sqlite_* "
+        "edges.postgres edges.clock edges.logs edges.metrics edges.certificates edges.checkup "
+        "edges.checkup_*",
         "app rotation",
         "options",
         "cli upkeep_cli letters_cli checkup_cli",

@@ -1,24 +1,29 @@
 """Mail out: kept SMTP sessions with the relay host, on aiosmtplib. Tells what came, judges nothing.
 
-Of aiosmtplib the connection, TLS, AUTH and replies are used. Its own sending is not: it parses
-addresses anew, copies a mail twice, waits for no slow peer, and one error stands for all phases.
+Of aiosmtplib the connection, TLS and AUTH are used. Its own sending is not: it parses addresses
+anew, copies a mail twice, waits for no slow peer, has one error for all phases and doesn't
+pipeline. What comes after the opening goes over a Wire.
 """
 
 import asyncio
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from typing import Final, TypeAlias
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 
 from listserver import limits
 from listserver.addresses import parse_address
 from listserver.config import RelaySettings, Security
+from listserver.edges.wire import Wire
 from listserver.outcomes import Accepted, Answer, Broken, Phase, Refused
 from listserver.ports import Outgoing
 
-_AFTER_OPENING = frozenset({Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.CONTENT})
-_STALE = frozenset({421})  # RFC 5321 §3.8: the peer ends the session, not the mail
+_AFTER_OPENING: Final = frozenset({Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.CONTENT})
+_STALE: Final = frozenset({421})  # RFC 5321 §3.8: the peer ends the session, not the mail
+_DOT: Final = b".\r\n"
+_Command: TypeAlias = tuple[Phase, bytes, timedelta]
 
 
 class SmtpCourier:
@@ -99,7 +104,7 @@ class _Session:
             tls_context=tls,
         )
         self._phase = Phase.CONNECT
-        self._writer: asyncio.StreamWriter | None = None
+        self._wire: Wire | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     # The kept session
@@ -114,7 +119,7 @@ class _Session:
         """Say whether the connection still stands, and be kept no more."""
         if self._timer is not None:
             self._timer.cancel()
-        return self._client.is_connected
+        return self._wire is not None and self._wire.is_in_step
 
     def _expire(self, idle: "list[_Session]") -> None:
         idle.remove(self)
@@ -129,22 +134,29 @@ class _Session:
 
     async def part(self) -> None:
         """End the session as RFC 5321 §4.1.1.10 asks."""
-        try:
-            await self._client.quit(timeout=limits.QUIT_TIMEOUT.total_seconds())
-        except (SMTPException, OSError):
-            self.abort()
+        await self._said(b"QUIT\r\n", within=limits.QUIT_TIMEOUT)
+        self.abort()
 
     async def is_fit(self, answer: Answer) -> bool:
         """Make the session ready for another mail, if it can be."""
+        if self._wire is None or not self._wire.is_in_step:
+            return False
         if isinstance(answer, Accepted):
-            return self._client.is_connected
+            return True
         if isinstance(answer, Broken) or self._phase not in _AFTER_OPENING:
             return False
-        try:
-            await self._client.rset(timeout=limits.RESET_TIMEOUT.total_seconds())
-        except (SMTPException, OSError):
+        return await self._said(b"RSET\r\n", within=limits.RESET_TIMEOUT)
+
+    async def _said(self, octets: bytes, *, within: timedelta) -> bool:
+        """Say something that isn't of a mail; tell whether the peer agreed."""
+        if self._wire is None:
             return False
-        return True
+        try:
+            self._wire.say([octets])
+            code, _ = await self._wire.reply(within)
+        except OSError:
+            return False
+        return code // 100 == 2
 
     # One mail
 
@@ -154,31 +166,42 @@ class _Session:
             return await self._attempt(mail)
         except SMTPResponseException as problem:
             return _judge(self._phase, problem.code, problem.message)
+        except TimeoutError:
+            return Broken(self._phase, TimeoutError.__name__)
         except (SMTPException, OSError) as problem:
             # No text: it may hold what the peer said.
             return Broken(self._phase, type(problem.__cause__ or problem).__name__)
 
     async def _attempt(self, mail: Outgoing) -> Answer:
-        if self._writer is None:
-            await self._open()
-        size = f"SIZE={sum(map(len, mail.parts))}"  # RFC 1870
-        announced = [size] if self._client.supports_extension("size") else []
-        if mail.eight_bit and self._client.supports_extension("8bitmime"):
-            announced.append("BODY=8BITMIME")
-        await self._ask(
-            Phase.MAIL, f"FROM:<{mail.return_path}>", *announced, within=limits.MAIL_TIMEOUT
-        )
-        await self._ask(Phase.RCPT, f"TO:<{mail.recipient}>", within=limits.RCPT_TIMEOUT)
-        await self._ask(Phase.DATA, within=limits.DATA_TIMEOUT)
-        await self._write(mail.parts)
-        self._check_in_step()
-        self._phase = Phase.CONTENT
-        code, text = await self._client.execute_command(
-            b".", timeout=limits.CONTENT_TIMEOUT.total_seconds()
-        )
+        wire = self._wire or await self._open()
+        for group in self._groups(self._commands(mail)):
+            if (refused := await self._ask(wire, group)) is not None:
+                return refused
+        await self._write(wire, mail.parts)
+        code, text = await wire.reply(limits.CONTENT_TIMEOUT)
         return _judge(self._phase, code, text)
 
-    async def _open(self) -> None:
+    def _commands(self, mail: Outgoing) -> tuple[_Command, ...]:
+        announced = ""
+        if self._client.supports_extension("size"):  # RFC 1870
+            announced = f" SIZE={sum(map(len, mail.parts))}"
+        if mail.eight_bit and self._client.supports_extension("8bitmime"):
+            announced += " BODY=8BITMIME"
+        begun = f"MAIL FROM:<{mail.return_path}>{announced}\r\n".encode("ascii")
+        to = f"RCPT TO:<{mail.recipient}>\r\n".encode("ascii")
+        return (
+            (Phase.MAIL, begun, limits.MAIL_TIMEOUT),
+            (Phase.RCPT, to, limits.RCPT_TIMEOUT),
+            (Phase.DATA, b"DATA\r\n", limits.DATA_TIMEOUT),
+        )
+
+    def _groups(self, commands: tuple[_Command, ...]) -> Sequence[tuple[_Command, ...]]:
+        """Part commands into those that are said at once (RFC 2920 §3.1)."""
+        if self._client.supports_extension("pipelining"):
+            return (commands,)
+        return tuple((each,) for each in commands)
+
+    async def _open(self) -> Wire:
         self._phase = Phase.CONNECT
         await self._client.connect()
         self._phase = Phase.HELLO
@@ -192,32 +215,63 @@ class _Session:
             self._phase = Phase.AUTH
             self._check_in_step()
             await self._client.login(self._settings.username, self._password)
-        # Held as long as the session: a StreamWriter that goes closes its connection.
-        self._writer = _writer_of(self._client)
-
-    async def _ask(self, phase: Phase, *words: str, within: timedelta) -> None:
-        """Send a command and want its one positive reply: 354 to DATA, else 2yz."""
-        self._phase = phase
+        self._phase = Phase.MAIL
         self._check_in_step()
-        command = [phase.name.encode(), *(word.encode("ascii") for word in words)]
-        code, text = await self._client.execute_command(*command, timeout=within.total_seconds())
-        if not (code == 354 if phase is Phase.DATA else code // 100 == 2):
-            raise SMTPResponseException(code, text)
+        self._wire = Wire.take_over(self._client.transport)
+        return self._wire
 
     def _check_in_step(self) -> None:
-        """Refuse a reply that came before its command: a 250, say, before the final dot."""
+        """Refuse a reply that came before its command, while the session is opened."""
         protocol = self._client.protocol
         if protocol is not None and protocol._buffer:  # noqa: SLF001 - no public way
             raise SMTPException("a reply to nothing")
 
-    async def _write(self, parts: tuple[bytes, ...]) -> None:
-        """Write the content no faster than the peer reads; shared parts are not copied."""
-        if self._writer is None:
-            return
-        for piece in _slices(parts):
-            self._writer.write(piece)
-            async with asyncio.timeout(limits.BLOCK_TIMEOUT.total_seconds()):
-                await self._writer.drain()
+    async def _ask(self, wire: Wire, group: Sequence[_Command]) -> Answer | None:
+        """Say commands at once; give the first that isn't agreed to, and None if all are.
+
+        The replies are in the order of the commands, and each is waited for (RFC 2920 §3.1).
+        """
+        self._phase = group[0][0]
+        wire.check_in_step()
+        wire.say([b"".join(octets for _, octets, _ in group)])
+        for at, (phase, _, within) in enumerate(group, start=1):
+            self._phase = phase
+            code, text = await wire.reply(within)
+            if not (code == 354 if phase is Phase.DATA else code // 100 == 2):
+                answer = _judge(phase, code, text)
+                if isinstance(answer, Refused):
+                    await _end_group(wire, group[at:])
+                return answer
+        return None
+
+    async def _write(self, wire: Wire, parts: tuple[bytes, ...]) -> None:
+        """Write the content no faster than the peer reads; shared parts are not copied.
+
+        What is short is one write with its dot. From the dot on, the peer may have the mail.
+        """
+        if sum(map(len, parts)) > limits.WRITE_OCTETS:
+            for piece in _slices(parts):
+                wire.say([piece])
+                await wire.drain(limits.BLOCK_TIMEOUT)
+            parts = ()
+        wire.check_in_step()
+        self._phase = Phase.CONTENT
+        wire.say((*parts, _DOT))
+
+
+async def _end_group(wire: Wire, rest: Sequence[_Command]) -> None:
+    """Hear what is said to commands after a refused one; whoever wants content gets none.
+
+    Nothing is judged by it: if it fails, the session is not fit for another mail.
+    """
+    try:
+        for phase, _, _ in rest:
+            code, _ = await wire.reply(limits.RESET_TIMEOUT)
+            if phase is Phase.DATA and code == 354:  # RFC 2920 §3.1: a mail without recipients
+                wire.say([_DOT])
+                await wire.reply(limits.RESET_TIMEOUT)
+    except OSError:
+        wire.abort()
 
 
 def _is_stale(answer: Answer) -> bool:
@@ -239,14 +293,6 @@ def _judge(phase: Phase, code: int, text: str) -> Answer:
         case 4 | 5:
             return Refused(phase, code, words)
     return Broken(phase, "UnexpectedReply")
-
-
-def _writer_of(client: SMTP) -> asyncio.StreamWriter:
-    """Make what knows when the peer is slow, for a connection that stands."""
-    transport, protocol = client.transport, client.protocol
-    if protocol is None or not isinstance(transport, asyncio.WriteTransport):
-        raise ConnectionResetError
-    return asyncio.StreamWriter(transport, protocol, None, asyncio.get_running_loop())
 
 
 def _slices(parts: tuple[bytes, ...]) -> Iterator[memoryview]:

@@ -1,5 +1,6 @@
 """Delivering on a real store: one copy for each, tried again or not, and nothing lost."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,12 +11,12 @@ from msgspec.structs import replace as but
 
 from listserver import limits
 from listserver.addresses import ListAddress, Role, parse_address, read_list_address
-from listserver.model import Claim, Record
+from listserver.delivering import Batch
+from listserver.model import Claim, Faulted, Record
 from listserver.outcomes import Answer, Broken, Delivered, GaveUp, Phase, Refused, TryLater
 from listserver.store import StoreTrouble
 from listserver.tokens import DeliveryToken, read_token
 from recrypt_core.documents import Status
-from recrypt_core.messages import UpdateMember
 from recrypt_core.opening import open_recrypted
 from tests.builders import (
     History,
@@ -87,6 +88,35 @@ async def test_each_member_gets_one_copy_that_only_it_reads(bench: Bench) -> Non
     assert await wait_of(bench) is None
 
 
+async def attempts_at_once(bench: Bench, batch: Batch | None) -> list[Record]:
+    """Begin to try what was claimed all at one time, recording nothing."""
+    assert batch is not None
+    tries = (bench.delivering.attempt(batch.frame, each) for each in batch.claims)
+    return await asyncio.gather(*tries)
+
+
+@pytest.mark.asyncio
+async def test_what_begins_at_one_time_is_read_in_one_block(bench: Bench) -> None:
+    await posted_to_three(bench)
+    batch = await bench.delivering.claim(100)
+    with bench.statements() as noted:
+        records = await attempts_at_once(bench, batch)
+    assert [each.outcome for each in records] == [Delivered()] * 3
+    assert noted.count("COMMIT") == 1
+
+
+@pytest.mark.asyncio
+async def test_of_those_that_are_read_together_only_the_damaged_one_has_a_fault(
+    bench: Bench,
+) -> None:
+    await posted_to_three(bench)
+    await bench.rows("UPDATE entries SET sealed = x'01' WHERE id = (SELECT max(id) FROM entries)")
+    batch = await bench.delivering.claim(100)
+    outcomes = [each.outcome for each in await attempts_at_once(bench, batch)]
+    assert outcomes.count(Delivered()) == 2
+    assert sum(isinstance(each, Faulted) for each in outcomes) == 1
+
+
 @pytest.mark.asyncio
 async def test_every_return_path_is_another_and_the_servers_own(bench: Bench) -> None:
     history, _ = await posted_to_three(bench)
@@ -153,11 +183,6 @@ async def test_what_was_tried_too_long_is_given_up(tmp_path: Path) -> None:
         assert timedelta(days=5) == limits.LIFETIME
 
 
-async def update(bench: Bench, history: History, alice: Person, entry: Membership) -> None:
-    message = UpdateMember(recryption_group=history.group.master.udf, member_entry=(entry.entry,))
-    await bench.change(history.sign(message, alice.online), entry, history=history)
-
-
 @pytest.mark.asyncio
 @pytest.mark.parametrize("status", [Status.REVOKED, Status.SUSPENDED])
 async def test_who_stops_being_active_after_acceptance_gets_no_copy(
@@ -167,7 +192,7 @@ async def test_who_stops_being_active_after_acceptance_gets_no_copy(
     ended = new_membership(bob, status=status)
     if status is Status.SUSPENDED:  # who is suspended may keep the entries
         ended = Membership(but(history.state.members[bob.udf].entry, status=status), {})
-    await update(bench, history, alice, ended)
+    await bench.restate(history, alice, ended)
     await bench.relay_all()
     assert BOB not in {each.recipient for each in bench.courier.sent}
     assert await states(bench) == []
@@ -176,7 +201,7 @@ async def test_who_stops_being_active_after_acceptance_gets_no_copy(
 @pytest.mark.asyncio
 async def test_who_is_split_anew_after_acceptance_reads_the_copy(bench: Bench) -> None:
     history, (alice, bob, _) = await posted_to_three(bench)
-    await update(bench, history, alice, new_membership(bob, history.group.key))
+    await bench.restate(history, alice, new_membership(bob, history.group.key))
     await bench.relay_all()
     (copy,) = [each for each in bench.courier.sent if each.recipient == BOB]
     assert open_recrypted(envelope_of(copy.parts), bob.devices) == CONTENT

@@ -1,0 +1,298 @@
+"""Measure how fast a post goes out to a list's members, beside Postfix's smtp-source.
+
+    python -m benchmarks.fanout [--members 1000] [--connections 8] [--rounds 5] [--parts] [--json]
+
+Ours is `listserver serve`, its store on a real disk (see --folder), with a list that `recrypt` made
+and added its members to. A post is handed in, and the time is taken until the last copy's outcome
+is on the disk. The next mail host is Postfix's smtp-sink, on kept connections. smtp-source sends it
+as many mails of as many octets on as many connections, in alternating rounds. The ratio is the
+median of the rounds' ratios; a first round of ours, which isn't counted, tells how long a copy is.
+
+With --parts the server is interrupted every millisecond of its processor time, in rounds of their
+own, to see in which part of the work it is (see benchmarks/sampled.py).
+"""
+
+import argparse
+import json
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.acceptance import (
+    BIN,
+    READY,
+    SMTP_SOURCE,
+    make_folder,
+    make_profile,
+    processor_seconds,
+    run,
+)
+from benchmarks.groups import ADMINISTRATOR, make_profiles, peak_mib, recrypt
+from benchmarks.sender import HOST, LIST, PATIENCE, Load, make_post, talk
+from recrypt_core.encoding import read_json
+from recrypt_core.keys import PublicKey
+
+SMTP_SINK: Final = "/usr/sbin/smtp-sink"  # Debian's, of its package postfix
+DELIVERED: Final = re.compile(r"event='relayed'.* what='copies'.* delivered=(\d+)")
+OTHERS: Final = re.compile(r"event='relayed'.* (?:later|given_up|faulted|withdrawn)=[1-9]")
+SAMPLED: Final = ("-m", "benchmarks.sampled")
+SAMPLES: Final = "samples.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What came of sending so many: by us, or by smtp-source.
+
+    Attributes:
+        microseconds: Of the sender's processor time for each.
+        octets: That the next host read for each, the dialogue included.
+    """
+
+    per_second: float
+    microseconds: float
+    octets: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """All that was measured; each round of ours stands beside one of smtp-source."""
+
+    members: int
+    connections: int
+    ours: list[Round]
+    source: list[Round]
+    peak_mib: float
+    parts: dict[str, float]
+
+    @property
+    def ratio(self) -> float:
+        """Give the median of the rounds' ratios."""
+        pairs = zip(self.ours, self.source, strict=True)
+        return statistics.median(ours.per_second / source.per_second for ours, source in pairs)
+
+
+class Sink:
+    """A next mail host that takes all, and what it has read so far."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", port: int) -> None:
+        self._process = process
+        self.port = port
+
+    def octets(self) -> int:
+        """Tell how many octets it has read."""
+        found = re.search(r"rchar: (\d+)", Path(f"/proc/{self._process.pid}/io").read_text())
+        return int(found[1]) if found else 0
+
+
+class Server:
+    """`listserver serve`, and what its log says."""
+
+    def __init__(self, process: "subprocess.Popen[str]", port: int) -> None:
+        self._process = process
+        self.pid = process.pid
+        self.port = port
+
+    def await_copies(self, number: int) -> None:
+        """Wait until so many more copies are on their way, each recorded."""
+        while number > 0:
+            line = self._process.stderr.readline() if self._process.stderr else ""
+            if not line or OTHERS.search(line):
+                raise SystemExit(f"not all copies went out: {line}")
+            if found := DELIVERED.search(line):
+                number -= int(found[1])
+
+
+@contextmanager
+def mail_sink() -> Iterator[Sink]:
+    """Run smtp-sink on a free port."""
+    with socket.socket() as unused:
+        unused.bind((HOST, 0))
+        port = unused.getsockname()[1]
+    user = () if os.getuid() else ("-u", "root")  # else root's processes want to become another's
+    with subprocess.Popen(  # noqa: S603 - fixed program and arguments
+        [SMTP_SINK, *user, f"{HOST}:{port}", "512"]
+    ) as process:
+        try:
+            _await_port(port)
+            yield Sink(process, port)
+        finally:
+            process.terminate()
+
+
+def _await_port(port: int) -> None:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        try:
+            socket.create_connection((HOST, port), PATIENCE).close()
+        except ConnectionRefusedError:
+            time.sleep(0.01)
+        else:
+            return
+    raise SystemExit("smtp-sink didn't start")
+
+
+@contextmanager
+def serving(config: Path, *, samples: Path | None) -> Iterator[Server]:
+    """Run the server until the block ends; write its samples, if they are wanted."""
+    program = [BIN / "listserver"] if samples is None else [sys.executable, *SAMPLED, samples]
+    with subprocess.Popen(  # noqa: S603 - our own program
+        [*program, "serve", "--config", config],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            ready = READY.match(process.stdout.readline() if process.stdout else "")
+            if ready is None:
+                raise SystemExit("the server didn't start")
+            yield Server(process, int(ready[1]))
+        finally:
+            process.terminate()
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A list at a server, and the key that is posted to."""
+
+    config: Path
+    key: PublicKey
+    members: int
+    connections: int
+    sink: Sink
+
+    def post(self, server: Server, octets: int) -> Round:
+        """Hand a new post in, and wait for its copies."""
+        mail = make_post(self.key, octets)
+        before, read = processor_seconds(server.pid), self.sink.octets()
+        begun = time.perf_counter()
+        talk(server.port, [mail], Load(1, octets, 1, pipelined=False))
+        server.await_copies(self.members)
+        seconds = time.perf_counter() - begun
+        spent = processor_seconds(server.pid) - before
+        return self._round(seconds, spent, read)
+
+    def source(self, octets: int) -> Round:
+        """Let smtp-source send as many."""
+        read, begun = self.sink.octets(), time.perf_counter()
+        before = os.times()
+        subprocess.run(  # noqa: S603 - fixed program and arguments
+            [
+                *(SMTP_SOURCE, "-d", "-s", f"{self.connections}", "-m", f"{self.members}"),
+                *("-l", f"{octets}", "-t", "bob@example.org", f"{HOST}:{self.sink.port}"),
+            ],
+            check=True,
+        )
+        seconds, after = time.perf_counter() - begun, os.times()
+        spent = after.children_user + after.children_system
+        spent -= before.children_user + before.children_system
+        return self._round(seconds, spent, read)
+
+    def _round(self, seconds: float, spent: float, read: int) -> Round:
+        octets = (self.sink.octets() - read) / self.members
+        return Round(self.members / seconds, spent / self.members * 1e6, octets)
+
+
+@contextmanager
+def list_of(folder: Path, members: int, connections: int) -> Iterator[Bench]:
+    """Make a server's folder and a list of so many; the administrator is one of them."""
+    with mail_sink() as sink:
+        with socket.socket() as unused:
+            unused.bind((HOST, 0))
+            port = unused.getsockname()[1]
+        config = make_folder(folder, sink.port, url := f"http://{HOST}:{port}")
+        text = config.read_text().replace("[relay]\n", f"[relay]\nconnections = {connections}\n")
+        config.write_text(text)
+        profile = make_profile(folder, ADMINISTRATOR)
+        home = profile.parent
+        run("listserver", "authorize", profile, "--config", config)
+        with serving(config, samples=None):
+            run("recrypt", "create", LIST, "--service", url, home=home)
+            if members > 1:
+                recrypt(home, "add", LIST, *make_profiles(folder / "profiles", members - 1))
+            run("recrypt", "key", LIST, "--out", folder / "key.json", home=home)
+        key = PublicKey.from_jwk(read_json((folder / "key.json").read_bytes(), limit=2**16))
+        yield Bench(config, key, members, connections, sink)
+
+
+def measure(bench: Bench, rounds: int, octets: int, *, samples: Path | None) -> Measured:
+    """Send rounds of both in turn; then those that are sampled."""
+    with serving(bench.config, samples=None) as server:
+        one = int(bench.post(server, octets).octets)
+        Path(f"/proc/{server.pid}/clear_refs").write_text("5")  # the peak begins anew
+        pairs = [(bench.post(server, octets), bench.source(one)) for _ in range(rounds)]
+        peak = peak_mib(server.pid)
+    ours, source = ([pair[at] for pair in pairs] for at in (0, 1))
+    parts = sampled(bench, octets, samples) if samples else {}
+    return Measured(bench.members, bench.connections, ours, source, peak, parts)
+
+
+def sampled(bench: Bench, octets: int, samples: Path) -> dict[str, float]:
+    """Send two posts, and give the microseconds of each part for a copy."""
+    with serving(bench.config, samples=samples) as server:
+        spent = sum(bench.post(server, octets).microseconds for _ in range(2)) / 2
+    counts = Counter[str](json.loads(samples.read_text()))
+    return {part: spent * count / counts.total() for part, count in counts.most_common()}
+
+
+def table(found: Measured) -> str:
+    """Lay the figures out."""
+    lines = [
+        f"{found.members:,} members, {found.connections} connections,"
+        f" {found.ours[0].octets:,.0f} octets a copy; the server's peak {found.peak_mib:,.0f} MiB",
+        f"{'':<12}{'copies/s':>12}{'least':>9}{'most':>9}{'CPU us/copy':>14}",
+    ]
+    for name, rounds in (("listserver", found.ours), ("smtp-source", found.source)):
+        lines.append(_line(name, rounds))
+    lines.append(f"listserver/smtp-source: {found.ratio:.2f}")
+    lines += [f"  {part:<20}{spent:>6,.0f} us" for part, spent in found.parts.items()]
+    return "\n".join(lines)
+
+
+def _line(name: str, rounds: Sequence[Round]) -> str:
+    rates = [each.per_second for each in rounds]
+    spent = statistics.median(each.microseconds for each in rounds)
+    middle = statistics.median(rates)
+    return f"{name:<12}{middle:>12,.0f}{min(rates):>9,.0f}{max(rates):>9,.0f}{spent:>14,.0f}"
+
+
+def main(arguments: list[str]) -> int:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description="Copies sent a second, beside smtp-source.")
+    for name, default, words in (
+        ("--members", 1000, "of the list"),
+        ("--connections", 8, "to the next host"),
+        ("--rounds", 5, "for each sender"),
+        ("--octets", 10 * 2**10, "of the post"),
+    ):
+        parser.add_argument(name, type=int, default=default, help=f"{words} (default {default})")
+    parser.add_argument(
+        "--folder", type=Path, help="for the store (default: the system's for files)"
+    )
+    parser.add_argument("--parts", action="store_true", help="where the server's time goes")
+    parser.add_argument("--json", action="store_true", help="figures for a program")
+    asked = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
+        samples = Path(folder) / SAMPLES if asked.parts else None
+        with list_of(Path(folder), asked.members, asked.connections) as bench:
+            found = measure(bench, asked.rounds, asked.octets, samples=samples)
+    if asked.json:
+        answer = asdict(found) | {"ratio": found.ratio}
+        sys.stdout.write(json.dumps(answer, indent=2) + "\n")
+    else:
+        sys.stdout.write(table(found) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
