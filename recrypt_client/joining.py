@@ -1,7 +1,7 @@
 """Flows of joining: ask in and send the token back; see who waits, let in, decline (spec §6)."""
 
 import re
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -294,11 +294,14 @@ def _chosen(
 ) -> list[Waiting]:
     """Find each one who is meant; an address may be claimed by several, and has to be proven."""
     queue = waiting(desk, now=now)
+    by_address = not is_to_decline and any("@" in one for one in who)
+    held = holders(chains.current(desk, now=now)) if by_address else {}
     chosen: dict[Udf, Waiting] = {}
     for one in who:
         found = _named(desk, queue, one)
         if "@" in one and not is_to_decline:
             check_known(desk, found)
+            check_free(held, found)
         chosen[found.profile.identifier] = found
     return [*chosen.values()]
 
@@ -333,6 +336,25 @@ def check_known(desk: Desk, found: Waiting) -> None:
     if known is not None and known.identifier != found.profile.identifier:
         raise Trouble(
             f"{found.account} asks as {found.profile.identifier}, but WAS {known.identifier}",
+            "Ask by another way than mail; if it is right, approve that fingerprint",
+        )
+
+
+def holders(state: GroupState) -> dict[str, Udf]:
+    """Give who of the ACTIVE members has which address, in lower case."""
+    return {one.account.lower(): udf for udf, one in state.members.items() if one.is_active}
+
+
+def check_free(held: Mapping[str, Udf], found: Waiting) -> None:
+    """Refuse to take by its address who asks with another member's.
+
+    Raises:
+        Trouble: if it is another's.
+    """
+    holder = held.get(found.account.lower(), found.profile.identifier)
+    if holder != found.profile.identifier:
+        raise Trouble(
+            f"another member has the address {found.account}: {holder}",
             "Ask by another way than mail; if it is right, approve that fingerprint",
         )
 

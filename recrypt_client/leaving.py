@@ -29,16 +29,17 @@ class Ended:
 
 def set_mail(
     desk: Desk, *, mail: Mail | None, own_posts: bool | None = None, now: datetime
-) -> None:
+) -> bool:
     """Say which mail of a group one wants; None: as it was. It counts at once.
 
-    The service answers a stranger alike, so it is asked first who one is.
+    The service answers a stranger alike, so it is asked first who one is. Tells whether one is an
+    ACTIVE member: who isn't may leave, too, but is sent nothing, whatever it wants.
 
     Raises:
         ServiceRefused: if the service says no.
         Trouble: if nobody there knows who signs, or it can't be reached.
     """
-    profile = desk.home.profile()
+    profile, is_active = desk.home.profile(), True
     try:
         own = GetEntry(group_id=desk.pin.identifier, member_udf=profile.identifier)
         chains.ask(desk, own, GetEntryResponse, now=now)
@@ -49,12 +50,14 @@ def set_mail(
                 "If you are one, send it your profile first, with recrypt profile publish "
                 f"{desk.pin.group_name}",
             ) from refusal
-        if refusal.status != _FORBIDDEN:  # who is suspended may leave, too
+        if refusal.status != _FORBIDDEN:
             raise
+        is_active = False
     request = SetMail(
         group_name=desk.pin.group_name, profile=profile.signed, mail=mail, own_posts=own_posts
     )
     chains.ask(desk, request, Response, now=now)
+    return is_active
 
 
 def check_may_leave(desk: Desk, *, now: datetime) -> None:

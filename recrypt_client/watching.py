@@ -5,7 +5,7 @@ A rule says who may come in without being looked at. What is looked at in each c
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -146,7 +146,7 @@ def _choose(
     taken = Claims(state, escrows.owners(desk.home, state.name))
     asking = Counter(each.account.lower() for each in waiting)
     invited = Counter(each.account.lower() for each in waiting if joining.is_invited(book, each))
-    holders = {one.account.lower(): udf for udf, one in state.members.items() if one.is_active}
+    held = joining.holders(state)
     chosen, passed = list[Waiting](), list[Event]()
     for each in waiting:
         if not rules.allow(each, book):
@@ -157,13 +157,9 @@ def _choose(
             why = _obstacle(state, each, pace) or ""
             if not why and not rules.named(each) and rivals[each.account.lower()] > 1:
                 why = "several ask in with that address"
-            udf = each.profile.identifier
-            if not rules.named(each) and holders.get(each.account.lower(), udf) != udf:
-                why = (
-                    why
-                    or "another member has that address: approve the fingerprint, if it is right"
-                )
-            why = why or _unclear(desk, state, each, taken, is_named=rules.named(each))
+            if not why and not rules.named(each):
+                why = _unproven(desk, each, held)
+            why = why or _claimed(state, each, taken)
         if why:
             words = f"{each.account} {each.profile.identifier} waits: {why}"
             passed.append(Event("waits", words, each.account, each.profile.identifier))
@@ -188,11 +184,19 @@ def _obstacle(state: GroupState, one: Waiting, pace: Pace) -> str | None:
     return None
 
 
-def _unclear(desk: Desk, state: GroupState, one: Waiting, taken: Claims, *, is_named: bool) -> str:
-    """Tell what a person has to look at: an address known as another's, keys of others."""
+def _unproven(desk: Desk, one: Waiting, held: Mapping[str, Udf]) -> str:
+    """Tell whose an address was, or is here, if it is another's."""
     try:
-        if not is_named:
-            joining.check_known(desk, one)
+        joining.check_known(desk, one)
+        joining.check_free(held, one)
+    except Trouble as trouble:
+        return trouble.what
+    return ""
+
+
+def _claimed(state: GroupState, one: Waiting, taken: Claims) -> str:
+    """Tell if somebody new lists keys of others."""
+    try:
         if one.profile.identifier not in state.members:
             taken.check([one.profile])
     except Trouble as trouble:

@@ -7,6 +7,7 @@ import click
 from recrypt_client import group_keys, posts, reading, writing
 from recrypt_client.commands.frame import (
     PUBLIC_MODE,
+    SECRET_MODE,
     Command,
     GroupName,
     Tools,
@@ -20,8 +21,6 @@ from recrypt_client.reading import Authorship, Bad, Opened, Signed, Unsigned
 from recrypt_client.recrypting import Asking
 from recrypt_client.writing import KnownKey
 from recrypt_core.encoding import JsonObject, write_b64url
-
-SECRET_MODE = 0o600
 
 
 @click.command(

@@ -41,6 +41,7 @@ _UNITS: Final[Mapping[str, timedelta]] = {
     "w": timedelta(weeks=1),
 }
 PUBLIC_MODE: Final = 0o666  # less what umask takes: anyone may read what is public
+SECRET_MODE: Final = 0o600
 _HOME = "home"
 _JSON = "json"
 

@@ -8,7 +8,7 @@ import click
 
 from recrypt_client import inviting, paths
 from recrypt_client.chains import Desk
-from recrypt_client.commands.frame import Command, GroupName, Tools, tools
+from recrypt_client.commands.frame import SECRET_MODE, Command, GroupName, Tools, tools
 from recrypt_client.errors import Trouble
 from recrypt_client.files import replace_file
 from recrypt_client.inviting import Letter, Plan
@@ -80,7 +80,7 @@ def _write(using: Tools, letters: Sequence[Letter], folder: Path) -> None:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             octets = "\r\n".join(lines).encode("ascii")
-            replace_file(folder / paths.letter_file(each.address), octets, mode=0o600)
+            replace_file(folder / paths.letter_file(each.address), octets, mode=SECRET_MODE)
         except OSError as problem:
             raise Trouble(f"{folder}: {problem.strerror}", "Choose another folder") from problem
 

@@ -10,6 +10,7 @@ from recrypt_client import group_keys, inviting, joining, paths, writing
 from recrypt_client.changing import Pace
 from recrypt_client.commands.frame import (
     PUBLIC_MODE,
+    SECRET_MODE,
     Command,
     GroupName,
     Tools,
@@ -194,13 +195,15 @@ def _join_by_mail(
     with using.alone():
         home, now = using.home, using.now()
         profile = home.profile()
+        mode = PUBLIC_MODE
         if octets is None:
             written = mails.asking(profile, group, now=now)
         else:
             token = joining.read_token(octets, home, what=str(letter))
+            mode = SECRET_MODE  # who has it could ask in as the owner of the address
             signed, _ = joining.signed_answer(home, using.pin(group), token)
             written = mails.answering(profile, group, signed, token, now=now)
-    write_output(given["out"], written, using.terminal, mode=PUBLIC_MODE)
+    write_output(given["out"], written, using.terminal, mode=mode)
     using.terminal.note(
         f"Send it from {profile.profile.accounts[0]}, with any mail program or sendmail -t. "
         f"Tell the administrator your fingerprint: {profile.identifier}"

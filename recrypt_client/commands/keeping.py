@@ -74,7 +74,8 @@ def set_policy(context: click.Context, group: str, settings: Sequence[str]) -> N
     """Change the rules of GROUP; without KEY=VALUE, show them.
 
     `post`, `reply_to`, `from`, `notice`, `past_keys`, `history`, `keep`, `recrypt_per_day`,
-    `hold`, `hold_days`, `banned`, `posts_per_day`, `list_posts_per_day`, `post_kib`.
+    `hold`, `hold_days`, `banned`, `posts_per_day`, `list_posts_per_day`, `post_kib`, `subject`,
+    `welcome`, `language`.
     """
     using = tools(context)
     policies.changed(Policy(), settings)  # what can't be is refused before anything is asked

@@ -51,7 +51,7 @@ def mail(context: click.Context, group: str, on_off: str | None, own_posts: str 
     wanted = None if on_off is None else _MAIL[on_off]
     own = None if own_posts is None else _OWN[own_posts]
     with using.alone(), using.desk(group) as desk:
-        leaving.set_mail(desk, mail=wanted, own_posts=own, now=using.now())
+        is_active = leaving.set_mail(desk, mail=wanted, own_posts=own, now=using.now())
     words = {
         Mail.ON: f"{group} sends you mail",
         Mail.PAUSED: f"{group} sends you nothing until recrypt mail {group} on; for what you "
@@ -66,7 +66,16 @@ def mail(context: click.Context, group: str, on_off: str | None, own_posts: str 
             "GroupName": group,
             "Mail": None if wanted is None else wanted.value,
             "OwnPosts": own,
+            "Active": is_active,
         },
         *([] if wanted is None else [words[wanted]]),
         *([] if own is None else [own_words[own]]),
+        *(
+            []
+            if is_active
+            else [
+                f"But now you are no ACTIVE member of {group}: until an "
+                "administrator lets you back in, it sends you nothing"
+            ]
+        ),
     )

@@ -10,6 +10,7 @@ from recrypt_client.chains import Desk
 from recrypt_client.changing import Pace
 from recrypt_client.commands import restored
 from recrypt_client.commands.frame import (
+    SECRET_MODE,
     Command,
     GroupName,
     read_input,
@@ -18,8 +19,6 @@ from recrypt_client.commands.frame import (
     write_output,
 )
 from recrypt_client.errors import Trouble
-
-SECRET_MODE = 0o600
 
 
 @click.command(

@@ -8,7 +8,7 @@ from recrypt_client import administering, inviting, rosters
 from recrypt_client.administering import Outcome, Terms
 from recrypt_client.changing import Pace
 from recrypt_client.commands import inviting as letters
-from recrypt_client.commands.frame import Tools, read_input, read_profile, write_output
+from recrypt_client.commands.frame import SECRET_MODE, Tools, read_input, read_profile, write_output
 from recrypt_client.commands.keeping import refreshed
 from recrypt_client.errors import Trouble
 from recrypt_client.inviting import Plan
@@ -19,7 +19,6 @@ from recrypt_core.encoding import JsonObject
 from recrypt_core.mailboxes import parse_address
 from recrypt_core.udf import Udf
 
-OWNER_ONLY = 0o600
 HEADS = ("address", "status", "privileges", "fingerprint")
 
 
@@ -83,7 +82,7 @@ def write_members(using: Tools, name: str, state: GroupState) -> None:
         for each in state.members.values()
     )
     octets = rosters.write_csv(HEADS, rows)
-    write_output(name, octets, using.terminal, mode=OWNER_ONLY)
+    write_output(name, octets, using.terminal, mode=SECRET_MODE)
     using.terminal.alarm(
         f"{name} says who is in {state.name}, which nobody else may know: keep it as you keep keys"
     )

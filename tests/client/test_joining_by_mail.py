@@ -144,6 +144,7 @@ def test_the_mail_that_answers_carries_the_token_signed_and_names_it_in_its_addr
     stated = verified_join(answer, stage.keys("bob").profile())
     assert stated == unverified_join(answer)
     assert (stated.token, stated.group_identifier) == (LETTERS, fingerprint_of(stage))
+    assert file.stat().st_mode & 0o777 == 0o600  # who has the token could use it
 
 
 def test_an_answer_needs_a_group_that_is_known(stage: Stage) -> None:

@@ -328,3 +328,18 @@ def test_pages_without_an_end_are_left(
     service.lie = lambda name, answer: endless if name == "GetJoinRequests" else answer
     assert "shows no end of who waits" in stage.fails("alice", "requests", TEAM)
     assert service.asked.count("GetJoinRequests") == 3
+
+
+def test_an_address_that_another_member_has_is_approved_by_fingerprint_alone(
+    stage: Stage, service: JoinService
+) -> None:
+    file = stage.folder / "bob.json"
+    stage.does("alice", "add", TEAM, str(file))
+    other = new_person("Bob@Example.org").verified
+    service.wait(other, "Bob@Example.org")
+    bob = stage.keys("bob").profile().identifier
+    told = stage.fails("alice", "approve", TEAM, "Bob@Example.org")
+    assert f"another member has the address Bob@Example.org: {bob}" in told
+    assert other.identifier in service.waits
+    stage.does("alice", "approve", TEAM, other.identifier)
+    assert other.identifier not in service.waits

@@ -69,7 +69,8 @@ def test_mail_is_turned_off_and_on_and_own_posts_are_a_wish_of_their_own(team: S
     assert b"no copies of your own" in team.does("bob", "mail", TEAM, "--own-posts", "no")
     assert (wish(team).mail, wish(team).own_posts) == (None, False)
     answer = team.does("bob", "mail", TEAM, "on", "--own-posts", "yes", "--json")
-    assert json.loads(answer) == {"GroupName": TEAM, "Mail": "on", "OwnPosts": True}
+    told = {"GroupName": TEAM, "Mail": "on", "OwnPosts": True, "Active": True}
+    assert json.loads(answer) == told
     assert (wish(team).mail, wish(team).own_posts) == (Mail.ON, True)
     assert team.run("bob", "mail", TEAM).exit_code == 2
 
@@ -87,6 +88,11 @@ def test_who_is_suspended_may_leave(team: Stage) -> None:
     team.does("bob", "leave", TEAM, "--yes")
     team.does("alice", "refresh", TEAM)
     assert member(team).entry.status is Status.REVOKED
+
+
+def test_who_is_revoked_is_told_that_mail_stays_off(team: Stage) -> None:
+    team.does("alice", "delete", TEAM, BOB)
+    assert b"you are no ACTIVE member" in team.does("bob", "mail", TEAM, "on")
 
 
 def test_the_services_word_alone_removes_nobody_who_administers_the_group(team: Stage) -> None:
