@@ -1,17 +1,16 @@
 """Mail programs in which people read a list: neomutt in a terminal, and Thunderbird."""
 
-import json
 import mailbox
 import os
 import re
 import shlex
-import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.end_to_end.network import LOCALHOST, free_port
+from tests.end_to_end.marionette import thunderbird
+from tests.end_to_end.network import free_port
 from tests.end_to_end.programs import Program, run
 
 NEOMUTT: Final = """\
@@ -164,53 +163,7 @@ class Thunderbird:
 
     def parents(self) -> Mapping[str, str | None]:
         """Give each mail's id, and that of the one below which it is shown."""
-        program = Program(
-            "env", f"HOME={self._profile}", "thunderbird", "--headless", "--no-remote",
-            "--marionette", "--remote-allow-system-access", "--profile", self._profile,
-        )  # fmt: skip
-        try:
-            program.wait_for(rf"Listening on port {self._port}")
-            with Marionette(self._port) as marionette:
-                found = marionette.script(THUNDERBIRD_THREADS, "Team")
-            assert isinstance(found, dict), found
-            return found
-        finally:
-            program.stop()
-
-
-class Marionette:
-    """The few words of Mozilla's remote protocol that a test needs."""
-
-    def __init__(self, port: int) -> None:
-        self._connection = socket.create_connection((LOCALHOST, port), timeout=60)
-        self._stream = self._connection.makefile("rb")
-        self._read()
-        self._ask("WebDriver:NewSession", {})
-        self._ask("Marionette:SetContext", {"value": "chrome"})
-
-    def __enter__(self) -> "Marionette":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.close()
-        self._connection.close()
-
-    def script(self, text: str, *arguments: str) -> object:
-        """Run a script in Thunderbird itself; give what it calls its last argument with."""
-        stated = {"script": text, "args": list(arguments), "newSandbox": True}
-        answer = self._ask("WebDriver:ExecuteAsyncScript", stated)
-        return answer["value"] if isinstance(answer, dict) else answer
-
-    def _ask(self, command: str, stated: Mapping[str, object]) -> object:
-        octets = json.dumps([0, 1, command, stated]).encode()
-        self._connection.sendall(b"%d:%b" % (len(octets), octets))
-        _, _, problem, answer = self._read()
-        assert problem is None, problem
-        return answer
-
-    def _read(self) -> list[object]:
-        count = b""
-        while (octet := self._stream.read(1)) not in (b":", b""):
-            count += octet
-        answer = json.loads(self._stream.read(int(count)))
-        return list(answer)
+        with thunderbird(self._profile, self._port) as marionette:
+            found = marionette.script(THUNDERBIRD_THREADS, "Team")
+        assert isinstance(found, dict), found
+        return found

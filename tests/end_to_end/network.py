@@ -57,9 +57,13 @@ class Listener(socketserver.ThreadingTCPServer):
         if self._thread is not None:
             self.shutdown()
             self._thread.join()
+        self.hang_up()
+        self.server_close()
+
+    def hang_up(self) -> None:
+        """End the connections that there are."""
         for connection in tuple(self._connections):
             hang_up(connection)
-        self.server_close()
 
     def finish_request(self, request: object, client_address: object) -> None:
         """Serve one connection."""
@@ -181,6 +185,11 @@ class Tap:
         self._listener.start()
         self.port, self.stop = self._listener.port, self._listener.stop
         self.url = f"http://{LOCALHOST}:{self.port}"
+
+    def turn_to(self, target: int) -> None:
+        """Hand on to another port, and end what was kept open to the last one."""
+        self.target = target
+        self._listener.hang_up()
 
     def _serve(self, caller: socket.socket) -> None:
         with socket.create_connection((LOCALHOST, self.target)) as called:
