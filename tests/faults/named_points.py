@@ -9,16 +9,15 @@ passes N - 1 times. Kill -9, so nothing is tidied up.
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
-
-from aiosmtplib.protocol import SMTPProtocol
 
 from listserver import replies
 from listserver.cli import main
 from listserver.delivering import Delivering
 from listserver.edges.sessions import SmtpSession
 from listserver.edges.sqlite import SqliteTables
+from listserver.edges.wire import Wire
 from listserver.forwarding import Forwarding
 from listserver.mailing import Mailing
 from listserver.posting import Posting
@@ -85,13 +84,14 @@ class DotSent:
     def __init__(self) -> None:
         """See what is sent."""
         self._sent = set[object]()
-        write = SMTPProtocol.write
+        say = Wire.say
 
-        def seen(protocol: SMTPProtocol, data: bytes) -> None:
-            write(protocol, data)
-            (self._sent.add if data == b".\r\n" else self._sent.discard)(protocol)
+        def seen(wire: Wire, octets: Iterable[bytes | memoryview]) -> None:
+            said = list(octets)
+            say(wire, said)
+            (self._sent.add if said[-1] == b".\r\n" else self._sent.discard)(wire)
 
-        _replace(SMTPProtocol, "write", seen)
+        _replace(Wire, "say", seen)
 
     def __call__(self, arguments: tuple[object, ...], _result: object) -> bool:
         """Tell whether the dot was the last that was written."""
@@ -108,7 +108,7 @@ POINTS: Final[dict[str, Callable[[Point], None]]] = {
     "answered": lambda point: point.after(SmtpSession, "say", accepts),
     "claimed": lambda point: point.after(Delivering, "claim", claims),
     "begun": lambda point: point.before(Delivering, "attempt", always),
-    "dot-sent": lambda point: point.before(SMTPProtocol, "read_response", DotSent()),
+    "dot-sent": lambda point: point.before(Wire, "reply", DotSent()),
     "replied": lambda point: point.after(Delivering, "attempt", always),
     "to-record": lambda point: point.before(Delivering, "record", always),
     "recording": lambda point: point.after(SqliteTables, "record", always),
@@ -121,7 +121,7 @@ LETTER_POINTS: Final[dict[str, Callable[[Point], None]]] = {
     "letter-answered": lambda point: point.after(SmtpSession, "say", accepts),
     "letter-claimed": lambda point: point.after(Mailing, "claim", claims),
     "letter-begun": lambda point: point.before(Mailing, "attempt", always),
-    "letter-dot-sent": lambda point: point.before(SMTPProtocol, "read_response", DotSent()),
+    "letter-dot-sent": lambda point: point.before(Wire, "reply", DotSent()),
     "letter-replied": lambda point: point.after(Mailing, "attempt", always),
     "letter-to-record": lambda point: point.before(Mailing, "record", always),
     "letter-recording": lambda point: point.after(SqliteTables, "record_letters", always),
