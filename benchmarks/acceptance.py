@@ -5,9 +5,9 @@
 Ours is `listserver serve` with its own settings, its store on a real disk (see --folder) and a list
 that `recrypt` made: each 250 comes after a commit that was synced. Its relay host refuses
 connections meanwhile. The other one is aiosmtpd's SMTP with a handler that keeps nothing. Each is a
-process of its own, and so is the sender. That sends 10 KiB posts over eight kept connections, a
-command at a time, to one server after the other. No two posts are the same; they are made before
-the clock starts. The ratio is the median of the rounds' ratios.
+process of its own, and so is the sender. That sends 10 KiB posts over eight connections, kept or
+(--fresh) one for each post, a command at a time, to one server after the other. No two posts are
+the same; they are made before the clock starts. The ratio is the median of the rounds' ratios.
 """
 
 import argparse
@@ -218,8 +218,9 @@ def source_rate(load: Load) -> float | None:
         start = time.perf_counter()
         subprocess.run(  # noqa: S603 - fixed program and arguments
             [
-                *(SMTP_SOURCE, "-d", "-s", f"{load.connections}", "-m", f"{load.posts}"),
-                *("-l", f"{load.octets}", "-t", LIST, f"{HOST}:{plain.port}"),
+                *(SMTP_SOURCE, *(() if load.fresh else ("-d",)), "-l", f"{load.octets}"),
+                *("-s", f"{load.connections}", "-m", f"{load.posts}"),
+                *("-t", LIST, f"{HOST}:{plain.port}"),
             ],
             check=True,
             timeout=PATIENCE,
@@ -266,9 +267,10 @@ def main(arguments: list[str]) -> int:
         "--folder", type=Path, help="for the store (default: the system's for files)"
     )
     parser.add_argument("--pipelined", action="store_true", help="where offered (RFC 2920)")
+    parser.add_argument("--fresh", action="store_true", help="a connection for each post")
     parser.add_argument("--json", action="store_true", help="figures for a program")
     asked = parser.parse_args(arguments)
-    load = Load(asked.posts, asked.octets, asked.connections, asked.pipelined)
+    load = Load(asked.posts, asked.octets, asked.connections, asked.pipelined, asked.fresh)
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         found = compare(load, asked.rounds, folder=Path(folder), members=asked.members)
     source = source_rate(load)

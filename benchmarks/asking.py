@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from typing import Final
 
-from benchmarks.sender import HOST, LIST, PATIENCE, greeted, heard
+from benchmarks.sender import HOST, LIST, PATIENCE, heard
 from recrypt_core.messages import Hello, write_message
 
 EVERY: Final = 0.02  # seconds from one question to the next
@@ -66,7 +66,8 @@ class Asking:
 
     def _offer(self) -> None:
         with socket.create_connection((HOST, self._server.smtp), PATIENCE) as peer:
-            greeted(peer)
+            heard(peer)
+            _said(peer, b"EHLO client.example\r\n")
             while not self._done.wait(EVERY):
                 _said(peer, b"MAIL FROM:<bob@example.org>\r\n")
                 begun = time.perf_counter()

@@ -1,13 +1,13 @@
-"""Sends posts as fast as they are taken, over kept connections, and tells how long it took."""
+"""Sends posts as fast as they are taken, on kept connections or fresh ones; tells the seconds."""
 
 import base64
 import re
 import selectors
 import socket
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from multiprocessing.connection import Connection
 from typing import Final, TypeAlias
 
@@ -40,7 +40,8 @@ class Load:
     posts: int
     octets: int
     connections: int
-    pipelined: bool
+    pipelined: bool = False
+    fresh: bool = False  # a connection for each post
 
 
 def send_rounds(orders: Connection, load: Load, jwk: JsonObject) -> None:
@@ -72,53 +73,59 @@ def make_post(key: PublicKey, octets: int) -> bytes:
 
 
 def talk(port: int, posts: Sequence[bytes], load: Load) -> float:
-    """Send all posts over kept connections; give the seconds from when all have greeted."""
+    """Send all posts; give the seconds, the greetings' included."""
     waiting = iter(posts)
-    with ExitStack() as stack, selectors.DefaultSelector() as selector:
+    start = time.perf_counter()
+    with selectors.DefaultSelector() as selector:
         for _ in range(load.connections):
-            peer = stack.enter_context(socket.create_connection((HOST, port), PATIENCE))
-            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            offered = greeted(peer)
-            groups = GROUPS if load.pipelined and b"PIPELINING" in offered else ONE_BY_ONE
-            said = dialogue(waiting, groups)
-            selector.register(peer, selectors.EVENT_READ, (peer, said))
-            peer.sendall(next(said, b"QUIT\r\n"))
-        start = time.perf_counter()
+            open_connection(port, waiting, load, selector)
         while selector.get_map():
             for key, _ in selector.select():
-                advance(key, selector)
-        return time.perf_counter() - start
+                peer, said = key.data
+                try:
+                    peer.sendall(said.send(heard(peer)))
+                except StopIteration:
+                    selector.unregister(peer)
+                    peer.close()
+                    if load.fresh:
+                        open_connection(port, waiting, load, selector)
+    return time.perf_counter() - start
 
 
-def greeted(peer: socket.socket) -> bytes:
-    """Greet, and give what the server offers."""
-    reply = b""
-    for said in (b"", b"EHLO client.example\r\n"):
-        peer.sendall(said)
-        reply = heard(peer)
-        while not codes_in(reply):
-            reply += heard(peer)
-    return reply
+def open_connection(
+    port: int, waiting: Iterator[bytes], load: Load, selector: selectors.BaseSelector
+) -> None:
+    """Connect, if there is still a post: for all of them, or for the next alone."""
+    first = next(waiting, None)
+    if first is None:
+        return
+    peer = socket.create_connection((HOST, port), PATIENCE)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    said = dialogue((first,) if load.fresh else chain((first,), waiting), load)
+    next(said)
+    selector.register(peer, selectors.EVENT_READ, (peer, said))
 
 
-def dialogue(posts: Iterator[bytes], groups: Sequence[Group]) -> Dialogue:
-    """Say what a sender says, group by group; it is sent what comes, and says nothing to half."""
+def dialogue(posts: Iterable[bytes], load: Load) -> Dialogue:
+    """Say what a sender says, from the greeting to QUIT."""
+    yield from said(b"", b"220")
+    offered = yield from said(b"EHLO client.example\r\n", b"250")
+    groups = GROUPS if load.pipelined and b"PIPELINING" in offered else ONE_BY_ONE
     for post in posts:
-        for said, codes in (*groups, (post, (b"250",))):
-            reply = yield said
-            while len(found := codes_in(reply)) < len(codes):
-                reply += yield b""
-            if found != codes:  # a refusal is no acceptance, however fast
-                raise SystemExit(f"{codes} was expected, and not {reply!r}")
+        for octets, codes in groups:
+            yield from said(octets, *codes)
+        yield from said(post, b"250")
+    yield from said(b"QUIT\r\n", b"221")
 
 
-def advance(key: selectors.SelectorKey, selector: selectors.BaseSelector) -> None:
-    """Give a dialogue what came, and send what it says next."""
-    peer, said = key.data
-    try:
-        peer.sendall(said.send(heard(peer)))
-    except StopIteration:
-        selector.unregister(peer)
+def said(octets: bytes, *codes: bytes) -> Generator[bytes, bytes, bytes]:
+    """Say something and hear the replies to it, which must be these; half a reply is awaited."""
+    reply = yield octets
+    while len(found := codes_in(reply)) < len(codes):
+        reply += yield b""
+    if found != codes:  # a refusal is no acceptance, however fast
+        raise SystemExit(f"{codes} was expected, and not {reply!r}")
+    return reply
 
 
 def heard(peer: socket.socket) -> bytes:
