@@ -14,7 +14,8 @@ from typing import Final
 
 from click.testing import CliRunner
 
-from listserver.cli import main
+from listserver.cli import main as operate
+from recrypt_client.cli import main as recrypt
 
 BIN: Final = Path(sys.executable).parent  # of the virtual environment, with both commands
 PATIENCE: Final = 30  # seconds, for what takes one or two; then the test fails
@@ -150,7 +151,7 @@ class ListServer:
 
     def _do(self, *words: str | Path) -> None:
         """Run a command here, since an interpreter of its own takes most of a second to start."""
-        done = CliRunner(catch_exceptions=False).invoke(main, [str(word) for word in words])
+        done = CliRunner(catch_exceptions=False).invoke(operate, [str(word) for word in words])
         assert done.exit_code == 0, done.output
 
     def start(self) -> None:
@@ -204,14 +205,12 @@ class Person:
     def try_recrypt(
         self, *words: str | Path, stdin: bytes = b""
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run a command that may fail."""
-        return subprocess.run(
-            [BIN / "recrypt", *words],
-            input=stdin,
-            capture_output=True,
-            timeout=PATIENCE,
-            check=False,
-            env={**os.environ, "RECRYPT_HOME": str(self.folder / "home")},
+        """Run a command that may fail: here, as an interpreter of its own takes half a second."""
+        given = [str(word) for word in words]
+        runner = CliRunner(env={"RECRYPT_HOME": str(self.folder / "home")}, catch_exceptions=False)
+        done = runner.invoke(recrypt, given, input=stdin)
+        return subprocess.CompletedProcess(
+            given, done.exit_code, done.stdout_bytes, done.stderr_bytes
         )
 
 
