@@ -120,7 +120,7 @@ AUDIT_REFUSALS: Final = 10  # ours: of a member's refusals on a day, in the audi
 JOIN_TOKEN_LIFE: Final = timedelta(days=7)  # ours: how long a token that was mailed is good
 JOIN_PATIENCE: Final = timedelta(days=30)  # ours: how long a request waits for a decision
 JOIN_LETTERS: Final = 3  # ours: on a day to one mailbox, whoever asks
-JOIN_LETTERS_PER_DOMAIN: Final = 500  # ours: on a day to one domain, as answers
+JOIN_LETTERS_PER_DOMAIN: Final = 1500  # ours: on a day to one domain: a list of 1,000 is of one
 JOINS_PER_SIGNER: Final = 10  # ours: that one key signs on a day
 ANSWERS_PER_ADDRESS: Final = 5  # ours: on a day to one mailbox, of whatever lists
 ANSWERS_PER_SOURCE: Final = 500  # ours: on a day to one domain; who it is can be forged
@@ -128,9 +128,9 @@ ANSWERS_PER_LIST: Final = 1000  # ours: on a day, by mail to its desk
 OWNER_MAILS_PER_LIST: Final = 200  # ours: on a day, to those who administer it
 OWNER_MAILS_PER_SENDER: Final = 20  # ours: on a day, of one mailbox, to whatever lists
 OWNER_MAILS_PER_DOMAIN: Final = 50  # ours: on a day, of one domain, to one list
-JOINS_PER_LIST: Final = 2000  # ours: on a day; so much mail strangers can have a list send
+JOINS_PER_LIST: Final = 3000  # ours: on a day; so much mail strangers can have a list send
 JOIN_OCTETS: Final = 4096  # ours: of a profile, in base64url; one with more counts again for each
-JOINS_PER_DOMAIN: Final = 500  # ours: of those, with an address at one domain
+JOINS_PER_DOMAIN: Final = 1500  # ours: of those, with an address at one domain
 HELD_UNSIGNED: Final = 250  # ours: of a list, that wait for a decision and state no sender
 HELD_UNPROVEN: Final = 250  # ours: of those that state one who isn't an ACTIVE member
 HELD_MEMBERS: Final = 500  # ours: of ACTIVE members

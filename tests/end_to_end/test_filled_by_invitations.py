@@ -21,7 +21,7 @@ pytestmark = pytest.mark.long
 
 TEAM: Final = f"team@{DOMAIN}"
 COUNT: Final = int(os.environ.get("INVITED", "50"))
-STRANGER: Final = "mallory@example.org"
+STRANGER: Final = "mallory@example.net"
 
 
 def does(home: Path, *words: str) -> str:
