@@ -48,6 +48,7 @@ DELIVERED: Final = re.compile(r"event='relayed'.* what='copies'.* delivered=(\d+
 OTHERS: Final = re.compile(r"event='relayed'.* (?:later|given_up|faulted|withdrawn)=[1-9]")
 SAMPLED: Final = ("-m", "benchmarks.sampled")
 SAMPLES: Final = "samples.json"
+AT_ONCE: Final = 10_000  # profiles, as arguments of one command
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +117,7 @@ class Server:
 @contextmanager
 def mail_sink() -> Iterator[Sink]:
     """Run smtp-sink on a free port."""
-    with socket.socket() as unused:
-        unused.bind((HOST, 0))
-        port = unused.getsockname()[1]
+    port = free_port()
     user = () if os.getuid() else ("-u", "root")  # else root's processes want to become another's
     with subprocess.Popen(  # noqa: S603 - fixed program and arguments
         [SMTP_SINK, *user, f"{HOST}:{port}", "512"]
@@ -128,6 +127,14 @@ def mail_sink() -> Iterator[Sink]:
             yield Sink(process, port)
         finally:
             process.terminate()
+
+
+def free_port() -> int:
+    """Find a port that nobody uses."""
+    with socket.socket() as unused:
+        unused.bind((HOST, 0))
+        port: int = unused.getsockname()[1]
+        return port
 
 
 def _await_port(port: int) -> None:
@@ -207,10 +214,7 @@ class Bench:
 def list_of(folder: Path, members: int, connections: int) -> Iterator[Bench]:
     """Make a server's folder and a list of so many; the administrator is one of them."""
     with mail_sink() as sink:
-        with socket.socket() as unused:
-            unused.bind((HOST, 0))
-            port = unused.getsockname()[1]
-        config = make_folder(folder, sink.port, url := f"http://{HOST}:{port}")
+        config = make_folder(folder, sink.port, url := f"http://{HOST}:{free_port()}")
         text = config.read_text().replace("[relay]\n", f"[relay]\nconnections = {connections}\n")
         config.write_text(text)
         profile = make_profile(folder, ADMINISTRATOR)
@@ -218,8 +222,9 @@ def list_of(folder: Path, members: int, connections: int) -> Iterator[Bench]:
         run("listserver", "authorize", profile, "--config", config)
         with serving(config, samples=None):
             run("recrypt", "create", LIST, "--service", url, home=home)
-            if members > 1:
-                recrypt(home, "add", LIST, *make_profiles(folder / "profiles", members - 1))
+            profiles = make_profiles(folder / "profiles", members - 1)
+            for start in range(0, len(profiles), AT_ONCE):
+                recrypt(home, "add", LIST, *profiles[start : start + AT_ONCE])
             run("recrypt", "key", LIST, "--out", folder / "key.json", home=home)
         key = PublicKey.from_jwk(read_json((folder / "key.json").read_bytes(), limit=2**16))
         yield Bench(config, key, members, connections, sink)

@@ -23,15 +23,6 @@ Dialogue: TypeAlias = Generator[bytes, bytes, None]
 Group: TypeAlias = tuple[bytes, tuple[bytes, ...]]
 """What is said at once, and the replies that must come."""
 
-ONE_BY_ONE: Final[tuple[Group, ...]] = (
-    (b"MAIL FROM:<bob@example.org>\r\n", (b"250",)),
-    (f"RCPT TO:<{LIST}>\r\n".encode(), (b"250",)),
-    (b"DATA\r\n", (b"354",)),
-)
-GROUPS: Final[tuple[Group, ...]] = (
-    (b"".join(said for said, _ in ONE_BY_ONE), (b"250", b"250", b"354")),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -42,6 +33,18 @@ class Load:
     connections: int
     pipelined: bool = False
     fresh: bool = False  # a connection for each post
+    to: str = LIST
+
+    def groups(self, offered: bytes) -> tuple[Group, ...]:
+        """Give what is said before a post: at once, if that is wanted and offered."""
+        one_by_one: tuple[Group, ...] = (
+            (b"MAIL FROM:<bob@example.org>\r\n", (b"250",)),
+            (f"RCPT TO:<{self.to}>\r\n".encode(), (b"250",)),
+            (b"DATA\r\n", (b"354",)),
+        )
+        if not (self.pipelined and b"PIPELINING" in offered):
+            return one_by_one
+        return ((b"".join(said for said, _ in one_by_one), (b"250", b"250", b"354")),)
 
 
 def send_rounds(orders: Connection, load: Load, jwk: JsonObject) -> None:
@@ -110,7 +113,7 @@ def dialogue(posts: Iterable[bytes], load: Load) -> Dialogue:
     """Say what a sender says, from the greeting to QUIT."""
     yield from said(b"", b"220")
     offered = yield from said(b"EHLO client.example\r\n", b"250")
-    groups = GROUPS if load.pipelined and b"PIPELINING" in offered else ONE_BY_ONE
+    groups = load.groups(offered)
     for post in posts:
         for octets, codes in groups:
             yield from said(octets, *codes)

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import acceptance, sender
 from benchmarks.acceptance import OURS, PLAIN, Figures
+from benchmarks.sender import Dialogue, Load
 from recrypt_core.keys import Curve, PrivateKey
 
 pytestmark = pytest.mark.long
@@ -13,10 +14,11 @@ pytestmark = pytest.mark.long
 TINY = ["--posts", "8", "--rounds", "2", "--connections", "2", "--members", "2"]
 
 
+@pytest.mark.parametrize("how", [["--pipelined"], ["--fresh"]], ids=["pipelined", "fresh"])
 def test_it_measures_both_servers_in_turn_and_tells_a_program(
-    capsys: pytest.CaptureFixture[str],
+    how: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert acceptance.main([*TINY, "--pipelined", "--json"]) == 0
+    assert acceptance.main([*TINY, *how, "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert {name: len(rounds) for name, rounds in answer["rounds"].items()} == {OURS: 2, PLAIN: 2}
     assert all(each["per_second"] > 0 for rounds in answer["rounds"].values() for each in rounds)
@@ -43,18 +45,27 @@ def test_its_posts_are_as_long_as_was_asked_and_no_two_are_the_same() -> None:
     assert all(abs(len(post) - 10_240) < 100 for post in posts)
 
 
+def greeted(load: Load) -> Dialogue:
+    """Begin a dialogue, up to what is said first of a post."""
+    sending = sender.dialogue([b"post"], load)
+    assert next(sending) == b""
+    assert sending.send(b"220 lists.example\r\n") == b"EHLO client.example\r\n"
+    return sending
+
+
 def test_a_refusal_ends_it() -> None:
-    sending = sender.dialogue(iter([b"post"]), sender.ONE_BY_ONE)
-    next(sending)
+    sending = greeted(Load(1, 4, 1))
+    sending.send(b"250 lists.example\r\n")
     with pytest.raises(SystemExit, match=r"250.* was expected, and not .*451 4\.3\.0"):
         sending.send(b"451 4.3.0 no\r\n")
 
 
 def test_it_waits_for_all_replies_to_a_group_in_whatever_pieces_they_come() -> None:
-    sending = sender.dialogue(iter([b"post"]), sender.GROUPS)
-    assert next(sending).count(b"\r\n") == 3
+    sending = greeted(Load(1, 4, 1, pipelined=True))
+    assert sending.send(b"250-lists.example\r\n250 PIPELINING\r\n").count(b"\r\n") == 3
     assert sending.send(b"250-one\r\n250 of") == b""
     assert sending.send(b" one\r\n250 two\r\n354 th") == b""
     assert sending.send(b"ree\r\n") == b"post"
+    assert sending.send(b"250 ok\r\n") == b"QUIT\r\n"
     with pytest.raises(StopIteration):
-        sending.send(b"250 ok\r\n")
+        sending.send(b"221 bye\r\n")
