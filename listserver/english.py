@@ -26,6 +26,9 @@ within {days} days. It sends this back, which is good once
 
   {token}
 
+In Thunderbird, with the extension Recrypt for Thunderbird, open this mail
+and press "Yes, I want to be on the list" instead.
+
 Then an administrator of the list decides. If it wasn't you, do nothing.
 """,
     "goodbye": """\
@@ -89,7 +92,17 @@ and those who administer the list have rejected it. Nobody else got it.
 
 You are a member of the list {list} now, as {account}.
 Nobody but its administrators is told so. Copies of what is written to it come
-to this address; `recrypt read` shows them.
+to this address; `recrypt read` shows them. In Thunderbird the extension
+Recrypt for Thunderbird opens them, and writes to the list as you write any mail.
+
+  Service:     {service}
+  Fingerprint: {identifier}
+
+Compare the fingerprint with what an administrator tells you by another way. In
+a home that doesn't know the list yet:
+
+  recrypt key {list} --service {service} \\
+    --fingerprint {identifier}
 
 To write to the list, so that only its members can read it:
 
@@ -197,7 +210,9 @@ To ask to be a member, run
 or by mail alone: make a profile with `recrypt profile create`, and send the file
 that `recrypt profile show --out profile.json` writes to {subscribe}
 (`recrypt join {list} --by-mail` writes that mail). A letter comes to
-the profile's address; answer it as it says. Then an administrator decides.
+the profile's address; answer it as it says. To answer by mail you need the list's
+key, too, which an empty mail to {key} brings you.
+Then an administrator decides.
 """,
     "desk-post": """\
 To write to the list, encrypt to its key: recrypt seal --to {list}

@@ -12,6 +12,7 @@ from listserver import attachments, mime, replies
 from listserver.addresses import ListAddress, Role
 from listserver.answering import Answering
 from listserver.answers import Topic
+from listserver.attachments import Brought
 from listserver.joining import Joining
 from listserver.leaving import Leaving
 from listserver.limits import LETTER_OCTETS, QUICK_OCTETS
@@ -21,7 +22,6 @@ from listserver.ports import Clock, Log
 from listserver.replies import Reply
 from recrypt_core.errors import Malformed, NotAuthentic, Refused
 from recrypt_core.messages import ConfirmJoin
-from recrypt_core.signing import Jws
 
 
 class FrontDesk:
@@ -51,15 +51,15 @@ class FrontDesk:
         if await self._is_done(raw, to):
             return replies.ACCEPTED
         try:
-            fields, document = await _read(raw)
+            fields, brought = await _read(raw)
         except Unreadable:
             self._log.event("mail-discarded")
             return replies.ACCEPTED
         match to.role:
             case Role.CONFIRM:
-                await self._confirm(document, to.token)
+                await self._confirm(brought, to.token)
             case Role.SUBSCRIBE:
-                await self._subscribe(to.list, fields, document, sender=sender)
+                await self._subscribe(to.list, fields, brought, sender=sender)
             case Role.UNSUBSCRIBE:
                 await self._answering.answer(Topic.LEAVE, to.list, fields, sender)
             case Role.KEY:
@@ -76,16 +76,16 @@ class FrontDesk:
         return to.role is Role.REQUEST and await self.decide(raw, self._clock.now())
 
     async def _subscribe(
-        self, to: str, fields: Fields, document: Jws | None, *, sender: str
+        self, to: str, fields: Fields, brought: Brought | None, *, sender: str
     ) -> None:
         """Take a profile for a JoinGroup (spec §6, Joining); without one, say how to join."""
         if not sender or is_automatic(fields):
             self._log.event("mail-discarded")
             return
         try:
-            if document is not None:
+            if brought is not None:
                 now = self._clock.now()
-                await self._joining.ask_by_mail(to, document, sender=sender, now=now)
+                await self._joining.ask_by_mail(to, brought, sender=sender, now=now)
                 return
         except (Malformed, NotAuthentic):
             self._log.event("join-refused")
@@ -94,14 +94,14 @@ class FrontDesk:
             return
         await self._answering.answer(Topic.JOIN, to, fields, sender)
 
-    async def _confirm(self, document: Jws | None, token: str | None) -> None:
+    async def _confirm(self, brought: Brought | None, token: str | None) -> None:
         """Take a token that came back, in the answer that is signed; nobody is answered."""
-        if document is None or token is None:
+        if brought is None or token is None:
             self._log.event("mail-discarded")
             return
         try:
             await self._joining.confirm(
-                ConfirmJoin(answer=document), self._clock.now(), token=token
+                ConfirmJoin(answer=brought.document), self._clock.now(), token=token
             )
         except (Malformed, NotAuthentic, Refused):
             self._log.event("confirm-refused")
@@ -111,10 +111,10 @@ async def _decide_nothing(_raw: bytes, _now: datetime) -> bool:
     return False
 
 
-async def _read(raw: bytes) -> tuple[Fields, Jws | None]:
+async def _read(raw: bytes) -> tuple[Fields, Brought | None]:
     """Read a mail; a large one in a thread, as it takes a while."""
 
-    def read() -> tuple[Fields, Jws | None]:
+    def read() -> tuple[Fields, Brought | None]:
         message = mime.read_message(raw)
         return message.fields, attachments.document_in(raw, message)
 

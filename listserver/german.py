@@ -22,6 +22,9 @@ Das schickt die folgende Zeile zurück, die einmal gilt
 
   {token}
 
+In Thunderbird, mit der Erweiterung „Recrypt for Thunderbird“, öffnen Sie statt
+dessen diese Mail und drücken „Yes, I want to be on the list“.
+
 Danach entscheidet die Verwaltung der Liste. Waren Sie es nicht, dann ist
 nichts zu tun.
 """,
@@ -60,10 +63,14 @@ Um Mitglied zu werden, rufen Sie mit dem Programm `recrypt` einmal auf
 
   recrypt profile create {account}
 
-falls Sie noch kein Profil haben, und dann, wenn Sie diese ganze Mail als BRIEF
+falls Sie noch kein Profil haben, das diese Adresse als erste hat (dafür sorgt
+sonst `recrypt profile address`), und dann, wenn Sie diese ganze Mail als BRIEF
 gespeichert haben,
 
   recrypt join --invitation BRIEF
+
+In Thunderbird, mit der Erweiterung „Recrypt for Thunderbird“, öffnen Sie statt
+dessen diese Mail und drücken „Join this list“.
 
 Es findet die Einladung an der folgenden Zeile, die {days} Tage lang und für
 eine Person gilt:
@@ -117,7 +124,18 @@ und die Verwaltung der Liste hat ihn abgelehnt. Sonst hat ihn niemand bekommen.
 
 Sie sind jetzt Mitglied der Liste {list}, als {account}.
 Davon erfährt niemand außer ihrer Verwaltung. Kopien dessen, was an die Liste
-geschrieben wird, kommen an diese Adresse; `recrypt read` zeigt sie an.
+geschrieben wird, kommen an diese Adresse; `recrypt read` zeigt sie an. In
+Thunderbird öffnet sie die Erweiterung „Recrypt for Thunderbird“; an die Liste
+schreiben Sie dort wie jede andere Mail.
+
+  Dienst:        {service}
+  Fingerabdruck: {identifier}
+
+Vergleichen Sie den Fingerabdruck mit dem, was Ihnen die Verwaltung auf anderem
+Weg sagt. Wo die Liste noch nicht bekannt ist:
+
+  recrypt key {list} --service {service} \\
+    --fingerprint {identifier}
 
 So schreiben Sie an die Liste, lesbar nur für ihre Mitglieder:
 
@@ -235,6 +253,8 @@ senden Sie die Datei, die `recrypt profile show --out profile.json` schreibt, an
 {subscribe}
 (`recrypt join {list} --by-mail` schreibt diese Mail). An die
 Adresse des Profils kommt ein Brief; beantworten Sie ihn, wie dort beschrieben.
+Um per Mail zu antworten, brauchen Sie auch den Schlüssel der Liste: Eine leere
+Mail an {key} bringt ihn.
 Danach entscheidet die Verwaltung der Liste.
 """,
     "desk-post": """\

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
-from listserver.catalogue import Catalogue
 from listserver.letters import write_letter
 from listserver.limits import GREETINGS_AT_ONCE
 from listserver.model import House, Letter, LetterKind
@@ -25,7 +24,7 @@ class Greetings:
     """Puts welcomes and goodbyes in the queue of letters."""
 
     def __init__(self, house: House, store: Store, clock: Clock, log: Log) -> None:
-        self._catalogue = house.catalogue
+        self._house = house
         self._store = store
         self._clock = clock
         self._log = log
@@ -44,7 +43,7 @@ class Greetings:
         if not found:
             return False
         written = await asyncio.to_thread(
-            lambda: [_letter(each, self._catalogue, now) for each in found]
+            lambda: [_letter(each, self._house, now) for each in found]
         )
         async with self._store.begin() as work:
             ended = await work.greeted(found)
@@ -74,15 +73,17 @@ def greetings_due(
     return found
 
 
-def _letter(told: Greeted, catalogue: Catalogue, now: datetime) -> Letter | None:
+def _letter(told: Greeted, house: House, now: datetime) -> Letter | None:
     """Seal one; who can't have it, as its row or its profile has no keys, holds up nobody."""
     if told.list is None or told.member is None:
         return None
-    address, account = told.list.state.name, told.member.account
+    state, account = told.list.state, told.member.account
     text = {Greeting.WELCOME: "welcome", Greeting.GOODBYE: "goodbye"}[told.greeting]
-    words = catalogue.of_list(told.list.state).letter(text, account=account)
+    words = house.catalogue.of_list(state).letter(
+        text, account=account, service=house.public_url, identifier=state.identifier
+    )
     try:
-        octets = write_letter(words, told.member, address, now=now)
+        octets = write_letter(words, told.member, state.name, now=now)
     except RecryptError:
         return None
     return Letter(account, "", octets, kind=LetterKind.GREETING, list_id=told.list.id)

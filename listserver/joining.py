@@ -13,6 +13,7 @@ from typing import Final
 
 from listserver import letters
 from listserver.addresses import Role, mailbox_of, parse_address, read_list_address
+from listserver.attachments import Brought
 from listserver.catalogue import Texts
 from listserver.join_bounds import check_may_wait, check_often, may_have_letter
 from listserver.letters import write_letter
@@ -34,6 +35,7 @@ from recrypt_core import _random, messages
 from recrypt_core.documents import (
     JoinAnswer,
     MemberEntry,
+    kept_profile,
     unverified_join,
     verified_join,
     verified_profile,
@@ -114,7 +116,7 @@ class Joining:
         await self._mail_token(message.group_name, applicant, take, now=now)
         return Response(status_description=LOOK_THERE)
 
-    async def ask_by_mail(self, to: str, stated: Jws, *, sender: str, now: datetime) -> None:
+    async def ask_by_mail(self, to: str, brought: Brought, *, sender: str, now: datetime) -> None:
         """Send a token of the list at that address, as `ask` does, to a profile's first address.
 
         That its owner wants it is proven by the answer alone. The mail's sender is counted.
@@ -123,10 +125,11 @@ class Joining:
             TooLarge, Malformed, NotAuthentic: if it is no profile that can ask.
             Refused: as `ask`.
         """
-        if len(stated.payload) > PROFILE_OCTETS:
+        if len(brought.document.payload) > PROFILE_OCTETS:
             raise TooLarge(f"a profile of over {PROFILE_OCTETS} octets")
-        profile = await asyncio.to_thread(verified_profile, stated)
-        applicant = Applicant(next(iter(profile.profile.accounts), ""), profile)
+        profile = await asyncio.to_thread(verified_profile, brought.document)
+        account = next(iter(profile.profile.accounts), "")
+        applicant = Applicant(account, profile, brought.invitation)
         _check_applicant(applicant, now)
 
         async def take(_work: Work) -> str:
@@ -173,6 +176,7 @@ class Joining:
     ) -> Response:
         """Take a token that came back, signed by the profile that it was made for.
 
+        A member who leaves stays by it (spec §6, Leaving): it proves more than a link to leave by.
         Nothing comes of a key that a newer profile has withdrawn, here in any list: it may be a
         thief's, who isn't told of a membership.
 
@@ -195,6 +199,7 @@ class Joining:
                 await check_may_wait(work, found, now)
                 token, until = stated.token.lower(), now + LIFE[state]
                 await work.put_confirmed(token, now=now, until=until)
+                await work.ask_back(found.list.id, found.applicant.profile.identifier)
         return Response()
 
     async def requests(
@@ -207,7 +212,7 @@ class Joining:
         """
         async with self._signers.administered(request, message.group_id, now) as (work, found):
             page, more = await work.joins_after(found.id, message.after, now, octets=PAGE_OCTETS)
-        last = verified_profile(page[-1].profile).identifier if more else None
+        last = kept_profile(page[-1].profile).identifier if more else None
         banned = found.state.policy.banned
         shown = await asyncio.to_thread(_without, banned, page) if banned else page
         return messages.GetJoinRequestsResponse(join_requests=shown, next=last)
@@ -276,7 +281,7 @@ def states_before(event: Event) -> tuple[JoinState, ...]:
 
 def _without(banned: Collection[Udf], page: Sequence[JoinRequest]) -> tuple[JoinRequest, ...]:
     """Leave out who is banned: their requests wait, unseen, until their time is over."""
-    return tuple(each for each in page if verified_profile(each.profile).identifier not in banned)
+    return tuple(each for each in page if kept_profile(each.profile).identifier not in banned)
 
 
 async def _applicant(

@@ -41,6 +41,10 @@ class LeavingWork(Protocol):
         """End that again, if it was asked then and isn't final yet; it writes as much."""
         ...
 
+    async def ask_back(self, list_id: ListId, member: Udf) -> None:
+        """End the leaving of who has asked to join again; it writes as much for who is none."""
+        ...
+
     async def next_leaver(self) -> Leaver | None:
         """Find one who wasn't written to yet, of a list that has room for a letter.
 

@@ -6,8 +6,8 @@ A module uses its own floor and those below, never one above:
 * flows of years: `recovering` (escrow), `verifying` (everything checked anew), `watching` (who
   waits is let in by rule, all else kept in order), over `inviting`, `rekeying` (a new group key),
   `refreshing` (members' newer profiles), `removing` (an administrator who left), `restoring` (a
-  service's back-up), `joining` (ask in; let in), `devices` (one profile on several machines),
-  `publishing` (it is sent to services, and noted until it is)
+  service's back-up), `joining` (ask in), `deciding` (let in; decline), `devices` (one profile on
+  several machines), `publishing` (it is sent to services, and noted until it is)
 * flows: `founding` (a profile, a group), `administering` (members), `moderating` (what waits, who
   is banned), `writing` (believe a key, seal), `reading` (open, check who wrote it)
 * changes: `changing` (sent, and made anew if another came first), `custody` (a group's keys),

@@ -15,6 +15,7 @@ from recrypt_core.chain import GroupState
 from recrypt_core.documents import Privilege, Status, VerifiedProfile
 from recrypt_core.errors import Malformed
 from recrypt_core.keys import PrivateKey
+from recrypt_core.mailboxes import folded
 from recrypt_core.members import Member, check_not_ahead
 from recrypt_core.messages import AddMember, Redeliver, RedeliverResponse, UpdateMember
 from recrypt_core.policy import History
@@ -26,11 +27,15 @@ POWERS: Final = frozenset({Privilege.ADMIN, Privilege.SUPER})
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """As what members are added; each with its first Account, unless `accounts` has another."""
+    """As what members are added; each with its first Account, unless `accounts` has another.
+
+    again: Who is REVOKED is no obstacle, and left for `readmit`.
+    """
 
     privileges: tuple[Privilege, ...] = (Privilege.RECRYPT,)
     status: Status = Status.ACTIVE
     accounts: Mapping[Udf, str] = field(default_factory=dict)
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +92,9 @@ def add(desk: Desk, profiles: Sequence[VerifiedProfile], terms: Terms, pace: Pac
 
     def write(state: GroupState) -> Iterator[Made]:
         keys = _keys(desk.home, state)
-        new = [each for each in named.values() if not _is_in(state, each)]
-        _check_claims(desk, state, new)
-        for each in new:
+        out = [each for each in named.values() if not _is_in(state, each, terms)]
+        _check_claims(desk, state, out)
+        for each in (one for one in out if one.identifier not in state.members):
             yield entries.member(
                 each,
                 *keys,
@@ -110,6 +115,36 @@ def add(desk: Desk, profiles: Sequence[VerifiedProfile], terms: Terms, pace: Pac
     if any(_gained(state.members[udf], terms) for udf in named):
         state, promoted = change_members(desk, UpdateMember, promote, pace, state=state)
         changed |= promoted
+    return _outcome(custody.share(desk, state, pace), named, changed)
+
+
+def readmit(
+    desk: Desk,
+    profiles: Sequence[VerifiedProfile],
+    accounts: Mapping[Udf, str],
+    pace: Pace,
+    *,
+    state: GroupState | None = None,
+) -> Outcome:
+    """Let those of these in anew who are REVOKED, with RECRYPT alone and their latest profiles.
+
+    Nothing of what they had is made anew: a device that is gone gets no entry on the way.
+
+    Raises:
+        Trouble: if one lists a key of another's, or its latest profile hasn't the address any more;
+            or the service doesn't take it.
+    """
+    named = {each.identifier: each for each in profiles}
+
+    def write(state: GroupState) -> Iterator[Made]:
+        keys = _keys(desk.home, state)
+        out = [udf for udf in named if state.members[udf].entry.status is Status.REVOKED]
+        latest = {udf: _later(named[udf], state.members[udf].profile) for udf in out}
+        _check_claims(desk, state, [*latest.values()])
+        for udf, profile in latest.items():
+            yield _anew(state.members[udf], profile, accounts[udf], keys)
+
+    state, changed = change_members(desk, UpdateMember, write, pace, state=state)
     return _outcome(custody.share(desk, state, pace), named, changed)
 
 
@@ -185,7 +220,7 @@ class Directory:
         self._group = state.name
         self._found: dict[str, list[Member]] = {}
         for udf, each in state.members.items():
-            for key in (_mailbox(each.account), bare(udf)[:TYPED_LENGTH]):
+            for key in (folded(each.account), bare(udf)[:TYPED_LENGTH]):
                 self._found.setdefault(key, []).append(each)
 
     def find(self, who: str) -> Member:
@@ -194,7 +229,7 @@ class Directory:
         Raises:
             Trouble: if there is none, or more than one.
         """
-        key = _mailbox(who) if "@" in who else _read_typed(who)[:TYPED_LENGTH]
+        key = folded(who) if "@" in who else _read_typed(who)[:TYPED_LENGTH]
         found = [
             each
             for each in self._found.get(key, ())
@@ -214,6 +249,12 @@ class Directory:
         return found[0]
 
 
+def account_of(state: GroupState, udf: Udf) -> str | None:
+    """Name a member as the verified chain does; None for whom the service has made up."""
+    member = state.members.get(udf)
+    return None if member is None else member.account
+
+
 def is_named(account: str, identifier: Udf, who: str) -> bool:
     """Tell whether a person meant this one, by address or typed fingerprint.
 
@@ -221,7 +262,7 @@ def is_named(account: str, identifier: Udf, who: str) -> bool:
         Trouble: if it is neither.
     """
     if "@" in who:
-        return _mailbox(account) == _mailbox(who)
+        return folded(account) == folded(who)
     return bare(identifier).startswith(_read_typed(who))
 
 
@@ -241,8 +282,10 @@ def _outcome(state: GroupState, named: Iterable[Udf], changed: set[Udf]) -> Outc
     )
 
 
-def _is_in(state: GroupState, profile: VerifiedProfile) -> bool:
+def _is_in(state: GroupState, profile: VerifiedProfile, terms: Terms) -> bool:
     member = state.members.get(profile.identifier)
+    if member is not None and terms.again and member.entry.status is Status.REVOKED:
+        return False
     if member is not None and not member.is_active:
         raise Trouble(
             f"{_account(profile)} is {member.entry.status.value} in {state.name}",
@@ -280,6 +323,30 @@ def _with_status(member: Member, status: Status, key: PrivateKey | None) -> Made
     return Made(entries.revised(member.entry, status, entries=every), made.halves)
 
 
+def _anew(
+    member: Member, profile: VerifiedProfile, account: str, keys: Sequence[PrivateKey]
+) -> Made:
+    """Make the entry of one who comes back as it would be of a new member; its quotas stay."""
+    if account not in profile.profile.accounts:
+        raise Trouble(
+            f"{account} is no Account of the latest profile of {profile.identifier}",
+            "Nothing was done for it: ask the member",
+        )
+    made = entries.split_for(profile, account, *keys)
+    entry = entries.revised(
+        member.entry.addressed(account),
+        Status.ACTIVE,
+        privileges=(Privilege.RECRYPT,),
+        profile=profile.signed,
+        entries=made.entry.entries,
+    )
+    return Made(entry, made.halves)
+
+
+def _later(one: VerifiedProfile, other: VerifiedProfile) -> VerifiedProfile:
+    return max(one, other, key=lambda each: each.profile.updated)
+
+
 def has_powers(member: Member) -> bool:
     """Tell whether it administers the group, or did until it was suspended."""
     return not POWERS.isdisjoint(member.entry.privileges)
@@ -303,12 +370,6 @@ def _gained(member: Member, terms: Terms) -> tuple[Privilege, ...]:
     if POWERS.isdisjoint(terms.privileges) or not member.is_active:
         return ()
     return tuple(each for each in terms.privileges if each not in member.entry.privileges)
-
-
-def _mailbox(address: str) -> str:
-    """Give an address as it is compared: only the domain is without case (RFC 5321 §2.4)."""
-    local, at, domain = address.rpartition("@")
-    return local + at + domain.lower()
 
 
 def _account(profile: VerifiedProfile) -> str:

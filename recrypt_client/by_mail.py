@@ -10,7 +10,7 @@ from typing import Final
 
 from recrypt_client import mail
 from recrypt_core.documents import VerifiedProfile
-from recrypt_core.encoding import write_json
+from recrypt_core.encoding import JsonObject, write_json
 from recrypt_core.errors import Malformed
 from recrypt_core.limits import DOCUMENT_OCTETS
 from recrypt_core.messages import GetKeyResponse, read_response
@@ -22,9 +22,15 @@ _WORDS: Final = "The attached file is for the list's server."
 _BOUNDARY: Final = "=_part"  # which can't stand in base64, nor in these words
 
 
-def asking(profile: VerifiedProfile, group: str, *, now: datetime) -> bytes:
-    """Write the mail by which the owner of a profile asks to be a member."""
-    file = write_json(profile.signed.json())
+def asking(
+    profile: VerifiedProfile, group: str, *, now: datetime, invitation: str | None = None
+) -> bytes:
+    """Write the mail by which the owner of a profile asks to be a member.
+
+    invitation: The proof of one, which stands beside the profile.
+    """
+    beside: JsonObject = {} if invitation is None else {"invitation": invitation}
+    file = write_json(profile.signed.json() | beside)
     to = _role(group, "subscribe")
     return _mail(_header(profile, to, "Asking to join", now), "profile.json", file)
 

@@ -13,8 +13,7 @@ from recrypt_client import paths
 from recrypt_client.home import Home
 from recrypt_core import invitations, limits
 from recrypt_core.encoding import read_b64url
-from recrypt_core.errors import Malformed
-from recrypt_core.mailboxes import Address, parse_address
+from recrypt_core.mailboxes import folded
 from recrypt_core.udf import Udf
 from recrypt_core.wire import Document, Hash, UdfText
 
@@ -56,9 +55,9 @@ class Open(Document, frozen=True, kw_only=True):
             used_by=identifier,
         )
 
-    def as_of(self, since: datetime, *, sent: bool) -> "Open":
-        """Give it as it is to go out at this time, or has."""
-        return Open(address=self.address, secret=self.secret, since=since, sent=sent)
+    def gone_out(self) -> "Open":
+        """Give it as it is once it was sent."""
+        return Open(address=self.address, secret=self.secret, since=self.since, sent=True)
 
     def proven_by(self, identifier: Udf, account: str, proof: str) -> bool:
         """Tell whether a proof was made with its secret."""
@@ -79,17 +78,14 @@ class Book:
         self._name = paths.invitations_file(group)
         found = home.document(self._name, _File, octets=OCTETS) or _File()
         self._found = {
-            _mailbox(each.address): each
+            folded(each.address): each
             for each in found.invitations
             if each.since + limits.INVITATION_LIFE > now
         }
 
     def find(self, address: str) -> Open | None:
         """Find the invitation of an address."""
-        try:
-            return self._found.get(_mailbox(address))
-        except Malformed:  # nobody was invited there
-            return None
+        return self._found.get(folded(address))
 
     def put(self, changed: Iterable[Open]) -> None:
         """Write these, each in the place of an earlier one to its address.
@@ -97,7 +93,7 @@ class Book:
         Raises:
             Trouble: if they can't be written.
         """
-        self._found |= {_mailbox(each.address): each for each in changed}
+        self._found |= {folded(each.address): each for each in changed}
         self._home.keep_document(self._name, _File(invitations=(*self._found.values(),)))
 
     def standing(self, identifier: Udf, account: str, proof: str | None) -> Standing | None:
@@ -118,7 +114,3 @@ class Book:
         ]
         if used:
             self.put(used)
-
-
-def _mailbox(address: str) -> Address:
-    return parse_address(address)

@@ -13,16 +13,18 @@ from recrypt_client import chains, group_keys
 from recrypt_client.chains import Desk
 from recrypt_client.errors import Trouble, about
 from recrypt_client.invitations import Book, Open
+from recrypt_client.mail import decoded, leaves, parse
 from recrypt_core import invitations, limits
 from recrypt_core.chain import GroupState
 from recrypt_core.encoding import read_b64url, write_b64url
 from recrypt_core.errors import Malformed
 from recrypt_core.invitations import URI, Invitation, Invite, Invited
-from recrypt_core.mailboxes import parse_address
+from recrypt_core.mailboxes import folded, parse_address
 from recrypt_core.messages import Response
 
 AT_ONCE: Final = limits.REQUEST_INVITATIONS
 
+_ENCODING: Final = "Content-Transfer-Encoding"
 _URI = re.compile(rf"{URI}[A-Za-z0-9_-]+")
 
 
@@ -49,6 +51,9 @@ class Letter:
     lines: tuple[str, ...]
 
 
+_ROLES: Final = ("", "request", "subscribe", "unsubscribe", "confirm", "owner", "key", "bounces")
+_OPERATOR: Final = frozenset({"postmaster", "abuse"})
+
 Send = Callable[[Sequence[Letter]], None]
 
 
@@ -62,18 +67,23 @@ def plan(desk: Desk, addresses: Iterable[str], *, again: bool, now: datetime) ->
         now: The time.
 
     Raises:
-        Trouble: if one is no address, or the group is closed, or not what was seen before.
+        Trouble: if one is no address, or one of the group's own; or the group is closed, or not
+            what was seen before.
     """
-    named = [_address(each) for each in dict.fromkeys(addresses)]
+    named = dict[str, str]()
+    for each in map(_address, addresses):
+        if why := not_a_mailbox(desk.pin.group_name, each):
+            raise Trouble(f"{each} {why}", "Nobody was invited: give people's own addresses")
+        named.setdefault(folded(each), each)
     state = chains.current(desk, now=now)
     group_keys.check_open(state.key)
     book = Book(desk.home, state.name, now=now)
     members = _accounts(state)
     due, skipped = list[Open](), list[tuple[str, str]]()
-    for address in dict.fromkeys(named):
+    for key, address in named.items():
         found = book.find(address)
-        if address in members:
-            skipped.append((address, f"is {members[address]}"))
+        if key in members:
+            skipped.append((address, f"is {members[key]}"))
         elif found is not None and found.used_by is None and found.sent and not again:
             skipped.append((address, f"was invited on {found.since:%Y-%m-%d}"))
         elif found is not None and found.used_by is not None and not again:
@@ -82,6 +92,21 @@ def plan(desk: Desk, addresses: Iterable[str], *, again: bool, now: datetime) ->
             due.append(_drawn(address, found, now))
     book.put(due)
     return Plan(tuple(due), tuple(skipped))
+
+
+def not_a_mailbox(group: str, address: str) -> str | None:
+    """Tell why an address is nobody's mailbox, where it is the list's or the operator's (spec §7).
+
+    Of another list at that domain the service alone knows.
+    """
+    name, _, domain = group.partition("@")
+    local, _, at = folded(address).rpartition("@")
+    base = local.partition("+")[0]
+    if at == domain and base in _OPERATOR:
+        return "is the operator's of the list's domain"
+    if at == domain and base in {"-".join(filter(None, (name, role))) for role in _ROLES}:
+        return "is the list's own address"
+    return None
 
 
 def send(desk: Desk, due: Sequence[Open], deliver: Send, *, now: datetime) -> None:
@@ -94,7 +119,7 @@ def send(desk: Desk, due: Sequence[Open], deliver: Send, *, now: datetime) -> No
     for at in range(0, len(due), AT_ONCE):
         batch = due[at : at + AT_ONCE]
         deliver([_letter(desk, each) for each in batch])
-        book.put(each.as_of(each.since, sent=True) for each in batch)
+        book.put(each.gone_out() for each in batch)
 
 
 def mail(desk: Desk, letters: Sequence[Letter], *, now: datetime) -> None:
@@ -114,7 +139,7 @@ def read(octets: bytes, *, what: str) -> Invitation:
     Raises:
         Trouble: if there isn't one.
     """
-    text = octets.decode("ascii", "replace").replace("=\r\n", "").replace("=\n", "").strip()
+    text = _text(octets).decode("ascii", "replace").strip()
     found = {*_URI.findall(text)} or {text}
     if len(found) != 1:
         raise Trouble(f"{what}: {len(found)} invitations", "Give the letter of one")
@@ -126,20 +151,29 @@ def read(octets: bytes, *, what: str) -> Invitation:
         ) from problem
 
 
+def _text(octets: bytes) -> bytes:
+    """Undo the encodings in a letter; where none is told, soft line breaks alone (RFC 2045 §6)."""
+    try:
+        told = [each for each in leaves(parse(octets)) if each.first(_ENCODING)]
+        text = b"\n".join(decoded(each) for each in told if each.media_type.startswith("text/"))
+    except Malformed:
+        text = b""
+    plain = re.sub(rb"=\r?\n", b"", octets)
+    return text if URI.encode() in text else plain
+
+
 def _accounts(state: GroupState) -> dict[str, str]:
     """Give the status of everybody who is or was a member, by address."""
     known = sorted(state.members.values(), key=lambda each: each.is_active)
-    return {
-        str(parse_address(each.account)): f"{each.entry.status.value} already" for each in known
-    }
+    return {folded(each.account): f"{each.entry.status.value} already" for each in known}
 
 
 def _drawn(address: str, found: Open | None, now: datetime) -> Open:
     """Give the invitation that is to go out: a new one, or the one that isn't used yet."""
-    since = now.replace(microsecond=0)
+    secret = write_b64url(invitations.new_secret())
     if found is not None and found.used_by is None:
-        return found.as_of(since, sent=False)
-    return Open(address=address, secret=write_b64url(invitations.new_secret()), since=since)
+        secret = found.secret
+    return Open(address=address, secret=secret, since=now.replace(microsecond=0))
 
 
 def _letter(desk: Desk, invitation: Open) -> Letter:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from recrypt_client import chains, changing, policies
-from recrypt_client.administering import Directory
+from recrypt_client import chains, changing, deciding, policies
+from recrypt_client.administering import Directory, is_named
 from recrypt_client.chains import Desk
 from recrypt_client.changing import Pace
 from recrypt_client.errors import ServiceRefused, Trouble
@@ -110,11 +110,11 @@ def ban(desk: Desk, who: Sequence[str], pace: Pace, *, is_banned: bool) -> Ban:
 
     Raises:
         ServiceRefused: if the service says no.
-        Trouble: if somebody is no member and isn't named by a whole fingerprint, or too many are
-            banned; or the service can't be reached.
+        Trouble: if somebody is no member, doesn't wait to be one and isn't named by a whole
+            fingerprint, or too many are banned; or the service can't be reached.
     """
     state = chains.current(desk, now=pace.clock())
-    people = list(dict.fromkeys(_find(state, one) for one in who))
+    people = list(dict.fromkeys(_find(desk, state, one, now=pace.clock()) for one in who))
     before = {*state.policy.banned}
 
     def write(state: GroupState) -> RecryptionGroup | None:
@@ -135,12 +135,15 @@ def ban(desk: Desk, who: Sequence[str], pace: Pace, *, is_banned: bool) -> Ban:
     return Ban(state, changed, tuple(each for each in people if each not in changed))
 
 
-def _find(state: GroupState, one: str) -> Udf:
-    """Find whom a person means: a member of any status, or anybody of a whole fingerprint."""
+def _find(desk: Desk, state: GroupState, one: str, *, now: datetime) -> Udf:
+    """Find whom a person means: a member, one who waits, or anybody of a whole fingerprint."""
     try:
         return read_udf(one.strip().upper())
     except Malformed:
+        pass
+    if any(is_named(each.account, udf, one) for udf, each in state.members.items()):
         return Directory(state).find(one).profile.identifier
+    return deciding.named(desk, deciding.waiting(desk, now=now), one).profile.identifier
 
 
 def _disorder(desk: Desk) -> Trouble:

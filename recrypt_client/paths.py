@@ -11,7 +11,7 @@ from urllib.parse import quote
 import platformdirs
 
 from recrypt_client.errors import Trouble, about
-from recrypt_core.mailboxes import parse_address
+from recrypt_core.mailboxes import folded, parse_address
 from recrypt_core.udf import Udf, read_udf
 
 _GROUP = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?@[a-z0-9.-]{1,180}[a-z0-9]", re.ASCII)
@@ -134,7 +134,7 @@ def letter_file(address: str) -> str:
 
 def contact_file(address: str) -> str:
     """Name the file of an author's address, which may be any text."""
-    return f"contacts/{_digest(address.lower())}.json"
+    return f"contacts/{_digest(folded(address))}.json"
 
 
 def author_file(identifier: Udf) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 
 from recrypt_client.errors import Trouble
 from recrypt_core.errors import Malformed
-from recrypt_core.mailboxes import parse_address
+from recrypt_core.mailboxes import folded, parse_address
 
 ADDRESS: Final = "address"
 PROFILE: Final = "profile"
@@ -110,7 +110,7 @@ def _roster(found: Iterable[tuple[int, str, str | None]]) -> Roster:
         except Malformed as problem:
             wrong.append(f"line {line}: {problem}")
             continue
-        first = lines.setdefault(address, line)
+        first = lines.setdefault(folded(address), line)
         if first != line:
             wrong.append(f"line {line}: the address of line {first} again")
         else:

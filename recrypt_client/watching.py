@@ -12,9 +12,9 @@ from typing import Final
 from recrypt_client import (
     custody,
     debts,
+    deciding,
     escrows,
     group_keys,
-    joining,
     leaving,
     refreshing,
     renewing,
@@ -23,11 +23,12 @@ from recrypt_client.chains import Desk
 from recrypt_client.changing import Pace
 from recrypt_client.claims import Claims
 from recrypt_client.debts import Owed
+from recrypt_client.deciding import Waiting
 from recrypt_client.errors import Trouble, about, is_passing
 from recrypt_client.invitations import Book
-from recrypt_client.joining import Waiting
 from recrypt_core.chain import GroupState
-from recrypt_core.mailboxes import check_domain
+from recrypt_core.documents import Status
+from recrypt_core.mailboxes import check_domain, folded
 from recrypt_core.members import check_not_ahead
 from recrypt_core.udf import TYPED_LENGTH, Udf, bare, read_typed
 
@@ -54,8 +55,8 @@ class Rules:
         """Tell whether somebody may come in."""
         if self.everybody or self.named(one):
             return True
-        domain = one.account.rpartition("@")[2].lower()
-        return domain in self.domains or (self.invited and joining.is_invited(book, one))
+        domain = folded(one.account).rpartition("@")[2]
+        return domain in self.domains or (self.invited and deciding.is_invited(book, one))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +111,8 @@ def go_round(desk: Desk, rules: Rules, pace: Pace) -> Iterator[Event]:
     owed = debts.owed(desk, now=pace.clock())
     state = owed.state
     group_keys.check_open(state.key)
-    queue = joining.waiting(desk, now=pace.clock())
-    moved = joining.moved(state, queue)
+    queue = deciding.waiting(desk, now=pace.clock())
+    moved = deciding.moved(desk, state, queue, now=pace.clock())
     known = {each.profile.identifier for each in moved}
     others = [each for each in queue.waiting if each.profile.identifier not in known]
     chosen, passed = _choose(desk, state, others, rules, pace)
@@ -144,18 +145,18 @@ def _choose(
     """Choose who is let in, and tell why others aren't whom a rule allows, or nobody could."""
     book = Book(desk.home, state.name, now=pace.clock())
     taken = Claims(state, escrows.owners(desk.home, state.name))
-    asking = Counter(each.account.lower() for each in waiting)
-    invited = Counter(each.account.lower() for each in waiting if joining.is_invited(book, each))
-    held = joining.holders(state)
+    asking = Counter(folded(each.account) for each in waiting)
+    invited = Counter(folded(each.account) for each in waiting if deciding.is_invited(book, each))
+    held = deciding.holders(state)
     chosen, passed = list[Waiting](), list[Event]()
     for each in waiting:
         if not rules.allow(each, book):
-            worth = book.standing(each.profile.identifier, each.account, each.invitation)
+            worth = deciding.worth(book, each, held)
             why = "no rule allows it" + (f" ({worth.value})" if worth else "")
         else:
-            rivals = invited if joining.is_invited(book, each) else asking
+            rivals = invited if deciding.is_invited(book, each) else asking
             why = _obstacle(state, each, pace) or ""
-            if not why and not rules.named(each) and rivals[each.account.lower()] > 1:
+            if not why and not rules.named(each) and rivals[folded(each.account)] > 1:
                 why = "several ask in with that address"
             if not why and not rules.named(each):
                 why = _unproven(desk, each, held)
@@ -175,7 +176,8 @@ def _obstacle(state: GroupState, one: Waiting, pace: Pace) -> str | None:
         return "banned"
     member = state.members.get(udf)
     if member is not None and not member.is_active:
-        return f"{member.entry.status.value} here: recrypt resume {state.name} {one.account}"
+        does = "approve" if member.entry.status is Status.REVOKED else "resume"
+        return f"{member.entry.status.value} here: recrypt {does} {state.name} {udf}"
     try:
         with about("the profile"):
             check_not_ahead(one.profile, pace.clock())
@@ -187,8 +189,8 @@ def _obstacle(state: GroupState, one: Waiting, pace: Pace) -> str | None:
 def _unproven(desk: Desk, one: Waiting, held: Mapping[str, Udf]) -> str:
     """Tell whose an address was, or is here, if it is another's."""
     try:
-        joining.check_known(desk, one)
-        joining.check_free(held, one)
+        deciding.check_known(desk, one)
+        deciding.check_free(held, one)
     except Trouble as trouble:
         return trouble.what
     return ""
@@ -209,7 +211,7 @@ def _let_in(desk: Desk, chosen: Sequence[Waiting], pace: Pace) -> Iterator[Event
     if not chosen:
         return
     try:
-        done = joining.let_in(desk, chosen, pace)
+        done = deciding.let_in(desk, chosen, pace)
     except Trouble as trouble:
         if is_passing(trouble):
             raise
@@ -226,7 +228,7 @@ def _let_in(desk: Desk, chosen: Sequence[Waiting], pace: Pace) -> Iterator[Event
         for who in done.outcome.changed:
             udf = prints.get(who)
             yield Event("added", f"{who} {udf or ''} added to {desk.pin.group_name}", who, udf)
-        joining.settle(desk, chosen, now=pace.clock())
+        deciding.settle(desk, chosen, now=pace.clock())
 
 
 def _told(done: refreshing.Refresh, group: str) -> Iterator[Event]:

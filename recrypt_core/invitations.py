@@ -33,9 +33,13 @@ To ask to be a member, with the program recrypt, run once
 
   recrypt profile create {account}
 
-unless you have a profile, and then, with this whole mail saved as LETTER,
+unless you have a profile with this as its first address (`recrypt profile
+address` makes it that), and then, with this whole mail saved as LETTER,
 
   recrypt join --invitation LETTER
+
+In Thunderbird, with the extension Recrypt for Thunderbird, open this mail
+and press "Join this list" instead.
 
 It finds the invitation by this line, which is good for
 {days} days and for one person:

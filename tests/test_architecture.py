@@ -54,8 +54,8 @@ LAYERS = {
         "chains escrows",
         "changing custody debts recrypting auditing",
         "administering closing founding reading writing exporting importing renewing",
-        "moderating rekeying refreshing removing restoring joining inviting leaving publishing "
-        "devices",
+        "moderating rekeying refreshing removing restoring joining deciding inviting leaving "
+        "publishing devices",
         "recovering verifying watching",
         "commands.*",
         "cli",

@@ -79,6 +79,12 @@ class LeavingTables(TellingTables):
         await self._rows.run(_STAY, (member, _Leaving.TOLD, seconds(asked)))
         await self.note_asking()
 
+    async def ask_back(self, list_id: ListId, member: Udf) -> None:
+        await self._rows.run(
+            f"{_SET}{_STAYS} WHERE name = ?", (self._member_name(list_id, member),)
+        )
+        await self.note_asking()
+
     async def note_asking(self) -> None:
         await self._rows.run(_NOTE)
 

@@ -5,10 +5,9 @@ from datetime import datetime, timedelta
 import click
 
 from recrypt_client import auditing, chains
+from recrypt_client.administering import account_of
 from recrypt_client.commands.frame import Command, GroupName, When, tools
-from recrypt_core.chain import GroupState
 from recrypt_core.encoding import JsonObject, write_time
-from recrypt_core.udf import Udf
 
 
 @click.command(cls=Command, epilog="Example: recrypt audit team@lists.example --since 7d")
@@ -40,7 +39,7 @@ def audit(context: click.Context, group: str, since: datetime | timedelta | None
                 "Seq": each.seq,
                 "Time": write_time(each.time),
                 "RecryptUDF": each.recrypt_udf,
-                "AccountName": _account(state, each.recrypt_udf),
+                "AccountName": account_of(state, each.recrypt_udf),
                 "MemberKeyUDF": each.member_key_udf,
                 "EphemeralUDF": each.ephemeral_udf,
                 "Result": each.result.value,
@@ -51,16 +50,10 @@ def audit(context: click.Context, group: str, since: datetime | timedelta | None
     rows = [
         (
             write_time(each.time),
-            _account(state, each.recrypt_udf) or each.recrypt_udf,
+            account_of(state, each.recrypt_udf) or each.recrypt_udf,
             each.result.value,
             each.ephemeral_udf,
         )
         for each in found
     ]
     using.terminal.rows(value, ("TIME", "ADDRESS", "RESULT", "EPHEMERAL KEY"), rows)
-
-
-def _account(state: GroupState, udf: Udf) -> str | None:
-    """Name a member as the verified chain does; the service may have made one up."""
-    member = state.members.get(udf)
-    return None if member is None else member.account

@@ -112,9 +112,16 @@ class Tools:
         if pin is None:
             raise Trouble(
                 f"{group} isn't known in {self.home.root}",
-                f"Make it with recrypt create {group}, or meet it with recrypt key {group}",
+                f"Meet it with recrypt key {group}",
             )
         return pin
+
+    def tell_first_use(self, pin: Pin) -> None:
+        """Say that a group was met now, and that nothing proves that it is the right one."""
+        self.terminal.note(
+            f"{pin.group_name} is trusted on first use: compare its fingerprint {pin.identifier} "
+            "with the administrator's"
+        )
 
     @contextmanager
     def desk(self, group: str) -> Iterator[Desk]:

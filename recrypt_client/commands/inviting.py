@@ -61,6 +61,8 @@ def send(using: Tools, desk: Desk, plan: Plan, *, out: str | None = None) -> Non
             progress(len(letters))
 
         inviting.send(desk, plan.due, deliver, now=using.now())
+    if plan.due and out is None:
+        using.terminal.note("A letter goes to each who is invited, unless there were two today.")
 
 
 def _write(using: Tools, letters: Sequence[Letter], folder: Path) -> None:

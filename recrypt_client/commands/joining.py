@@ -1,13 +1,13 @@
-"""`recrypt join`, `requests`, `approve`, `deny`: asking in, and deciding."""
+"""`recrypt join`: asking in, with an invitation or without."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import click
 
 from recrypt_client import by_mail as mails
 from recrypt_client import group_keys, inviting, joining, paths, writing
-from recrypt_client.changing import Pace
 from recrypt_client.commands.frame import (
     PUBLIC_MODE,
     SECRET_MODE,
@@ -18,13 +18,16 @@ from recrypt_client.commands.frame import (
     tools,
     write_output,
 )
-from recrypt_client.commands.keeping import refreshed
 from recrypt_client.errors import Trouble
-from recrypt_client.invitations import Book
 from recrypt_client.joining import Asked
 from recrypt_client.pins import Pin, Seen
 from recrypt_core import invitations
-from recrypt_core.encoding import JsonObject, write_time
+
+_ASK: Final = ""  # instead of an invitation: it is asked for
+_WHOSE: Final = (
+    "If the invitation was sent to another address than {0}, it doesn't count: make that your "
+    "first one with recrypt profile address, and join again."
+)
 
 
 @click.command(
@@ -36,8 +39,13 @@ from recrypt_core.encoding import JsonObject, write_time
 @click.option("--token", metavar="FILE", help="The letter that came; - is standard input.")
 @click.option(
     "--invitation",
-    metavar="FILE|TOKEN",
-    help="The letter with your invitation, or the line from it; it says which group, and where.",
+    metavar="[FILE|TOKEN]",
+    is_flag=False,
+    flag_value=_ASK,
+    help="The letter with your invitation, or the line from it; it says which group, and where. "
+    "It counts for the address that it was sent to, which has to be your profile's first. Others "
+    "on this machine see a TOKEN typed here: give - for standard input, or nothing, and you are "
+    "asked.",
 )
 @click.option("--by-mail", is_flag=True, help="Call nothing; write the mail that does the same.")
 @click.option("--out", metavar="FILE", help="Write that mail to FILE; else to standard output.")
@@ -70,89 +78,10 @@ def join(
         else:
             asked = joining.answer(home, called, known.pin, token)
     if known.seen is Seen.FIRST and not door.fingerprint:
-        using.terminal.note(
-            f"{door.group} is trusted on first use: compare its fingerprint "
-            f"{known.pin.identifier} with the administrator's"
-        )
+        using.tell_first_use(known.pin)
+    if door.secret is not None:
+        using.terminal.note(_WHOSE.format(asked.account))
     _tell(using, asked, known.pin, is_confirmed=token is not None)
-
-
-@click.command(cls=Command, epilog="Example: recrypt requests team@lists.example")
-@click.argument("group", type=GroupName())
-@click.pass_context
-def requests(context: click.Context, group: str) -> None:
-    """Show who waits to be a member of GROUP; compare fingerprints by another way than mail."""
-    using = tools(context)
-    with using.alone(), using.desk(group) as desk:
-        queue = joining.waiting(desk, now=using.now())
-        book = Book(using.home, group, now=using.now())
-    if queue.unread:
-        using.terminal.note(f"Passed over, as they are forged or old: {queue.unread}")
-    worth = [
-        "" if found is None else found.value
-        for each in queue.waiting
-        for found in [book.standing(each.profile.identifier, each.account, each.invitation)]
-    ]
-    value: JsonObject = {
-        "GroupName": group,
-        "JoinRequests": [
-            {
-                "AccountName": each.account,
-                "RecryptUDF": each.profile.identifier,
-                "Since": write_time(each.since),
-                "Invitation": words,
-            }
-            for each, words in zip(queue.waiting, worth, strict=True)
-        ],
-    }
-    rows = [
-        (each.account, each.profile.identifier, f"{each.since:%Y-%m-%d %H:%M}", words)
-        for each, words in zip(queue.waiting, worth, strict=True)
-    ]
-    using.terminal.rows(value, ("ADDRESS", "FINGERPRINT", "SINCE", "INVITATION"), rows)
-
-
-@click.command(cls=Command, epilog="Example: recrypt approve team@lists.example bob@example.org")
-@click.argument("group", type=GroupName())
-@click.argument("who", metavar="ADDRESS|FINGERPRINT...", nargs=-1, required=True)
-@click.pass_context
-def approve(context: click.Context, group: str, who: Sequence[str]) -> None:
-    """Add those who wait to be members of GROUP, by address or, better, by fingerprint."""
-    using = tools(context)
-    adding = using.terminal.progress("Adding", len(who))
-    with using.alone(), using.desk(group) as desk, adding as progress:
-        done = joining.approve(desk, who, Pace(using.now, progress))
-        people = [each.profile for each in done.chosen]
-        state = refreshed(using, desk, done.outcome.state, given=people, accounts=done.accounts)
-        joining.settle(desk, done.chosen, now=using.now())
-        state = using.tend(desk, state)
-    outcome = done.outcome.then(state, people)
-    prints = {each.account: each.profile.identifier for each in done.chosen}
-    value: JsonObject = {
-        "GroupName": group,
-        "Changed": [*outcome.changed],
-        "Skipped": [*outcome.skipped],
-        "RecryptUDF": [*prints.values()],
-        "Head": {"seq": state.head.seq, "hash": state.head.hash},
-    }
-    words = [f"{one} {prints.get(one, '')} added to {group}" for one in outcome.changed]
-    words += [f"{one} was so already" for one in outcome.skipped]
-    using.terminal.answer(value, *words)
-
-
-@click.command(cls=Command, epilog="Example: recrypt deny team@lists.example bob@example.org")
-@click.argument("group", type=GroupName())
-@click.argument("who", metavar="ADDRESS|FINGERPRINT...", nargs=-1, required=True)
-@click.pass_context
-def deny(context: click.Context, group: str, who: Sequence[str]) -> None:
-    """Decline those who wait to be members of GROUP; they are not told."""
-    using = tools(context)
-    with using.alone(), using.desk(group) as desk:
-        declined = joining.deny(desk, who, now=using.now())
-    using.terminal.answer(
-        {"GroupName": group, "Denied": [each.profile.identifier for each in declined]},
-        *(f"{each.account} {each.profile.identifier} waits no more" for each in declined),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +103,23 @@ def _door(context: click.Context, group: str | None, given: Mapping[str, str | N
         return _Door(group, given["service"], fingerprint)
     if given["token"] or given["service"] or fingerprint:
         raise click.UsageError("--invitation says all that the other options do", context)
-    is_token = invitations.is_token(text)
-    found = inviting.read(text.encode() if is_token else read_input(text), what="the invitation")
+    found = inviting.read(_invitation(context, text), what="the invitation")
     name = paths.group_name(found.group_name)
     if group not in (None, name):
         raise Trouble(f"that is no invitation to {group}, but to {name}", f"Ask for one to {group}")
     return _Door(name, found.service, found.identifier, found.secret)
+
+
+def _invitation(context: click.Context, text: str) -> bytes:
+    """Give the letter or token that was named, or is typed now, where nobody sees it."""
+    if text != _ASK:
+        return text.encode() if invitations.is_token(text) else read_input(text)
+    typed = tools(context).outside.prompt("Invitation")
+    if typed is None:
+        raise Trouble(
+            "there is no terminal to ask for the invitation on", "Give the letter, or - to read it"
+        )
+    return typed.encode()
 
 
 def _join_by_mail(
@@ -188,22 +128,30 @@ def _join_by_mail(
     """Write the mail that asks, or the one that sends the token back, for `sendmail -t`."""
     if not by_mail:
         raise click.UsageError("--out goes with --by-mail", context)
-    if group is None or given["invitation"] or given["service"] or given["fingerprint"]:
-        raise click.UsageError("with --by-mail give GROUP, --token and --out alone", context)
-    using, letter = tools(context), given["token"]
+    if given["service"] or given["fingerprint"]:
+        raise click.UsageError("--by-mail goes without --service and --fingerprint", context)
+    using, letter, door = tools(context), given["token"], _door(context, group, given)
     octets = None if letter is None else read_input(letter)
     with using.alone():
         home, now = using.home, using.now()
         profile = home.profile()
         mode = PUBLIC_MODE
         if octets is None:
-            written = mails.asking(profile, group, now=now)
+            proof = joining.proven(door.secret, profile)
+            written = mails.asking(profile, door.group, now=now, invitation=proof)
         else:
             token = joining.read_token(octets, home, what=str(letter))
             mode = SECRET_MODE  # who has it could ask in as the owner of the address
-            signed, _ = joining.signed_answer(home, using.pin(group), token)
-            written = mails.answering(profile, group, signed, token, now=now)
+            signed, _ = joining.signed_answer(home, using.pin(door.group), token)
+            written = mails.answering(profile, door.group, signed, token, now=now)
     write_output(given["out"], written, using.terminal, mode=mode)
+    if door.secret is not None:
+        using.terminal.note(_WHOSE.format(profile.profile.accounts[0]))
+        using.terminal.note(
+            f"Its answer needs the list's key, which a mail to its -key address brings: recrypt "
+            f"key {door.group} --file FILE --service {door.service} --fingerprint "
+            f"{door.fingerprint}"
+        )
     using.terminal.note(
         f"Send it from {profile.profile.accounts[0]}, with any mail program or sendmail -t. "
         f"Tell the administrator your fingerprint: {profile.identifier}"

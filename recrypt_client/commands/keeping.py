@@ -13,8 +13,8 @@ from recrypt_client import (
     claims,
     custody,
     debts,
+    deciding,
     escrows,
-    joining,
     leaving,
     policies,
     refreshing,
@@ -112,10 +112,10 @@ def refresh(context: click.Context, group: str) -> None:
     using = tools(context)
     with using.alone(), using.desk(group) as desk:
         before = debts.owed(desk, now=using.now())
-        queue = joining.waiting(desk, now=using.now())
+        queue = deciding.waiting(desk, now=using.now())
         asking = {each.profile.identifier for each in queue.waiting}  # who asks to come back
         ended = leaving.revoke_left(desk, before.state, Pace(using.now), but=asking)
-        moved = joining.moved(ended.outcome.state, queue)
+        moved = deciding.moved(desk, ended.outcome.state, queue, now=using.now())
         done = refreshing.refresh(
             desk,
             ended.outcome.state,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import click
 
 from recrypt_client import chains, moderating
+from recrypt_client.administering import account_of
 from recrypt_client.changing import Pace
 from recrypt_client.commands.frame import Command, GroupName, Tools, tools
 from recrypt_client.errors import Trouble
@@ -58,8 +59,9 @@ def held(
     """Show which posts to GROUP wait for a decision, or decide: each once, and the first counts.
 
     A copy of each came to you, to be read, and names it: by its number and its content. With the
-    number alone it is asked for the content. SENDER is who is proven to have sent it. What waits
-    too long is discarded. With --mail the decision is written as a mail, for `sendmail -t`.
+    number alone it is asked for the content. SENDER is who sent it, as the service says: your
+    copy proves who wrote it, if that is signed. What waits too long is discarded. With --mail the
+    decision is written as a mail, for `sendmail -t`.
     """
     using = tools(context)
     if decision is None:
@@ -99,7 +101,8 @@ def held(
 def ban(context: click.Context, group: str, who: Sequence[str]) -> None:
     """Let people post to GROUP no more, nor ask in; they aren't told, and read on if they may.
 
-    Who is no member is named by the whole fingerprint. To end a membership: recrypt delete.
+    Who is no member and doesn't wait to be one is named by the whole fingerprint. To end a
+    membership: recrypt delete.
     """
     _ban(tools(context), group, who, is_banned=True)
 
@@ -157,16 +160,11 @@ def _json(state: GroupState, each: HeldPost) -> JsonObject:
         "Until": write_time(each.until),
         "Octets": each.octets,
         "RecryptUDF": each.recrypt_udf,
-        "AccountName": None if each.recrypt_udf is None else _account(state, each.recrypt_udf),
+        "AccountName": None if each.recrypt_udf is None else account_of(state, each.recrypt_udf),
     }
-
-
-def _account(state: GroupState, udf: Udf) -> str | None:
-    member = state.members.get(udf)
-    return None if member is None else member.account
 
 
 def _name(state: GroupState, udf: Udf) -> str:
     """Name somebody as the verified chain does, and by the fingerprint."""
-    account = _account(state, udf)
+    account = account_of(state, udf)
     return udf if account is None else f"{account} {udf}"

@@ -12,11 +12,11 @@ from recrypt_client.commands.frame import SECRET_MODE, Tools, read_input, read_p
 from recrypt_client.commands.keeping import refreshed
 from recrypt_client.errors import Trouble
 from recrypt_client.inviting import Plan
-from recrypt_client.rosters import Row
+from recrypt_client.rosters import Roster, Row
 from recrypt_core.chain import GroupState
 from recrypt_core.documents import VerifiedProfile
 from recrypt_core.encoding import JsonObject
-from recrypt_core.mailboxes import parse_address
+from recrypt_core.mailboxes import folded
 from recrypt_core.udf import Udf
 
 HEADS = ("address", "status", "privileges", "fingerprint")
@@ -51,7 +51,7 @@ def add_all(using: Tools, group: str, source: Source) -> None:
     Raises:
         Trouble: if a line can't be used: then nothing was done; or as `administering.add`.
     """
-    people = _people(using, source)
+    people = _people(using, group, source)
     profiles = [profile for _, profile, _ in people.known]
     terms = replace(source.terms, accounts=people.accounts)
     adding = using.terminal.progress("Adding", len(profiles))
@@ -88,16 +88,9 @@ def write_members(using: Tools, name: str, state: GroupState) -> None:
     )
 
 
-def _people(using: Tools, source: Source) -> People:
+def _people(using: Tools, group: str, source: Source) -> People:
     """Read a file, and each profile that it names, beside it; name each line that is wrong."""
-    octets = read_input(source.name)
-    if len(octets) > rosters.OCTETS:
-        raise Trouble(f"{source.name}: over {rosters.OCTETS} octets", "Make several files of it")
-    try:
-        read = rosters.read_mailman if source.is_mailman else rosters.read_csv
-        roster = read(octets)
-    except Trouble as trouble:
-        raise Trouble(f"{source.name}: {trouble.what}", trouble.hint) from trouble
+    roster = _roster(group, source)
     wrong, known = [*roster.wrong], list[tuple[Row, VerifiedProfile, str]]()
     others = tuple(row for row in roster.rows if row.profile is None)
     lines: dict[Udf, int] = {}
@@ -118,9 +111,27 @@ def _people(using: Tools, source: Source) -> People:
     return People(tuple(known), others)
 
 
+def _roster(group: str, source: Source) -> Roster:
+    """Read a file's lines; one with an address of the list's own is wrong, too."""
+    octets = read_input(source.name)
+    if len(octets) > rosters.OCTETS:
+        raise Trouble(f"{source.name}: over {rosters.OCTETS} octets", "Make several files of it")
+    try:
+        read = rosters.read_mailman if source.is_mailman else rosters.read_csv
+        roster = read(octets)
+    except Trouble as trouble:
+        raise Trouble(f"{source.name}: {trouble.what}", trouble.hint) from trouble
+    own = [
+        f"line {row.line}: {row.address} {why}"
+        for row in roster.rows
+        if (why := inviting.not_a_mailbox(group, row.address))
+    ]
+    return replace(roster, wrong=(*roster.wrong, *own))
+
+
 def _account(profile: VerifiedProfile, address: str) -> str:
     for account in profile.profile.accounts:
-        if str(parse_address(account)) == address:
+        if folded(account) == folded(address):
             return account
     raise Trouble(f"{address} is no Account of that profile", "Ask its owner")
 

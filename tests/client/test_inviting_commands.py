@@ -1,6 +1,9 @@
 """`recrypt invite`, and `recrypt join --invitation`: who had a token is known by it, once."""
 
+import base64
 import json
+import quopri
+from collections.abc import Callable
 from datetime import timedelta
 from email import message_from_bytes
 from pathlib import Path
@@ -47,6 +50,15 @@ def invited(stage: Stage, *more: str) -> dict[str, list[str]]:
     }
 
 
+def b64(text: bytes) -> bytes:
+    return base64.encodebytes(text).replace(b"\n", b"\r\n")
+
+
+def qp(text: bytes) -> bytes:
+    """Encode what may be left as it is, too, as some programs do."""
+    return quopri.encodestring(text).replace(b"_", b"=5F").replace(b":", b"=3A")
+
+
 def comes(stage: Stage, service: JoinService, who: str, token: str) -> None:
     """Let somebody ask in with a token, and prove the address."""
     stage.does(who, "join", "--invitation", token)
@@ -69,6 +81,7 @@ def test_who_is_invited_pins_the_fingerprint_and_is_known_by_the_proof(
     result = stage.run("bob", "join", "--invitation", URI + token)
     assert result.exit_code == 0
     assert "trusted on first use" not in result.output
+    assert f"another address than {BOB}" in result.stderr
     comes(stage, service, "bob", token)
     stage.does("carol", "join", TEAM, "--service", URL)
     service.wait(stage.keys("carol").profile(), CAROL)
@@ -104,6 +117,34 @@ def test_the_letter_is_taken_as_it_came_also_in_quoted_printable(
     both = f"{URI}{token}\n{URI}{token[:-8]}AAAAAAAA\n"
     letter.write_text(both)
     assert "2 invitations" in stage.fails("bob", "join", "--invitation", str(letter))
+
+
+@pytest.mark.parametrize(("name", "encode"), [(b"base64", b64), (b"quoted-printable", qp)])
+def test_a_letter_that_was_encoded_on_its_way_is_read(
+    stage: Stage, service: JoinService, name: bytes, encode: Callable[[bytes], bytes]
+) -> None:
+    invited(stage)
+    text = f"Hello Bob\r\n\r\n{URI}{service.invited[BOB][0]}\r\n\r\nBye.\r\n".encode()
+    part = b"Content-Transfer-Encoding: " + name + b"\r\n\r\n" + encode(text)
+    whole = b"To: bob\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n" + part
+    for each in (b"To: bob\r\n" + part, whole + b"\r\n--x--\r\n"):
+        letter = stage.folder / "invitation.eml"
+        letter.write_bytes(each)
+        stage.does("bob", "join", "--invitation", str(letter))
+
+
+def test_a_token_needn_t_stand_among_the_arguments_which_others_see(
+    stage: Stage, service: JoinService
+) -> None:
+    invited(stage)
+    (token,) = service.invited[BOB]
+    stage.does("bob", "join", "--invitation", "-", stdin=token.encode() + b"\n")
+    stage.types = lambda words: URI + token if "nvitation" in words else None
+    stage.does("bob", "join", "--invitation")
+    stage.does("bob", "join", "--invitation", "--json")
+    assert len(service.letters) == 3
+    stage.types = lambda _words: None
+    assert "no terminal" in stage.fails("bob", "join", "--invitation")
 
 
 def test_wrong_usage_of_join_is_told(stage: Stage, service: JoinService) -> None:
@@ -241,6 +282,34 @@ def test_what_is_no_address_is_told_before_anything_is_done(
     assert not [*stage.home("alice").glob("groups/*.invitations")]
 
 
+@pytest.mark.parametrize(
+    "address",
+    [TEAM, "Team-Owner@lists.example", "team-confirm+x@lists.example", "abuse@lists.example"],
+)
+def test_an_address_of_the_list_itself_is_named_and_nobody_is_invited(
+    stage: Stage, service: JoinService, address: str
+) -> None:
+    assert f"{address} is" in stage.fails("alice", "invite", TEAM, BOB, address)
+    file = stage.folder / "people.csv"
+    file.write_text(f"address\n{BOB}\n{address}\n")
+    result = stage.run("alice", "add", TEAM, "--csv", str(file), "--invite")
+    assert result.exit_code == 1
+    assert "line 3: " in result.stderr
+    assert not service.invited
+
+
+def test_nobody_is_told_that_a_letter_went_where_the_service_may_have_kept_it_back(
+    stage: Stage,
+) -> None:
+    """It mails an address two a day, whoever invites, and tells nobody."""
+    told = stage.run("alice", "invite", TEAM, BOB)
+    assert "unless there were two today" in told.stderr
+    folder = str(stage.folder / "letters")
+    assert (
+        "unless" not in stage.run("alice", "invite", TEAM, BOB, "--again", "--out", folder).stderr
+    )
+
+
 def test_two_who_had_one_address_stop_no_invitation(stage: Stage) -> None:
     for where in ("one", "two"):  # of somebody whose keys were lost, and drawn anew
         stage.does(where, "profile", "create", "dave@example.org")
@@ -249,7 +318,27 @@ def test_two_who_had_one_address_stop_no_invitation(stage: Stage) -> None:
         stage.does("alice", "add", TEAM, file)
         stage.does("alice", "delete", TEAM, stage.keys(where).profile().identifier)
     assert invited(stage) == {"Invited": [BOB], "Skipped": []}
-    assert invited(stage, "dave@example.org")["Skipped"] == ["dave@example.org"]
+    assert invited(stage, "Dave@example.org")["Skipped"] == ["Dave@example.org"]
+
+
+def test_an_address_is_one_whatever_the_case_of_its_letters(
+    stage: Stage, service: JoinService
+) -> None:
+    assert invited(stage, "Bob@example.org", BOB)["Invited"] == ["Bob@example.org"]
+    (token,) = service.invited["Bob@example.org"]
+    comes(stage, service, "bob", token)
+    assert worth(stage) == {BOB: "invited"}
+
+
+def test_an_invitation_that_was_used_elsewhere_is_shown_as_used(
+    stage: Stage, service: JoinService
+) -> None:
+    invited(stage)
+    (token,) = service.invited[BOB]
+    stage.does("alice", "add", TEAM, str(stage.folder / "bob.json"))  # as by another's approve
+    other = new_person(BOB)
+    service.wait(other.verified, BOB, proof(read_token(token).secret, other.udf, BOB))
+    assert worth(stage) == {BOB: "invited, but somebody else has used it"}
 
 
 def test_old_invitations_go(stage: Stage) -> None:

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from listserver import mime
+from listserver.attachments import document_in as document_in_mail
 from recrypt_core.documents import unverified_join, verified_join, verified_profile
 from recrypt_core.encoding import read_json
+from recrypt_core.invitations import proof, read_token
 from recrypt_core.messages import GetKey, GetKeyResponse, Request, Response, write_response
 from recrypt_core.signing import Jws, SignedRequest
 from recrypt_core.wire import from_json
@@ -147,6 +150,24 @@ def test_the_mail_that_answers_carries_the_token_signed_and_names_it_in_its_addr
     assert file.stat().st_mode & 0o777 == 0o600  # who has the token could use it
 
 
+def test_the_mail_of_who_is_invited_carries_the_proof_beside_the_profile(
+    stage: Stage, service: KeepingService
+) -> None:
+    shown = stage.does("alice", "invite", TEAM, "bob@example.org", "--show").split()[1]
+    service.asked.clear()
+    result = stage.run("bob", "join", "--by-mail", "--invitation", "-", stdin=shown)
+    assert result.exit_code == 0
+    assert f"--fingerprint {fingerprint_of(stage)}" in result.stderr
+    mail = mime.read_message(result.stdout_bytes)
+    brought = document_in_mail(result.stdout_bytes, mail)
+    assert brought is not None
+    own = stage.keys("bob").profile()
+    assert verified_profile(brought.document) == own
+    secret = read_token(shown.decode()).secret
+    assert brought.invitation == proof(secret, own.identifier, "bob@example.org")
+    assert service.asked == []
+
+
 def test_an_answer_needs_a_group_that_is_known(stage: Stage) -> None:
     words = stage.fails("bob", "join", TEAM, "--by-mail", "--token", "-", stdin=LETTERS.encode())
     assert f"recrypt key {TEAM}" in words
@@ -154,7 +175,7 @@ def test_an_answer_needs_a_group_that_is_known(stage: Stage) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [("--by-mail", "--service", URL), ("--by-mail", "--invitation", "x"), ("--out", "x")],
+    [("--by-mail", "--service", URL), ("--by-mail", "--fingerprint", "x"), ("--out", "x")],
 )
 def test_options_that_say_nothing_together_are_wrong_usage(
     stage: Stage, options: tuple[str, ...]

@@ -322,7 +322,7 @@ def test_deny_names_whom_it_declined_and_knows_nobody_else(
 def test_pages_without_an_end_are_left(
     stage: Stage, service: JoinService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recrypt_client.joining.PAGES", 3)
+    monkeypatch.setattr("recrypt_client.deciding.PAGES", 3)
     dave = new_person("dave@example.org")
     endless = GetJoinRequestsResponse(join_requests=(), next=dave.udf)
     service.lie = lambda name, answer: endless if name == "GetJoinRequests" else answer

@@ -83,6 +83,26 @@ def test_a_stranger_and_an_administrator_are_told_so(team: Stage) -> None:
     assert len(team.service.wishes) == 1
 
 
+@pytest.mark.parametrize("options", [(), ("--service", URL)], ids=["found", "given"])
+def test_a_member_whose_home_has_never_met_the_group_leaves_it(
+    stage: Stage, options: tuple[str, ...]
+) -> None:
+    stage.team("bob", "carol")
+    stage.announced = URL
+    result = stage.run("bob", "leave", TEAM, "--yes", *options)
+    assert result.exit_code == 0, result.output
+    assert "trusted on first use" in result.stderr
+    assert wish(stage).mail is Mail.LEFT
+    stage.does("carol", "mail", TEAM, "off", *options)
+    assert wish(stage, "carol").mail is Mail.PAUSED
+
+
+def test_who_knows_no_group_of_that_name_is_told_how_to_meet_it(team: Stage) -> None:
+    said = team.fails("bob", "requests", "other@lists.example")
+    assert "recrypt key other@lists.example" in said
+    assert "recrypt create" not in said
+
+
 def test_who_is_suspended_may_leave(team: Stage) -> None:
     team.does("alice", "suspend", TEAM, BOB)
     team.does("bob", "leave", TEAM, "--yes")

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from recrypt_client import auditing, joining
+from recrypt_client import auditing, deciding
 from tests.client.change_lies import CHANGES, READING
 from tests.client.closing_lies import CLOSING
 from tests.client.group_lies import GROUPS
@@ -34,7 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> World:
 def world(made: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Give a copy of it, for people who lose patience after some pages."""
     monkeypatch.delenv("RECRYPT_PASSPHRASE_FILE", raising=False)
-    for flow in (auditing, joining):
+    for flow in (auditing, deciding):
         monkeypatch.setattr(flow, "PAGES", 20)
     copied = made.copy(tmp_path)
     yield copied

@@ -16,7 +16,8 @@ from recrypt_core.moderation import (
 )
 from recrypt_core.udf import Udf
 from tests.builders import NOW, new_person
-from tests.client.stage import TEAM, Stage
+from tests.client.stage import TEAM, URL, Stage
+from tests.client.test_joining_commands import JoinService
 
 BOB = "bob@example.org"
 
@@ -139,6 +140,23 @@ def test_who_is_no_member_is_banned_by_a_whole_fingerprint_alone(stage: Stage) -
     for who in ("mallory@example.org", stranger[:-1], "mallory"):
         stage.fails("alice", "ban", TEAM, BOB, who)
     assert len(stage.service.changes) == changes
+
+
+def test_who_only_waits_is_banned_by_the_address_too_if_it_is_plain_who_is_meant(
+    stage: Stage,
+) -> None:
+    service = stage.service = JoinService(URL)
+    stage.team("bob")
+    mallory, other = new_person("mallory@example.org"), new_person("other@example.org")
+    service.wait(mallory.verified, mallory.address)
+    service.wait(other.verified, other.address)
+    service.wait(new_person(BOB).verified, BOB)
+    told = stage.does("alice", "ban", TEAM, "Mallory@example.org", BOB).decode()
+    assert told == (
+        f"{mallory.udf} is banned from {TEAM}\n{BOB} {udf(stage, 'bob')} is banned from {TEAM}\n"
+    )
+    service.wait(new_person(other.address).verified, other.address)
+    assert "names 2 who wait" in stage.fails("alice", "ban", TEAM, other.address)
 
 
 def test_a_thousand_are_banned_at_most(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

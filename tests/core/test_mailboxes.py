@@ -3,7 +3,7 @@
 import pytest
 
 from recrypt_core.errors import Malformed
-from recrypt_core.mailboxes import Address, check_domain, parse_address
+from recrypt_core.mailboxes import Address, check_domain, folded, parse_address
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,10 @@ def test_an_address_is_written_as_it_was_read(text: str) -> None:
 def test_a_domain_is_in_lower_case_and_a_local_part_stays() -> None:
     assert parse_address("Alice@Lists.EXAMPLE") == Address("Alice", "lists.example")
     assert check_domain("Lists.EXAMPLE") == "lists.example"
+
+
+def test_addresses_that_differ_in_case_alone_are_compared_as_one() -> None:
+    assert folded("Alice@Lists.EXAMPLE") == folded("alice@lists.example") == "alice@lists.example"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from recrypt_core.documents import (
     verified_group_key,
     verified_master,
 )
-from recrypt_core.encoding import write_json
+from recrypt_core.encoding import JsonValue, write_json
 from recrypt_core.messages import (
     GetJoinRequests,
     GetJoinRequestsResponse,
@@ -38,9 +38,11 @@ def letter(*fields: str, body: bytes = b"please help\r\n") -> bytes:
     return "".join(f"{each}\r\n" for each in (*ASKED, *fields)).encode() + b"\r\n" + body
 
 
-def with_file(document: Jws, *, kind: str = 'application/json; name="p.json"') -> bytes:
+def with_file(
+    document: Jws, *, kind: str = 'application/json; name="p.json"', **beside: JsonValue
+) -> bytes:
     """Write a mail with a signed document attached."""
-    file = write_json(document.json()).decode()
+    file = write_json(document.json() | beside).decode()
     body = (
         f"--b\r\nContent-Type: text/plain\r\n\r\nHello\r\n--b\r\nContent-Type: {kind}\r\n\r\n"
         f"{file}\r\n--b--\r\n"
@@ -220,6 +222,23 @@ async def test_who_mails_a_profile_gets_the_token_at_its_address_and_its_answer_
 
 
 @pytest.mark.asyncio
+async def test_the_proof_of_an_invitation_beside_a_profile_is_handed_on_unread(
+    bench: Bench,
+) -> None:
+    trio = await new_trio(bench)
+    dave, proof = new_person("dave@example.org"), "A" * 43
+    sent = await handed_in(bench, Role.SUBSCRIBE, with_file(dave.signed, invitation=proof))
+    token = words_of(sent[0], dave).partition("Token: ")[2].split()[0]
+    await handed_in(bench, Role.CONFIRM, with_file(answer_of(trio, dave, token)), token=token)
+    answer = await bench.ask(GetJoinRequests(group_id=TEAM), trio.alice)
+    assert isinstance(answer, GetJoinRequestsResponse)
+    assert [each.invitation for each in answer.join_requests] == [proof]
+    for wrong in ("A" * 42, 1, None):
+        (told,) = await handed_in(bench, Role.SUBSCRIBE, with_file(dave.signed, invitation=wrong))
+        assert read(told)["Subject"] == "team: to be a member"
+
+
+@pytest.mark.asyncio
 async def test_an_answer_may_be_the_text_of_the_mail(bench: Bench) -> None:
     trio = await new_trio(bench)
     dave = new_person("dave@example.org")
@@ -251,6 +270,7 @@ async def test_a_profile_that_is_none_is_answered_with_how_to_join(bench: Bench)
     forged = Jws(payload=dave.signed.payload, protected=dave.signed.protected, signature="A" * 86)
     (sent,) = await handed_in(bench, Role.SUBSCRIBE, with_file(forged))
     assert (sent.recipient, read(sent)["Subject"]) == (ZOE, "team: to be a member")
+    assert b"team-key@lists.example" in b"".join(sent.parts)
 
 
 @pytest.mark.asyncio

@@ -9,7 +9,16 @@ from listserver.limits import GREETINGS_AT_ONCE
 from recrypt_core.documents import MemberEntry, RecryptionGroup, Status
 from recrypt_core.messages import UpdateGroup, UpdateMember
 from recrypt_core.policy import Policy
-from tests.builders import History, Membership, Person, new_group, new_membership, new_person
+from tests.builders import (
+    TEAM,
+    URL,
+    History,
+    Membership,
+    Person,
+    new_group,
+    new_membership,
+    new_person,
+)
 from tests.fakes import Bench, administrator
 from tests.returned import sent_to, words_of
 
@@ -84,6 +93,16 @@ async def test_who_is_added_is_welcomed_and_who_is_removed_has_a_goodbye(bench: 
     await house.update(bob, Status.ACTIVE, new_membership(bob, house.history.group.key))
     assert await house.told(bob) == [WELCOME, GOODBYE, WELCOME]
     assert await bench.count("greetings") == 0
+
+
+@pytest.mark.asyncio
+async def test_a_welcome_names_the_service_and_the_fingerprint(bench: Bench) -> None:
+    house, bob = await new_house(bench), new_person("bob@example.org")
+    await house.add(bob)
+    assert await house.told(bob)
+    words = words_of(sent_to(bench, bob.address)[-1], bob)
+    assert f"recrypt key {TEAM} --service {URL} \\" in words
+    assert f"--fingerprint {house.history.group.master.udf}" in words
 
 
 @pytest.mark.asyncio
