@@ -9,7 +9,8 @@ A module uses its own floor and those below, never one above:
   service's back-up), `joining` (ask in), `deciding` (let in; decline), `devices` (one profile on
   several machines), `publishing` (it is sent to services, and noted until it is)
 * flows: `founding` (a profile, a group), `administering` (members), `moderating` (what waits, who
-  is banned), `writing` (believe a key, seal), `reading` (open, check who wrote it)
+  is banned), `writing` (believe a key, seal), `reading` (open, check who wrote it),
+  `submitting` (what becomes of mail that a program hands over)
 * changes: `changing` (sent, and made anew if another came first), `custody` (a group's keys),
   `debts` (who has keys and isn't to)
 * the chain: `chains` (fetched, replayed, held against the pin; one change more)

@@ -19,6 +19,7 @@ from recrypt_client.commands import (
     moderating,
     profile,
     rescue,
+    sending,
     watching,
 )
 from recrypt_client.commands.frame import Group
@@ -58,6 +59,7 @@ COMMANDS: Final = (
     content.encrypt,
     content.decrypt,
     content.seal,
+    sending.send,
     content.read,
 )
 

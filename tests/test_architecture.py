@@ -52,7 +52,7 @@ LAYERS = {
         "entries posts sharing group_keys policies trails claims rosters",
         "contacts invitations discovery files home keyring paths service terminal",
         "chains escrows",
-        "changing custody debts recrypting auditing",
+        "changing custody debts recrypting auditing submitting",
         "administering closing founding reading writing exporting importing renewing",
         "moderating rekeying refreshing removing restoring joining deciding inviting leaving "
         "publishing devices",

@@ -19,7 +19,7 @@ from recrypt_client.errors import about
 from recrypt_client.pins import Seen
 from recrypt_client.reading import Authorship, Bad, Opened, Signed, Unsigned
 from recrypt_client.recrypting import Asking
-from recrypt_client.writing import KnownKey
+from recrypt_client.writing import KnownKey, Sealed
 from recrypt_core.encoding import JsonObject, write_b64url
 
 
@@ -45,7 +45,7 @@ def encrypt(
     using = tools(context)
     content = read_input(file)
     with using.alone(needs_keys=False):
-        keys = [_key(using, group, service) for group in dict.fromkeys(groups)]
+        keys = [key_to_write_to(using, group, service) for group in dict.fromkeys(groups)]
     write_output(out, writing.encrypt(content, keys), using.terminal, mode=PUBLIC_MODE)
 
 
@@ -79,13 +79,9 @@ def seal(context: click.Context, group: str, author: str | None, service: str | 
     using = tools(context)
     message = read_input("-")
     with using.alone():
-        known = _key(using, group, service)
+        known = key_to_write_to(using, group, service)
         sealed = writing.seal_message(message, using.home, known, author=author, now=using.now())
-    if sealed.stranger is not None:
-        using.terminal.note(
-            f"Readers will be told that {sealed.stranger} is not in the profile that signed this: "
-            "use --from with an address of yours"
-        )
+    tell_stranger(using, sealed)
     using.terminal.octets(sealed.post)
 
 
@@ -118,15 +114,26 @@ def _asking(using: Tools) -> Asking:
     return Asking(using.service, using.terminal.waiting, using.now())
 
 
-def _key(using: Tools, group: str, service: str | None) -> KnownKey:
+def tell_stranger(using: Tools, sealed: Sealed) -> None:
+    """Warn who writes under an address that the own profile doesn't have."""
+    if sealed.stranger is not None:
+        using.terminal.note(
+            f"Readers will be told that {sealed.stranger} is not in the profile that signed this: "
+            "write from an address of yours"
+        )
+
+
+def key_to_write_to(using: Tools, group: str, service: str | None) -> KnownKey:
+    """Get the key of a group that goes on; tell what is to be known of it.
+
+    Raises:
+        Trouble: if it can't be had, or isn't good.
+    """
     with using.service_of(group, service) as called:
         known = writing.fetch_key(using.home, called, group, fingerprint=None, now=using.now())
     group_keys.check_open(known.key)
     if known.seen is Seen.FIRST:
-        using.terminal.note(
-            f"{group} is trusted on first use: compare its fingerprint {known.pin.identifier} "
-            "with the administrator's"
-        )
+        using.tell_first_use(known.pin)
     using.warn(known.key)
     return known
 
