@@ -10,7 +10,8 @@ A module uses its own floor and those below, never one above:
   several machines), `publishing` (it is sent to services, and noted until it is)
 * flows: `founding` (a profile, a group), `administering` (members), `moderating` (what waits, who
   is banned), `writing` (believe a key, seal), `reading` (open, check who wrote it),
-  `submitting` (what becomes of mail that a program hands over)
+  `showing` (as text), `submitting` (what becomes of mail that a program hands over),
+  `syncing` and `plain_mail` (list mail of an account, as ordinary mail)
 * changes: `changing` (sent, and made anew if another came first), `custody` (a group's keys),
   `debts` (who has keys and isn't to)
 * the chain: `chains` (fetched, replayed, held against the pin; one change more)
@@ -18,10 +19,11 @@ A module uses its own floor and those below, never one above:
   of a group key)
 * outer: `home`, `files`, `paths` and `keyring` (RECRYPT_HOME, and what is sealed in it),
   `contacts`, `invitations` (those sent from here), `discovery` (SRV), `service` (HTTP),
+  `mail_servers`, `accounts` (IMAP), `maildirs`, `smtp_door` and `upstream` (SMTP in and out),
   `terminal`
 * pure: `entries` (splits for members), `sharing` (AdministratorKeys), `group_keys` (the group's
   key and Master, signed), `policies` (KEY=VALUE), `rosters` (files of members), `posts` (inside
   and outside of a post), `pins` (what was seen before), `mail` (MIME in and out as octets),
-  `by_mail` (to a list's desk)
+  `by_mail` (to a list's desk), `submission` (a mail that is handed over, and the reply)
 * words: `errors` (what a person has to know), `clock`
 """

@@ -8,6 +8,7 @@ import click
 
 from recrypt_client.commands import (
     audit,
+    bridging,
     content,
     deciding,
     groups,
@@ -20,6 +21,7 @@ from recrypt_client.commands import (
     profile,
     rescue,
     sending,
+    syncing,
     watching,
 )
 from recrypt_client.commands.frame import Group
@@ -61,6 +63,8 @@ COMMANDS: Final = (
     content.seal,
     sending.send,
     content.read,
+    syncing.sync,
+    bridging.bridge,
 )
 
 
@@ -94,3 +98,8 @@ def _fail(context: click.Context, why: str) -> NoReturn:
 @click.group(cls=Recrypt, epilog="Example: recrypt profile create alice@example.org")
 def main() -> None:
     """Write to confidential lists, read what they send, and administer them."""
+
+
+def sendmail() -> None:
+    """Be `recrypt send`: `recrypt-sendmail`, for programs that can't give it as two words."""
+    main(["send", *sys.argv[1:]], prog_name="recrypt")

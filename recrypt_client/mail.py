@@ -24,8 +24,11 @@ PARTS: Final = 100  # leaves of one message; ours
 
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:(.*?)\r\n(?![ \t])", re.DOTALL)  # RFC 5322 §2.2
 _ID = re.compile(r"<[!-;=?-~]{1,250}>")
+_HEADER_END = re.compile(rb"\n\r?\n")
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_FROM_LINE = re.compile(rb"From [^\n]*\n")
 _FOLD = re.compile(r"\r\n(?=[ \t])")
-_ENVELOPES: Final = frozenset({"application/vnd.recrypt", "application/jose+json"})
+ENVELOPES: Final = frozenset({"application/vnd.recrypt", "application/jose+json"})  # spec §7
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,19 +111,29 @@ def make_field(name: str, value: str) -> Field:
     return Field(name, f"{name}: {value}\r\n".encode("ascii"))
 
 
+def message_in(octets: bytes) -> bytes:
+    """Give a mail without the line of an mbox that some programs write before it."""
+    found = _FROM_LINE.match(octets)
+    return octets[found.end() :] if found else octets
+
+
 def with_crlf(octets: bytes) -> bytes:
     """Give every line its CRLF; what has them already stays the same octets."""
-    return re.sub(rb"(?<!\r)\n", b"\r\n", octets)
+    return _BARE_LF.sub(b"\r\n", octets)
 
 
 def parse(octets: bytes) -> Entity:
-    """Part header from body; if the first line ends with LF alone, all lines are given CRLF.
+    """Part header from body; if a line of the header ends with LF alone, all lines are given CRLF.
+
+    Programs keep mail with the lines of their system, and some write a header's end anew.
 
     Raises:
         Malformed: if the header is none, or over its limits.
     """
-    end = octets.find(b"\n", 0, HEADER_OCTETS)
-    if end >= 0 and octets[max(end - 1, 0) : end] != b"\r":
+    if octets.startswith(b"\r\n"):
+        return Entity((), octets[2:])
+    found = _HEADER_END.search(octets, 0, HEADER_OCTETS)
+    if _BARE_LF.search(octets, 0, found.end() if found else HEADER_OCTETS):
         octets = with_crlf(octets)
     if octets.startswith(b"\r\n"):
         return Entity((), octets[2:])
@@ -162,7 +175,7 @@ def envelopes_in(message: Entity) -> list[Entity]:
     for count, leaf in enumerate(leaves(message), start=1):
         if count > PARTS:
             raise Malformed(f"over {PARTS} parts")
-        if leaf.media_type in _ENVELOPES or _is_named_mmx(leaf):
+        if leaf.media_type in ENVELOPES or _is_named_mmx(leaf):
             found.append(leaf)
     return found
 

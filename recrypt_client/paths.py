@@ -147,5 +147,25 @@ def message_file(author: Udf, group_key: Udf, message_id: str) -> str:
     return f"messages/{_digest(f'{author} {group_key} {message_id}')}.json"
 
 
+def bridge_file() -> str:
+    """Name the file of the password of `recrypt bridge`."""
+    return "bridge.json"
+
+
+def sync_file(source: str) -> str:
+    """Name the file, in a Maildir, of how far a folder of an account was read."""
+    return f".recrypt-{_digest(source)[:32]}.json"
+
+
+def sync_lock_file() -> str:
+    """Name the file that who writes to a Maildir has locked."""
+    return ".recrypt-lock"
+
+
+def maildir_file(key: str) -> str:
+    """Name the file of a mail in a Maildir, before what readers add to it."""
+    return f"{key}.recrypt"
+
+
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

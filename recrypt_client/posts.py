@@ -1,4 +1,4 @@
-"""A post for a list: what stands inside the envelope, what outside, and the text shown of one.
+"""A post for a list: what stands inside the envelope, and what outside.
 
 Pure. Inside are the author's own header and body, protected (RFC 9788); outside is only what
 mail needs on its way to the list (spec §7).
@@ -143,54 +143,6 @@ def post(ready: Draft, mmx: bytes) -> bytes:
             b"\r\n--" + _BOUNDARY + b"--\r\n",
         ]
     )
-
-
-def readable(octets: bytes) -> str:
-    """Give a message as text: its main header fields, its plain text, names of what else it has.
-
-    Lines of a mail that it encloses have a bar before them; what that encloses isn't shown.
-    Characters that control a terminal are still in it.
-
-    Raises:
-        Malformed: if it is no message.
-    """
-    return _readable(octets, encloses=True)
-
-
-def _readable(octets: bytes, *, encloses: bool) -> str:
-    message = mail.parse(octets)
-    shown = []
-    for name in ("From", "To", "Cc", "Date", "Subject"):
-        shown += [f"{name}: {mail.words(value)}" for value in message.all(name)]
-    shown.append("")
-    for count, leaf in enumerate(mail.leaves(message), start=1):
-        if count > mail.PARTS:
-            raise Malformed(f"over {mail.PARTS} parts")
-        is_mail = leaf.media_type == "message/rfc822"
-        shown.append(_enclosed(leaf) if encloses and is_mail else _text_of(leaf))
-    return "\n".join(shown)
-
-
-def _enclosed(leaf: Entity) -> str:
-    try:
-        text = _readable(mail.decoded(leaf), encloses=False)
-    except Malformed:
-        return _text_of(leaf)
-    return "".join(f"\n| {line}" for line in text.splitlines())
-
-
-def _text_of(leaf: Entity) -> str:
-    name = leaf.parameter("Content-Disposition", "filename") or leaf.parameter(
-        "Content-Type", "name"
-    )
-    if leaf.media_type != "text/plain" or name:
-        return f"[{leaf.media_type}{f': {mail.words(name)}' if name else ''}]"
-    text = mail.decoded(leaf)
-    try:
-        shown = text.decode(leaf.parameter("Content-Type", "charset") or "utf-8", "replace")
-    except LookupError:
-        shown = text.decode("utf-8", "replace")
-    return shown.replace("\r\n", "\n")
 
 
 def _outer(message: Entity, group: str, *, sent: datetime, message_id: str) -> tuple[Field, ...]:

@@ -64,10 +64,14 @@ Authorship: TypeAlias = Signed | Unsigned | Bad
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A message that was opened: the MIME entity, exactly as it was sealed, and its author."""
+    """A message that was opened: the MIME entity, exactly as it was sealed, and its author.
+
+    `group_key` is the key of the group that it was sealed to; None if to the reader's own profile.
+    """
 
     entity: bytes
     authorship: Authorship
+    group_key: Udf | None = None
 
 
 def read_copy(octets: bytes, home: Home, asking: Asking) -> Opened:
@@ -84,18 +88,20 @@ def read_copy(octets: bytes, home: Home, asking: Asking) -> Opened:
     with about("the content of the message"):
         line, entity = split_content(content)
     if line is None:
-        return Opened(entity, Unsigned(_says(entity), is_personal=group_key is None))
+        unsigned = Unsigned(_says(entity), is_personal=group_key is None)
+        return Opened(entity, unsigned, group_key)
     if group_key is None:
         return Opened(entity, Bad("an authorship line for a group, in mail sealed to you alone"))
     try:
         author = verify_author(line, entity, group=_group_of(home, group_key), group_key=group_key)
         contacts.see(home, author.profile)
     except (Malformed, NotAuthentic) as problem:
-        return Opened(entity, Bad(str(problem)))
+        return Opened(entity, Bad(str(problem)), group_key)
     is_replay = contacts.is_replay(
         home, author, group_key=group_key, cid=envelope.content_id, now=now
     )
-    return Opened(entity, _signed(entity, author, home, is_replay=is_replay, now=now))
+    signed = _signed(entity, author, home, is_replay=is_replay, now=now)
+    return Opened(entity, signed, group_key)
 
 
 def decrypt(octets: bytes, home: Home, asking: Asking, *, what: str) -> bytes:

@@ -13,13 +13,15 @@ from typing import Final
 from recrypt_client import mail
 from recrypt_client.errors import Trouble, about
 from recrypt_client.pins import Pin
+from recrypt_core.errors import Malformed
 from recrypt_core.mailboxes import folded
 
 # Options of sendmail and of those that stand in for it, each with a colon if a value follows.
 _OPTIONS: Final = "A:B:b:C:cD:d:e:F:f:Gh:IiL:M:mN:nO:o:p:q:R:r:sTtUV:vX:x"
+MARK: Final = "[recrypt: sealed to "  # begins what `recrypt read --view` shows
 _SENDS: Final = "m"  # -bm: the mode of whoever names none
+_LIST_ID = re.compile(r"<m\.[a-z2-7]{26}\.[a-z2-7]{8}@([^<>@]+)>")  # that lists write (spec §7)
 _RECIPIENTS: Final = ("To", "Cc", "Bcc", "Resent-To", "Resent-Cc", "Resent-Bcc", "Apparently-To")
-_FROM_LINE = re.compile(rb"From [^\n]*\n")  # of an mbox, which sendmail passes over
 
 
 class Unsendable(Trouble):
@@ -64,12 +66,6 @@ def read_order(arguments: Sequence[str]) -> Order:
     )
 
 
-def message_in(octets: bytes) -> bytes:
-    """Give the mail on standard input, without the line that an mbox has before it."""
-    found = _FROM_LINE.match(octets)
-    return octets[found.end() :] if found else octets
-
-
 def recipients_of(order: Order, octets: bytes) -> list[str]:
     """Give the addresses that a mail is for.
 
@@ -107,6 +103,56 @@ def list_among(pins: Iterable[Pin], addresses: Sequence[str]) -> Pin | None:
             "Nothing was sent: write to the list alone, without Cc or Bcc, and to others apart",
         )
     return lists[0]
+
+
+def check_may_go_in_clear(octets: bytes, pins: Iterable[Pin], recipients: Sequence[str]) -> None:
+    """Refuse a mail to people that quotes what was sealed, or answers a list's mail.
+
+    Raises:
+        Unsendable: if it may.
+    """
+    check_quotes_nothing(octets)
+    try:
+        ids = mail.ids(mail.parse(octets).all("In-Reply-To", "References"))
+    except Malformed:
+        return  # what is no mail answers none
+    known = {_domain(pin.group_name) for pin in pins}
+    answered = {found[1] for each in ids if (found := _LIST_ID.fullmatch(each))} & known
+    others = [each for each in recipients if _domain(each) not in answered]
+    if answered and others:
+        raise Unsendable(
+            f"it answers mail of a list at {answered.pop()}, and would go to "
+            f"{', '.join(others)} in clear",
+            "Nothing was sent: answer the list, or write a new mail that quotes nothing of it",
+        )
+
+
+def check_quotes_nothing(octets: bytes) -> None:
+    """Refuse a mail in clear with the line that `recrypt read --view` puts above what was sealed.
+
+    So an answer to somebody else doesn't quote it unnoticed. What isn't text isn't searched.
+
+    Raises:
+        Unsendable: if it has it.
+    """
+    try:
+        texts = [
+            mail.decoded(leaf)
+            for leaf in mail.leaves(mail.parse(octets))
+            if leaf.media_type.startswith("text/")
+        ]
+    except Malformed:
+        texts = [octets]
+    if any(MARK.encode() in text for text in texts):
+        raise Unsendable(
+            "it quotes what was sealed to a list, and would go out in clear",
+            f"Nothing was sent: answer the list alone, or take the line with {MARK}…] out of it, "
+            "and what isn't for others",
+        )
+
+
+def _domain(address: str) -> str:
+    return folded(address).rpartition("@")[2]
 
 
 def _compared(address: str) -> str:

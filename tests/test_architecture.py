@@ -33,7 +33,7 @@ LAYERS = {
         "tokens links admission mime plain_text manners attachments decisions answers posts names "
         "headers threads copies letterheads preparing letters invitations refusals reports "
         "bounces vault",
-        "together posting own_posts ways holding delivering erasing bouncing probing leaving "
+        "quick together posting own_posts ways holding delivering erasing bouncing probing leaving "
         "forwarding mailing receiving front_desk answering owner_mail signers lookups showing "
         "redelivering profiles wishes join_bounds joining inviting greeting groups transactions "
         "recrypting notices audit stopping",
@@ -48,14 +48,16 @@ LAYERS = {
     ),
     "recrypt_client": (
         "errors clock",
-        "pins mail by_mail",
+        "pins mail by_mail submission",
         "entries posts sharing group_keys policies trails claims rosters",
-        "contacts invitations discovery files home keyring paths service terminal",
+        "contacts invitations discovery files home keyring paths service terminal mail_servers "
+        "accounts maildirs smtp_door upstream",
         "chains escrows",
         "changing custody debts recrypting auditing submitting",
-        "administering closing founding reading writing exporting importing renewing",
-        "moderating rekeying refreshing removing restoring joining deciding inviting leaving "
-        "publishing devices",
+        "administering closing founding reading writing exporting importing renewing "
+        "plain_mail syncing",
+        "showing moderating rekeying refreshing removing restoring joining deciding inviting "
+        "leaving publishing devices",
         "recovering verifying watching",
         "commands.*",
         "cli",
@@ -69,7 +71,7 @@ FLOWS = (
     "listserver.probing listserver.leaving listserver.inviting listserver.greeting "
     "listserver.own_posts listserver.holding listserver.forwarding listserver.mailing "
     "listserver.receiving listserver.joining listserver.front_desk listserver.owner_mail "
-    "listserver.groups listserver.signers listserver.lookups listserver.showing "
+    "listserver.groups listserver.quick listserver.signers listserver.lookups listserver.showing "
     "listserver.redelivering listserver.profiles listserver.wishes listserver.transactions "
     "listserver.recrypting listserver.notices listserver.audit listserver.stopping"
 )
@@ -79,6 +81,8 @@ OUTER = (
     "listserver.upkeep_cli listserver.letters_cli listserver.checkup_cli recrypt_client.contacts "
     "recrypt_client.invitations recrypt_client.discovery recrypt_client.files recrypt_client.home "
     "recrypt_client.keyring recrypt_client.paths recrypt_client.service recrypt_client.terminal "
+    "recrypt_client.mail_servers recrypt_client.accounts recrypt_client.maildirs "
+    "recrypt_client.smtp_door recrypt_client.upstream "
     "recrypt_client.commands.* recrypt_client.cli"
 )
 STORE = "listserver.edges.sqlite listserver.edges.sqlite_*"
@@ -103,8 +107,8 @@ NEVER = {
 
 # Every import from outside has its rooms, so that it can be replaced.
 DEPENDENCIES = {
-    "aiosmtpd": "listserver.edges.connections listserver.edges.sessions",
-    "aiosmtplib": "listserver.edges.courier",
+    "aiosmtpd": "listserver.edges.connections listserver.edges.sessions recrypt_client.smtp_door",
+    "aiosmtplib": "listserver.edges.courier recrypt_client.upstream",
     "click": (
         "listserver.options listserver.cli listserver.upkeep_cli listserver.checkup_cli "
         "recrypt_client.cli recrypt_client.commands.*"
@@ -117,6 +121,7 @@ DEPENDENCIES = {
     "dns": "recrypt_client.discovery listserver.edges.checkup_network",
     "flufl": "listserver.reports",
     "httpx2": "recrypt_client.service",
+    "imapclient": "recrypt_client.accounts",
     "jinja2": "listserver.edges.templates",
     "jwcrypto": "recrypt_core.jose",
     "msgspec": (

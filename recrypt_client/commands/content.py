@@ -1,10 +1,13 @@
 """`recrypt encrypt`, `decrypt`, `seal`, `read`: what is written to a group and read from it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
 
 import click
 
-from recrypt_client import group_keys, posts, reading, writing
+from recrypt_client import group_keys, mail, reading, showing, writing
 from recrypt_client.commands.frame import (
     PUBLIC_MODE,
     SECRET_MODE,
@@ -15,10 +18,13 @@ from recrypt_client.commands.frame import (
     tools,
     write_output,
 )
-from recrypt_client.errors import about
+from recrypt_client.errors import Trouble, about
+from recrypt_client.files import replace_file
+from recrypt_client.home import Home
 from recrypt_client.pins import Seen
-from recrypt_client.reading import Authorship, Bad, Opened, Signed, Unsigned
+from recrypt_client.reading import Bad, Opened, Signed, Unsigned
 from recrypt_client.recrypting import Asking
+from recrypt_client.showing import Attachment
 from recrypt_client.writing import KnownKey, Sealed
 from recrypt_core.encoding import JsonObject, write_b64url
 
@@ -88,26 +94,78 @@ def seal(context: click.Context, group: str, author: str | None, service: str | 
 @click.command(cls=Command, epilog="Example: recrypt read --text < copy.eml")
 @click.argument("file", default="-")
 @click.option("--text", is_flag=True, help="As text for a terminal, not as MIME.")
+@click.option("--view", is_flag=True, help="As text for a mail program, who wrote it first.")
+@click.option("--attachments", "folder", metavar="FOLDER", help="Save what is attached there.")
 @click.pass_context
-def read(context: click.Context, file: str, text: bool) -> None:
+def read(context: click.Context, file: str, *, text: bool, view: bool, folder: str | None) -> None:
     """Decrypt mail that a list or its service sent to you; tell on standard error who wrote it.
 
-    Exits 1 after showing it if its signature is bad, or its author not who it was.
+    Exits 1 after showing it if its signature is bad, or its author not who it was. With --view all
+    that is to be told is on standard output, and no passphrase is asked for.
     """
     using = tools(context)
-    octets = read_input(file)
-    with using.alone():
-        opened = reading.read_copy(octets, using.home, _asking(using))
-    is_good = _tell_author(using, opened.authorship)
-    if using.terminal.is_json:
-        using.terminal.answer(_stated(opened))
-    elif text:
-        with about("the content of the message"):
-            using.terminal.text(posts.readable(opened.entity))
-    else:
-        using.terminal.octets(opened.entity)
-    if not is_good:
+    octets = mail.message_in(read_input(file))
+    if view:
+        using.terminal.text(_viewed(using, octets))
+        return
+    opened = _opened(using, octets)
+    for each in showing.said_of(opened.authorship):
+        (using.terminal.alarm if each.is_alarm else using.terminal.note)(each.text)
+    with about("the content of the message"):
+        if folder is not None:
+            _save(using, opened, Path(folder))
+        elif using.terminal.is_json:
+            using.terminal.answer(_stated(opened))
+        elif text:
+            using.terminal.text(showing.readable(opened.entity))
+        else:
+            using.terminal.octets(opened.entity)
+    if not showing.is_good(opened.authorship):
         context.exit(1)
+
+
+def _opened(using: Tools, octets: bytes) -> Opened:
+    with using.alone():
+        return reading.read_copy(octets, using.home, _asking(using))
+
+
+def _viewed(using: Tools, octets: bytes) -> str:
+    """Give what a mail program shows: also why there is nothing to show."""
+    unasked = replace(using.passphrases, prompt=_no_terminal)
+    quiet = replace(using, home=Home(using.home.root, unasked.existing))
+    try:
+        opened = _opened(quiet, octets)
+        key = opened.group_key
+        pins = (pin for pin in quiet.home.pins() if key is not None and pin.is_key(key))
+        group = next((pin.group_name for pin in pins), key)
+        with about("the content of the message"):
+            return showing.view(opened.entity, opened.authorship, group=group)
+    except Trouble as trouble:
+        return f"[recrypt: {trouble}]"
+
+
+def _no_terminal(_words: str, *, twice: bool = False) -> None:
+    """Answer no prompt: the terminal is the mail program's."""
+
+
+def _save(using: Tools, opened: Opened, folder: Path) -> None:
+    saved = [str(_save_one(each, folder)) for each in showing.attachments(opened.entity)]
+    using.terminal.answer({"Saved": [*saved]}, *saved or ("nothing is attached",))
+
+
+def _save_one(attachment: Attachment, folder: Path) -> Path:
+    """Write a file of its own, over none that is there."""
+    name = Path(attachment.name)
+    for number in count(1):
+        path = folder / (f"{name.stem} ({number}){name.suffix}" if number > 1 else name.name)
+        try:
+            replace_file(path, attachment.octets, mode=SECRET_MODE, new=True)
+        except FileExistsError:
+            continue
+        except OSError as problem:
+            raise Trouble(f"{path}: {problem.strerror}", "Choose another FOLDER") from problem
+        return path
+    raise AssertionError  # count() has no end
 
 
 def _asking(using: Tools) -> Asking:
@@ -136,38 +194,6 @@ def key_to_write_to(using: Tools, group: str, service: str | None) -> KnownKey:
         using.tell_first_use(known.pin)
     using.warn(known.key)
     return known
-
-
-def _tell_author(using: Tools, authorship: Authorship) -> bool:
-    """Tell who wrote a message; False if something is wrong with it."""
-    match authorship:
-        case Bad(reason):
-            using.terminal.alarm(f"BAD SIGNATURE: {reason}. Don't believe who it is from.")
-            return False
-        case Unsigned(says, is_personal):
-            to = " and sealed to you, not to a list" if is_personal else ""
-            using.terminal.note(f"not signed{to}: says {says or 'nothing'}, not proven")
-            return True
-        case Signed():
-            return _tell_signed(using, authorship)
-
-
-def _tell_signed(using: Tools, author: Signed) -> bool:
-    known = author.standing
-    who = f"{author.name} <{author.address}>" if author.name else author.address
-    since = "first seen now" if known.since is None else f"known since {known.since:%Y-%m-%d}"
-    if known.other is not None:
-        using.terminal.alarm(
-            f"ANOTHER AUTHOR: signed by {author.identifier}, but {author.address} was "
-            f"{known.other} ({since}). Ask the author by another way."
-        )
-    else:
-        using.terminal.note(f"signed by {who} {author.identifier} ({since})")
-    if author.says is not None:
-        using.terminal.alarm(f"FROM IS NOT THE AUTHOR: it says {author.says}.")
-    if author.is_replay:
-        using.terminal.alarm("REPLAY: a message with this id was read before, in another envelope.")
-    return known.other is None and author.says is None
 
 
 def _stated(opened: Opened) -> JsonObject:

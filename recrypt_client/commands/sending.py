@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from recrypt_client import submitting, writing
+from recrypt_client import mail, submitting, writing
 from recrypt_client.commands.content import key_to_write_to, tell_stranger
 from recrypt_client.commands.frame import Command, Tools, read_input, tools
 from recrypt_client.errors import Trouble, is_passing
@@ -43,7 +43,8 @@ def send(context: click.Context, arguments: tuple[str, ...]) -> None:
 
     A list that you have met (recrypt key) gets it sealed and signed by your profile. Mail for it
     and for others too is refused, and nothing of it is sent. All other mail goes as it is to the
-    real sendmail, with the same arguments: to RECRYPT_SENDMAIL, or /usr/sbin/sendmail.
+    real sendmail, with the same arguments: to RECRYPT_SENDMAIL, or /usr/sbin/sendmail; unless it
+    answers a list's mail, or quotes what recrypt read --view has shown.
 
     Exits as sendmail does: 65 if the mail can't be sent so, 75 if it may be sent later, 78 if a
     list's key isn't good.
@@ -63,9 +64,11 @@ def _send(using: Tools, order: Order, arguments: Sequence[str]) -> int:
     if order.mode not in _MODES:
         return _sendmail(arguments, None)
     octets = read_input("-")
-    message = submitting.message_in(octets)
-    found = submitting.list_among(using.home.pins(), submitting.recipients_of(order, message))
+    message, pins = mail.message_in(octets), [*using.home.pins()]
+    recipients = submitting.recipients_of(order, message)
+    found = submitting.list_among(pins, recipients)
     if found is None:
+        submitting.check_may_go_in_clear(message, pins, recipients)
         return _sendmail(arguments, octets)
     with using.alone():
         known = key_to_write_to(using, found.group_name, None)

@@ -50,7 +50,7 @@ def watch(
     """
     using = tools(context)
     told, delay = set[str](), timedelta(minutes=every)
-    with _until_stopped(using) as wait:
+    with until_stopped(using) as wait:
         while True:
             try:
                 # Read anew each time: a list of fingerprints may have grown.
@@ -123,7 +123,7 @@ def _minutes(delay: timedelta) -> str:
 
 
 @contextmanager
-def _until_stopped(using: Tools) -> Iterator[Callable[[float], bool]]:
+def until_stopped(using: Tools) -> Iterator[Callable[[float], bool]]:
     """Give what waits so many seconds, and tells whether it is to end: at SIGINT or SIGTERM."""
     if using.outside.wait is not None:
         yield using.outside.wait

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from recrypt_client import mail
-from recrypt_client.posts import readable
+from recrypt_client.showing import readable
 from recrypt_core.authorship import sign_content
 from recrypt_core.encoding import read_b64url
 from recrypt_core.envelope import read_envelope

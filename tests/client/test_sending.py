@@ -171,6 +171,33 @@ def test_what_is_for_others_too_is_refused_and_nothing_is_sent(
     assert not sendmail.was_run
 
 
+def test_an_answer_in_clear_that_quotes_what_was_sealed_is_refused(
+    stage: Stage, sendmail: Sendmail
+) -> None:
+    copy = stage.copy(stage.sealed(), "bob")
+    quoted = stage.does("bob", "read", "--view", stdin=copy).replace(b"\n", b"\n> ")
+    answer = message("From: bob@example.org", "To: carol@example.org", words=b"> " + quoted)
+    status, told = sends(stage, "carol@example.org", stdin=answer)
+    assert status == os.EX_DATAERR
+    assert "quotes what was sealed to a list" in told
+    assert not sendmail.was_run
+    assert sends(stage, TEAM, stdin=answer.replace(b"carol@example.org", TEAM.encode()))[0] == 0
+
+
+def test_an_answer_to_a_lists_mail_goes_to_nobody_else(stage: Stage, sendmail: Sendmail) -> None:
+    """As from a Maildir of `recrypt sync`, where nothing marks what was sealed."""
+    of_list = f"<m.{'a' * 26}.{'b' * 8}@lists.example>"
+    fields = ("From: bob@example.org", "To: carol@example.org")
+    status, told = sends(stage, "-t", stdin=message(*fields, f"In-Reply-To: {of_list}"))
+    assert status == os.EX_DATAERR
+    assert "answers mail of a list at lists.example" in told
+    assert not sendmail.was_run
+    another = of_list.replace("lists.example", "elsewhere.example")
+    assert sends(stage, "-t", stdin=message(*fields, f"References: {another}"))[0] == 0
+    owners = message(fields[0], "To: team-owner@lists.example", f"References: {of_list}")
+    assert sends(stage, "-t", stdin=owners)[0] == 0
+
+
 def test_two_lists_are_refused(stage: Stage, sendmail: Sendmail) -> None:
     home = stage.keys("bob")
     pin = home.pin(TEAM)

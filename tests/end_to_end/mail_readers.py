@@ -1,17 +1,16 @@
 """Mail programs in which people read a list: neomutt in a terminal, and Thunderbird."""
 
 import mailbox
-import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
 from tests.end_to_end.marionette import thunderbird
 from tests.end_to_end.network import free_port
-from tests.end_to_end.programs import Program, run
+from tests.end_to_end.terminals import Terminal, in_terminal
 
 NEOMUTT: Final = """\
 set realname = "{name}"
@@ -93,7 +92,11 @@ user_pref("offline.startup_state", 3);
 class Neomutt:
     """One person's neomutt over a maildir of its own; mail that it sends is kept."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(
+        self, folder: Path, name: str, *, more: str = "", program: str = "neomutt"
+    ) -> None:
+        """Set it up; `more` are settings that come last. mutt is run in the same way."""
+        self._program = program
         self._folder = folder
         self._mail = mailbox.Maildir(folder / "mail", create=True)
         self._keep = folder / "keep"
@@ -102,9 +105,7 @@ class Neomutt:
         settings = NEOMUTT.format(
             name=name.title(), address=f"{name}@example.org", host=f"{name}.example", folder=folder
         )
-        (folder / "neomuttrc").write_text(settings)
-        self._never = folder / "never"  # ends, as an input: then tmux would
-        os.mkfifo(self._never)
+        (folder / "neomuttrc").write_text(settings + more)
 
     def put(self, message: bytes) -> None:
         """Have a mail in the maildir."""
@@ -113,38 +114,36 @@ class Neomutt:
     def reply_to(self, message_id: str) -> bytes:
         """Let it answer a mail, and give what it hands to sendmail."""
         one = re.escape(message_id.strip("<>"))
-        with self._running(f"<limit>~i '{one}'<enter><list-reply><send-message><quit>") as program:
-            program.wait()
+        self.press(f"<limit>~i '{one}'<enter><list-reply><send-message>")
         return (self._folder / "written").read_bytes()
 
     def shown(self, count: int) -> Sequence[tuple[str, int]]:
         """Give the index as it stands on the screen: each id, and how deep it is in its thread."""
-        with self._running("<first-entry><enter-command>echo THE-INDEX<enter>") as program:
-            program.wait_for(r"^%output .*THE-INDEX")
-            screen = self._tmux("capture-pane", "-p")
+        screen = self.screen("<first-entry>")
         found = [(each[1], len(each[2] or " ") // 2) for each in _INDEX_LINE.finditer(screen)]
         assert len(found) == count, screen
         return found
 
-    @contextmanager
-    def _running(self, keys: str) -> Iterator[Program]:
-        """Run it in a terminal of tmux, whose control mode tells what the terminal is sent."""
-        rc = self._folder / "neomuttrc"
-        words = ["neomutt", "-n", "-F", rc, "-f", self._folder / "mail", "-e", f'push "{keys}"']
-        command = shlex.join(map(str, words))
-        program = Program(
-            "sh", "-c", 'exec "$@" <>"$0"', self._never,
-            "tmux", "-S", self._folder / "tmux", "-f", "/dev/null", "-C", "new-session",
-            "-x", "150", "-y", "30", command,
-        )  # fmt: skip
-        try:
-            yield program
-        finally:
-            self._tmux("kill-server")
-            program.wait()
+    def press(self, keys: str) -> None:
+        """Press keys in the index, and quit from there."""
+        with self._running(f"{keys}<quit>") as terminal:
+            terminal.program.wait()
 
-    def _tmux(self, *words: str) -> str:
-        return run("tmux", "-S", self._folder / "tmux", *words).stdout
+    def screen(self, keys: str, *, until: str = "") -> str:
+        """Press keys, and give the screen as it is then, or when it shows `until`.
+
+        After a trouble it takes no more keys of these.
+        """
+        if not until:
+            keys, until = f"{keys}<enter-command>echo THE-END<enter>", "THE-END"
+        with self._running(keys) as terminal:
+            terminal.program.wait_for(f"^%output .*{until}")
+            return terminal.screen()
+
+    def _running(self, keys: str) -> AbstractContextManager[Terminal]:
+        rc = self._folder / "neomuttrc"
+        mails, push = self._folder / "mail", f'push "{keys}"'
+        return in_terminal(self._folder, [self._program, "-n", "-F", rc, "-f", mails, "-e", push])
 
 
 class Thunderbird:

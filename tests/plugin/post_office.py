@@ -13,7 +13,7 @@ CONFIG: Final = """\
 protocols = imap
 base_dir = {folder}/run
 log_path = /dev/stderr
-ssl = no
+ssl = {tls}
 disable_plaintext_auth = no
 mail_location = maildir:{mail}
 passdb {{
@@ -52,9 +52,13 @@ service imap-login {{
 class PostOffice:
     """Has one Maildir, and serves it by IMAP to whoever knows the password."""
 
-    def __init__(self, folder: Path) -> None:
-        """Use a folder that nobody may pass through."""
+    def __init__(self, folder: Path, *, certificate: tuple[Path, Path] | None = None) -> None:
+        """Use a folder that anybody may pass through; STARTTLS with a certificate and its key."""
         self._folder = folder
+        self._tls = "no"
+        self.certificate = certificate[0] if certificate else None
+        if certificate is not None:
+            self._tls = f"yes\nssl_cert = <{certificate[0]}\nssl_key = <{certificate[1]}"
         self.mail = folder / "mail"
         self.port = free_port()
         self._numbers = count(1)
@@ -70,6 +74,7 @@ class PostOffice:
         config.write_text(
             CONFIG.format(
                 folder=self._folder,
+                tls=self._tls,
                 mail=self.mail,
                 password=PASSWORD,
                 host=LOCALHOST,
