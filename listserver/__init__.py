@@ -10,7 +10,7 @@ A module uses its own floor and those below, never one above:
   copies, `mailing` of letters, `probing`, `leaving`, `notices`, `erasing`; `transactions` and what
   it hands requests to: `groups`, `profiles`, `wishes`, `lookups`, `showing` (for pages),
   `redelivering`, `recrypting`, `audit`, `joining` (and `join_bounds`), `inviting`, `holding`;
-  their `signers`; `greeting`
+  their `signers`; `greeting`; `quick`, where there may be many octets
 * rules, pure: `tokens`, `links`, `admission`, `mime`, `plain_text`, `manners`, `attachments`,
   `answers`, `posts`, `names`, `headers`, `threads`, `copies`, `letters`, `invitations`, `refusals`,
   `reports`, `bounces`, `vault`

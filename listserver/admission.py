@@ -161,14 +161,22 @@ def is_proven(
     key = None if member is None else member.profile.signature_key(kid)
     try:
         if key is None:
-            # A stranger's is verified too, with any key: else the time would tell who is a member.
-            decoy, signed = state.master.profile.master_signature_key, read_compact(envelope.sender)
-            jose.verify(decoy, signed.protected, signed.payload, signed.signature)
+            verify_strangers(envelope.sender, state)
             return False
         verify_sender(envelope.sender, key, list_name=state.name, cid=cid, now=now)
     except (Malformed, NotAuthentic):
         return False
     return True
+
+
+def verify_strangers(text: str, state: GroupState) -> None:
+    """Verify what a stranger signed, with any key: else the time would tell who is a member.
+
+    Raises:
+        Malformed, NotAuthentic: which tells nothing.
+    """
+    decoy, signed = state.master.profile.master_signature_key, read_compact(text)
+    jose.verify(decoy, signed.protected, signed.payload, signed.signature)
 
 
 def _key_of(state: GroupState, recipient: Recipient) -> PublicKey | None:

@@ -118,8 +118,7 @@ class App:
         signers = Signers(house, self._store)
         joining = Joining(house, self._store, signers, self._written.set)
         desk = FrontDesk(answering, joining, self._leaving, self._clock, self._log)
-        holding = Holding(self._store, signers, self._waking(posting))
-        holding.catalogue = house.catalogue
+        holding = Holding(house, self._store, signers, self._waking(posting))
         desk.decide = holding.decide_by_mail
         return desk
 

@@ -4,18 +4,17 @@ The reply never tells what came of it, and is the same for member and stranger. 
 mail goes to the envelope's sender, and says what anybody may know.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from listserver import attachments, mime, replies
+from listserver import attachments, mime, quick, replies
 from listserver.addresses import ListAddress, Role
 from listserver.answering import Answering
 from listserver.answers import Topic
 from listserver.attachments import Brought
 from listserver.joining import Joining
 from listserver.leaving import Leaving
-from listserver.limits import LETTER_OCTETS, QUICK_OCTETS
+from listserver.limits import LETTER_OCTETS
 from listserver.manners import is_automatic
 from listserver.mime import Fields, Unreadable
 from listserver.ports import Clock, Log
@@ -118,4 +117,4 @@ async def _read(raw: bytes) -> tuple[Fields, Brought | None]:
         message = mime.read_message(raw)
         return message.fields, attachments.document_in(raw, message)
 
-    return read() if len(raw) <= QUICK_OCTETS else await asyncio.to_thread(read)
+    return await quick.done(read, len(raw))

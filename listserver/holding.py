@@ -11,18 +11,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from listserver import letters
-from listserver.catalogue import Catalogue
+from listserver import admission, letters, quick
 from listserver.copies import line_octets, notice
 from listserver.decisions import signed_in
 from listserver.erasing import ErasingTime
 from listserver.held import NEXT, Held, HeldState
 from listserver.letters import write_letter
-from listserver.limits import HELD_ENDED, QUICK_OCTETS
-from listserver.model import Letter, StoredList, StoredPost
+from listserver.limits import HELD_ENDED
+from listserver.model import House, Letter, StoredList, StoredPost
 from listserver.signers import Signers
 from listserver.store import QueueFull, Store, StoreTrouble, Work
-from recrypt_core import jose, messages
+from recrypt_core import messages
 from recrypt_core.documents import Privilege
 from recrypt_core.errors import Malformed, NotAuthentic, Refused, Why
 from recrypt_core.messages import Response
@@ -35,7 +34,7 @@ from recrypt_core.moderation import (
     check_decision,
     unverified_decision,
 )
-from recrypt_core.signing import SignedRequest, read_compact
+from recrypt_core.signing import SignedRequest
 
 _FULL: Final = "the queue of letters is full"
 _NONE: Final = "no such post waits: see which do with recrypt held"
@@ -47,12 +46,13 @@ class Holding:
     wake: is called when there is a new post or letter in a queue.
     """
 
-    def __init__(self, store: Store, signers: Signers, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, house: House, store: Store, signers: Signers, wake: Callable[[], None]
+    ) -> None:
+        self._catalogue = house.catalogue
         self._store = store
         self._signers = signers
         self._wake = wake
-        self.catalogue = Catalogue()
-        """Of what is written; the app's has the operator's own words in it."""
 
     async def waiting(
         self, request: SignedRequest, message: GetHeld, now: datetime
@@ -89,7 +89,7 @@ class Holding:
         Raises:
             StoreTrouble: not all of it is done; the same mail again does the rest.
         """
-        texts = await _signed_in(octets)
+        texts = await quick.done(lambda: signed_in(octets), len(octets))
         read = [(stated, each) for each in texts if (stated := _stated(each)) is not None]
         for stated, text in read:
             with suppress(Refused, Malformed):
@@ -150,7 +150,7 @@ class Holding:
         if post.poster is not None and await work.own_unwanted(found.id):
             readers = await work.without_own(readers, post.poster)
         size = line_octets(post.line, readers.longest_own)
-        text = notice(self.catalogue.of_list(found.state))
+        text = notice(self._catalogue.of_list(found.state))
         released = replace(post, held=None, accepted=now, line_octets=size, text=text)
         keep = timedelta(days=found.state.policy.keep)
         await work.enqueue(readers, released, ciphertext, keep_until=now + keep)
@@ -164,7 +164,7 @@ class Holding:
             newer = await work.newer_profiles(found.id, [member.profile.identifier])
             to = replace(member, profile=newer.get(member.profile.identifier, member.profile))
             if to.is_active and to.profile.profile.encryption_keys:
-                texts, name = self.catalogue.of_list(found.state), found.state.name
+                texts, name = self._catalogue.of_list(found.state), found.state.name
                 words = letters.rejected(texts, post)
                 octets = await asyncio.to_thread(write_letter, words, to, name, now=now)
                 await work.enqueue_letter(Letter(to.account, "", octets), now)
@@ -188,13 +188,6 @@ class HoldKeeping:
         return len(overdue) == HELD_ENDED
 
 
-async def _signed_in(octets: bytes) -> list[str]:
-    """Read a mail; a large one in a thread, as it takes a while."""
-    if len(octets) <= QUICK_OCTETS:
-        return signed_in(octets)
-    return await asyncio.to_thread(signed_in, octets)
-
-
 def _stated(text: str) -> SignedDecision | None:
     try:
         return unverified_decision(text)
@@ -213,9 +206,7 @@ async def _proven(
     key = found.state.signer(stated.signer)
     try:
         if key is None:
-            # A stranger's is verified too, with any key: else the time would tell whose are known.
-            decoy, signed = found.state.master.profile.master_signature_key, read_compact(text)
-            jose.verify(decoy, signed.protected, signed.payload, signed.signature)
+            admission.verify_strangers(text, found.state)
             return None
         check_decision(text, key, now=now)
     except (Malformed, NotAuthentic):

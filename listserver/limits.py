@@ -82,6 +82,7 @@ LETTERS: Final = 10_000  # ours: of each kind, that wait at once; a list takes w
 LETTERS_OCTETS: Final = 256 * 2**20  # ours: the same, in octets
 LETTER_OCTETS: Final = 2**20  # ours: of mail that is passed on to the operator
 SEALED_OCTETS: Final = 8 * 2**10  # ours, at least, of a letter's content; our own words take 2 KiB
+OWN_LETTER_OCTETS: Final = 64 * 2**10  # ours: room for one of those, sealed to as many as can be
 HELD_LETTERS: Final = 1000  # ours: of the operator's mail, given up and held for people to see
 HELD_OCTETS: Final = 64 * 2**20  # ours: of the same
 BOUNCE_POINTS: Final = 3  # default of [bounces] threshold; ours: over a weekend of a daily list

@@ -12,12 +12,12 @@ async def for_others(
 ) -> Readers:
     """Leave the poster out of who is to have a copy, if it wants none (spec §7).
 
-    poster: whose `sender` was verified already; else it is looked at here, and one that proves
-        nothing leaves nobody out.
+    poster: whose `sender` was verified already. Where the list doesn't ask for one it is looked at
+        here; one that proves nothing leaves nobody out.
     """
     found, envelope = prepared.found, prepared.envelope
     kid = admission.signer_of(envelope)
-    if poster is None and kid is not None:
+    if kid is not None and not admission.asks_for_sender(found.state.policy):
         member = await work.signing_member(found, kid)
         if admission.may_post(envelope, found.state, member, now=prepared.accepted) and member:
             poster = member.profile.identifier

@@ -70,9 +70,13 @@ class OwnerMail:
                 if found is None or found.state.is_closed:
                     return replies.NO_SUCH_LIST
                 await _count(work, found, sender, now)
+                # Where there is none that is told before all is sealed, and counts for nobody.
+                await work.check_letter_room(_letter_of(raw, found))
                 members = await work.administrators(found.id)
         except TooMany:
             return replies.OWNERS_BUSY
+        except QueueFull:
+            return replies.NO_ROOM
         texts = self._house.catalogue.of_list(found.state)
         written = await asyncio.to_thread(_letters, raw, sender, members, texts, now)
         if not written:
@@ -106,6 +110,11 @@ async def _count(work: Work, found: StoredList, sender: str, now: datetime) -> N
     for of, what, most in bounds:
         if await work.count_join(of, what, now) > most:
             raise TooMany
+
+
+def _letter_of(raw: bytes, found: StoredList) -> Letter:
+    """Stand in for one of the letters, which is larger."""
+    return Letter("", "", raw, kind=LetterKind.OWNER, list_id=found.id)
 
 
 def _letters(

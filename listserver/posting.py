@@ -2,15 +2,15 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
-from listserver import replies
+from listserver import quick, replies
 from listserver.addresses import ListAddress, Role
 from listserver.admission import Way
 from listserver.letterheads import Letterhead
-from listserver.limits import LIST_MEMORY, QUICK_OCTETS
+from listserver.limits import LIST_MEMORY
 from listserver.model import House, ListId, Readers, StoredList
 from listserver.own_posts import for_others
 from listserver.ports import Clock, Log
@@ -19,7 +19,7 @@ from listserver.preparing import Prepared, finished, prepare, with_fresh_id
 from listserver.replies import Reply
 from listserver.store import Store, Work
 from listserver.together import Together
-from listserver.ways import Verdict, judge, put, repeated
+from listserver.ways import Verdict, hides_bans, judge, put
 from recrypt_core.envelope import Envelope, read_post_envelope
 from recrypt_core.errors import Malformed, Recrypted
 from recrypt_core.udf import Udf
@@ -66,10 +66,7 @@ class Posting:
             self._log.event("mail-discarded")
             return replies.ACCEPTED
         try:
-            if len(raw) <= QUICK_OCTETS:
-                post = _read(raw)
-            else:
-                post = await asyncio.to_thread(_read, raw)
+            post = await quick.done(lambda: _read(raw), len(raw))
         except PostRefused as problem:
             return self._refused(problem, to)
         except Recrypted:
@@ -153,17 +150,20 @@ class Posting:
         """
         found, envelope, key = prepared.found, prepared.envelope, prepared.verdict.key
         work, poster = turn.work, verdict.poster
+        hides = hides_bans(prepared, verdict.way)
+        if hides and await work.had_otherwise(found.id, envelope, key):
+            return replies.SEALED_OTHERWISE
         if not await work.take_content(found.id, envelope, key, is_aside=verdict.is_aside):
             # Had before: a sender that didn't see our 250, or a replay.
-            again = repeated(prepared, verdict)
-            if again is None:
-                return replies.ACCEPTED
-            verdict = again
+            if not hides:
+                is_other = await work.had_otherwise(found.id, envelope, key)
+                return replies.SEALED_OTHERWISE if is_other else replies.ACCEPTED
+            verdict = replace(verdict, is_unheard=True)
         if not await work.take_message_id(found.id, prepared.facts.message_id):
             prepared = with_fresh_id(prepared)
             await work.take_message_id(found.id, prepared.facts.message_id)
         readers = await turn.readers(found.id, key)
-        if await turn.own_unwanted(found.id):
+        if verdict.way is Way.TAKE and await turn.own_unwanted(found.id):
             readers = await for_others(work, prepared, readers, poster=poster)
         longest = readers.longest_own
         post = finished(prepared, longest_own=longest, poster=poster, held=verdict.held)
@@ -264,7 +264,7 @@ async def _stopped(work: Work, found: StoredList) -> Reply | None:
 
 
 def _read(raw: bytes) -> _Post:
-    """Read a post and its envelope; of a large one for a thread, as it takes a while."""
+    """Read a post and its envelope."""
     post = read_post(raw)
     envelope = read_post_envelope(post.encrypted)
     _ = envelope.content_id  # hashed here too, not in the transaction

@@ -58,6 +58,9 @@ NOT_ALLOWED_TO_POST = Reply(
 )
 TOO_OFTEN = Reply(450, "4.7.1", "This list takes no more posts for now; try again later.")
 OWNERS_BUSY = Reply(450, "4.7.1", "Too many have written to this list's owners; try tomorrow.")
+SEALED_OTHERWISE = Reply(
+    554, "5.6.0", "This content came before, sealed to the list in another way: seal it anew."
+)
 LOOP = Reply(550, "5.4.6", "This mail has been through this list: a loop or a replay. Not taken.")
 BARE_LINE_END = Reply(554, "5.6.0", "Lines must end in CRLF; bare CR, bare LF and NUL are refused.")
 LONG_LINE = Reply(

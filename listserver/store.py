@@ -195,6 +195,13 @@ class Work(
         """
         ...
 
+    async def had_otherwise(self, list_id: ListId, envelope: Envelope, key: Udf) -> bool:
+        """Tell whether a list has had what an envelope holds, but never sealed to its key as here.
+
+        What it had may have been damaged, so that no reader can open it.
+        """
+        ...
+
     async def had_content(self, list_id: ListId, envelope: Envelope, *, is_aside: bool) -> bool:
         """Tell whether a list has had what an envelope holds.
 

@@ -1,10 +1,10 @@
 """One request, one answer: read it, hand it to the flow that answers it, or refuse (spec §6)."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final
 
+from listserver import quick
 from listserver.audit import Audit
 from listserver.groups import Groups
 from listserver.holding import Holding
@@ -38,8 +38,6 @@ from recrypt_core.moderation import Decide, Decision, GetHeld
 from recrypt_core.signing import SignedRequest, read_request
 from recrypt_core.wishes import SetMail
 
-T = TypeVar("T")
-
 _DISK_FULL: Final = Response(
     status=503, status_description="The server's disk is nearly full; try again later."
 )
@@ -71,8 +69,7 @@ class Transactions:
         self._audit = Audit(signers)
         self._joining = Joining(house, store, signers, wake)
         self._inviting = Inviting(house, signers, wake)
-        self._holding = Holding(store, signers, wake)
-        self._holding.catalogue = house.catalogue
+        self._holding = Holding(house, store, signers, wake)
 
     async def answer(
         self, body: bytes, *, signed: bool, has_room: bool = True
@@ -86,7 +83,9 @@ class Transactions:
         """
         name = messages.ANY
         try:
-            request, opened = await _read(len(body), lambda: _open(body, signed))
+            request, opened = await quick.done(
+                lambda: _open(body, signed), len(body), quick=SHORT_REQUEST_OCTETS
+            )
             name = opened.transaction
             if request is None:
                 response = await self._plain(opened.read(), self._clock.now())
@@ -118,7 +117,8 @@ class Transactions:
         has_room: bool,
     ) -> Response:
         try:
-            message = await _read(len(request.jws.payload), opened.read)
+            size = len(request.jws.payload)
+            message = await quick.done(opened.read, size, quick=SHORT_REQUEST_OCTETS)
             if not has_room and _adds(message):
                 await self._check_signer(request, opened)
                 return _DISK_FULL
@@ -265,11 +265,6 @@ def refusal(problem: RecryptError | StoreTrouble) -> Response:
             return Response(status=_STATUS[problem.why], status_description=f"Refused: {problem}.")
         case _:
             return Response(status=503, status_description="Trouble here: try again later.")
-
-
-async def _read(octets: int, read: Callable[[], T]) -> T:
-    """Read so many octets: to have it done by a thread takes longer than to read what is short."""
-    return read() if octets <= SHORT_REQUEST_OCTETS else await asyncio.to_thread(read)
 
 
 def _open(body: bytes, signed: bool) -> tuple[SignedRequest | None, messages.UnreadRequest]:

@@ -35,7 +35,7 @@ class Verdict:
 
     Attributes:
         way: Where it goes.
-        poster: Who is proven to have sent it, if that was looked at.
+        poster: Who is proven to have sent it, if that was looked at; nobody who is banned.
         is_unheard: It comes to nothing, as what who is banned sends.
         held: What it is named by, if it is held.
         share: Whose part of the room for what waits it takes, if it is held and not unheard.
@@ -67,17 +67,19 @@ async def judge(work: Work, prepared: Prepared) -> Verdict | None:
         return Verdict(way)
     if await _is_over_rate(work, prepared, way, poster):
         return None
-    verdict = Verdict(way, poster, is_unheard=standing is Standing.BANNED)
+    is_banned = standing is Standing.BANNED
+    verdict = Verdict(way, None if is_banned else poster, is_unheard=is_banned)
     return verdict if way is Way.TAKE else await _held(work, prepared, verdict, standing)
 
 
-def repeated(prepared: Prepared, verdict: Verdict) -> Verdict | None:
-    """Decide about what the list had before; None if no more is to be done.
+def hides_bans(prepared: Prepared, way: Way) -> bool:
+    """Tell whether readers get what strangers post, but not what who is banned does.
 
-    After who is banned another may send the same, which is new then: as much is done where a
+    After who is banned another may send the same, which is new then: so as much is done where a
     stranger's was taken before, for nobody.
     """
-    return replace(verdict, is_unheard=True) if _hides_bans(prepared, verdict.way) else None
+    policy = prepared.found.state.policy
+    return way is Way.TAKE and policy.post is PostRight.ANYONE and bool(policy.banned)
 
 
 async def put(
@@ -101,17 +103,18 @@ async def put(
 async def _held(
     work: Work, prepared: Prepared, verdict: Verdict, standing: Standing
 ) -> Verdict | None:
-    """Number what is to be held, while there is room; None if it is to come later.
+    """Number what is to be held, while there is room; None if it is to come later, if it is new.
 
     Whoever states a sender is told the same, whether that proves anything: so what finds no room,
     but would if it came from a member, isn't put off, but comes to nothing.
     """
-    number, cid = await work.next_held(prepared.found.id), prepared.envelope.content_id
-    waiting = await work.shares_held(prepared.found.id)
-    has_sender = admission.signer_of(prepared.envelope) is not None
-    held = HeldName(number, write_b64url(cid))
+    at, envelope = prepared.found.id, prepared.envelope
+    held = HeldName(await work.next_held(at), write_b64url(envelope.content_id))
+    waiting = await work.shares_held(at)
+    has_sender = admission.signer_of(envelope) is not None
     stated = Share.MEMBERS if has_sender else Share.UNSIGNED
-    if waiting.get(stated, 0) >= _ROOM[stated]:
+    is_full = waiting.get(stated, 0) >= _ROOM[stated]
+    if is_full and not await work.had_content(at, envelope, is_aside=True):
         return None
     is_member = standing in (Standing.MEMBER, Standing.ADMINISTRATOR)
     share = Share.UNPROVEN if has_sender and not is_member else stated
@@ -130,16 +133,10 @@ async def _sender(work: Work, prepared: Prepared) -> tuple[Standing, Udf | None]
     return standing, member.profile.identifier
 
 
-def _hides_bans(prepared: Prepared, way: Way) -> bool:
-    """Tell whether readers get what strangers post, but not what who is banned does."""
-    policy = prepared.found.state.policy
-    return way is Way.TAKE and policy.post is PostRight.ANYONE and bool(policy.banned)
-
-
 async def _is_over_rate(work: Work, prepared: Prepared, way: Way, poster: Udf | None) -> bool:
     """Count a post where Policy asks for it, of its list and of who sent it; a replay is no post.
 
-    But of the list it is one where work is done for it (`repeated`).
+    But of the list it is one where work is done for it (`hides_bans`).
 
     A stranger's key is counted as a member is, and what proves nothing, by the key that it states,
     apart from what does: so no count tells who is a member, and nobody uses another's up.
@@ -153,6 +150,6 @@ async def _is_over_rate(work: Work, prepared: Prepared, way: Way, poster: Udf | 
     if own is not None and kid is not None and not is_had:
         who = f"{kid} stated" if poster is None else f"{poster} proven"
         is_over = await work.count_join(JoinCount.POSTER, f"{found.id} {who}", now) > own
-    if whole is not None and (not is_had or _hides_bans(prepared, way)):
+    if whole is not None and (not is_had or hides_bans(prepared, way)):
         is_over = await work.count_join(JoinCount.POSTS, f"{found.id}", now) > whole or is_over
     return is_over

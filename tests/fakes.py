@@ -182,7 +182,7 @@ class Bench:
         answering = Answering(house, self.store, self.clock, self.log)
         signers = Signers(house, self.store)
         desk = FrontDesk(answering, joining, self.leaving, self.clock, self.log)
-        desk.decide = Holding(self.store, signers, self.posting.arrived.set).decide_by_mail
+        desk.decide = Holding(house, self.store, signers, self.posting.arrived.set).decide_by_mail
         self.receiving = Receiving(
             self.posting,
             self.bouncing,

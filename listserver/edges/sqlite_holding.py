@@ -23,15 +23,17 @@ _JOINED: Final = " FROM entries e JOIN members m INDEXED BY members_powerful ON 
 _MODERATORS: Final = f"SELECT m.id, max(e.own_octets){_JOINED}{SERVED} AND m.powerful GROUP BY m.id"
 _ROW: Final = (
     "SELECT list_id, number, post_id, state,"
-    " EXISTS (SELECT 1 FROM posts WHERE id = post_id AND NOT dropped AND NOT erased), sealed"
-    " FROM holding"
+    " EXISTS (SELECT 1 FROM posts WHERE id = post_id AND NOT dropped AND NOT erased), sealed FROM "
 )
 _PAGE: Final = (
     "SELECT number, until, posts.id, posts.sealed, coalesce(length(octets), 0), holding.sealed"
-    " FROM holding JOIN posts ON posts.id = post_id LEFT JOIN ciphertexts USING (post_id)"
+    " FROM holding INDEXED BY holding_waiting"
+    " JOIN posts ON posts.id = post_id LEFT JOIN ciphertexts USING (post_id)"
     " WHERE holding.list_id = ? AND number > ? AND state = 0 AND NOT dropped"
     " ORDER BY number LIMIT ?"
 )
+# By an index of what waits alone, as above: of what came to nothing there may be any number.
+_OVERDUE: Final = f"{_ROW}holding INDEXED BY holding_waiting WHERE until <= ? AND state = 0 LIMIT ?"
 # As an operator's `queue drop` of a post with copies under way: a server erases what is left.
 _END: Final = (
     "DELETE FROM shards WHERE post_id = ?",
@@ -112,7 +114,7 @@ class HoldTables(PostTables):
 
     async def held(self, list_id: ListId, name: HeldName) -> Held | None:
         found = await self._rows.all(
-            f"{_ROW} WHERE list_id = ? AND number = ?", (list_id, name.number)
+            f"{_ROW}holding WHERE list_id = ? AND number = ?", (list_id, name.number)
         )
         held = self._held(found[0]) if found else None
         return held if held is not None and _text_of(held.cid) == name.cid else None
@@ -128,9 +130,7 @@ class HoldTables(PostTables):
             await self._rows.run(statement, (held.post,))
 
     async def overdue_held(self, until: datetime, limit: int) -> tuple[Held, ...]:
-        found = await self._rows.all(
-            f"{_ROW} WHERE until <= ? AND state = 0 LIMIT ?", (seconds(until), limit)
-        )
+        found = await self._rows.all(_OVERDUE, (seconds(until), limit))
         return tuple(self._held(row) for row in found)
 
     async def forget_held(self, until: datetime) -> None:

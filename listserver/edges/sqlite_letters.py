@@ -1,10 +1,10 @@
 """Letters, which are mail of the server's own or the operator's: the rows and their SQL."""
 
-import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final
 
+from listserver import quick
 from listserver.edges.sqlite_queue import due_bounds, seconds
 from listserver.edges.sqlite_rows import Rows, Value, moment, moment_or_long_ago, number, octets
 from listserver.edges.sqlite_signers import ROW_OCTETS
@@ -17,7 +17,7 @@ from listserver.limits import (
     HOST_MEMORY,
     LETTERS,
     LETTERS_OCTETS,
-    QUICK_OCTETS,
+    OWN_LETTER_OCTETS,
 )
 from listserver.model import (
     Faulted,
@@ -34,8 +34,6 @@ from listserver.store import QueueFull
 from listserver.vault import Vault
 from recrypt_core.encoding import read_json, read_text, write_json
 from recrypt_core.errors import Malformed
-
-T = TypeVar("T")
 
 _DUE: Final = 0
 _CLAIMED: Final = 1
@@ -56,9 +54,10 @@ _TAKEN: Final = (
 )
 # Lists that have so much of it that they have to wait for others' sake, in `crowded`.
 _CROWDED: Final = (
-    "SELECT list_id FROM letters WHERE kind = ?1 AND state < 2 AND list_id NOT NULL"
-    " GROUP BY list_id HAVING count(*) + 2 * ?2 + (SELECT count(*) FROM letters"
-    " WHERE kind = ?1 AND state < 2) > ?3"
+    "SELECT list_id FROM letters, (SELECT count(*) AS letters, sum(octets) AS size FROM letters"
+    " WHERE kind = ?1 AND state < 2) AS taken"
+    " WHERE kind = ?1 AND state < 2 AND list_id NOT NULL GROUP BY list_id"
+    " HAVING count(*) + 2 * ?2 + taken.letters > ?3 OR sum(octets) + 2 * ?4 + taken.size > ?5"
 )
 # What ends without success. The operator's is held while there is room, anything else erased.
 _HOLD: Final = (
@@ -85,7 +84,8 @@ _ERASE: Final = "DELETE FROM letters WHERE id = ? AND state != 2"
 
 async def crowded(rows: Rows, kind: LetterKind, more: int) -> list[ListId]:
     """Find the lists for which so many more letters of a kind have no room now."""
-    found = await rows.all(_CROWDED, (kind.value, more, LETTERS))
+    asked = (kind.value, more, LETTERS, more * OWN_LETTER_OCTETS, LETTERS_OCTETS)
+    found = await rows.all(_CROWDED, asked)
     return [ListId(number(list_id)) for (list_id,) in found]
 
 
@@ -114,7 +114,7 @@ class LetterTables:
         await self.check_letter_room(letter)
         ((last,),) = await self._rows.all("SELECT coalesce(max(id), 0) FROM letters")
         id_ = number(last) + 1
-        sealed = await _done(lambda: self._seal(letter, id_), letter.octets)
+        sealed = await quick.done(lambda: self._seal(letter, id_), len(letter.octets))
         await self._rows.run(
             "INSERT INTO letters (id, state, attempts, faults, made, due, probe_of, kind, octets,"
             " sealed, tells, list_id) VALUES (?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -140,7 +140,7 @@ class LetterTables:
     async def read_letter(self, claim: LetterClaim) -> Letter:
         found = await self._rows.all("SELECT kind, sealed FROM letters WHERE id = ?", (claim.id,))
         kind, sealed = LetterKind(number(found[0][0])), octets(found[0][1])
-        return await _done(lambda: self._open(claim.id, kind, sealed), sealed)
+        return await quick.done(lambda: self._open(claim.id, kind, sealed), len(sealed))
 
     async def record_letters(self, records: Sequence[LetterRecord], now: datetime) -> None:
         await self._rows.many(
@@ -227,11 +227,6 @@ class LetterTables:
         if not message:
             raise Malformed("a letter's row without a message")
         return Letter(recipient, return_path, message, kind=kind)
-
-
-async def _done(job: Callable[[], T], about: bytes) -> T:
-    """Do what takes a while with many octets: with few here, with more in a thread."""
-    return job() if len(about) <= QUICK_OCTETS else await asyncio.to_thread(job)
 
 
 def _after(record: LetterRecord) -> tuple[Value, ...] | None:

@@ -52,6 +52,7 @@ _TAKE_CONTENT = (
     "INSERT OR IGNORE INTO contents SELECT ?, ? WHERE NOT EXISTS"
     " (SELECT 1 FROM contents WHERE content_name IN (?, ?))"
 )
+_SEALINGS = "SELECT DISTINCT key_name FROM contents WHERE content_name BETWEEN ? AND ?"
 _HAD = "SELECT 1 FROM contents WHERE content_name BETWEEN ? AND ? LIMIT 1"
 _HAD_ASIDE = "SELECT 1 FROM contents WHERE content_name IN (?, ?) LIMIT 1"
 _LAST = b"\xff" * 33  # behind a name, it is behind all names that begin with it
@@ -93,10 +94,18 @@ class PostTables:
     ) -> bool:
         name = self._content_name(list_id, envelope.content_id)
         aside = self._aside_name(list_id, envelope)
+        sealing = self._sealing_name(envelope, key)
         taken = await self._rows.run(
-            _TAKE_CONTENT, (aside if is_aside else name, self._vault.name("key", key), name, aside)
+            _TAKE_CONTENT, (aside if is_aside else name, sealing, name, aside)
         )
         return taken == 1
+
+    async def had_otherwise(self, list_id: ListId, envelope: Envelope, key: Udf) -> bool:
+        name = self._content_name(list_id, envelope.content_id)
+        found = await self._rows.all(_SEALINGS, (name, name + _LAST))
+        sealing = self._sealing_name(envelope, key)
+        # What was taken by an earlier version, or released, is known by its key alone.
+        return bool(found) and not any(sealing.startswith(octets(each)) for (each,) in found)
 
     async def had_content(self, list_id: ListId, envelope: Envelope, *, is_aside: bool) -> bool:
         name = self._content_name(list_id, envelope.content_id)
@@ -202,6 +211,14 @@ class PostTables:
         cid = envelope.content_id
         parts = (str(list_id), write_b64url(cid), envelope.sender or "")
         return self._content_name(list_id, cid) + self._vault.name("sender", *parts)
+
+    def _sealing_name(self, envelope: Envelope, key: Udf) -> bytes:
+        """Name a group key, and behind it, what it opens an envelope by: no cid tells that."""
+        to = next(each for each in envelope.recipients if each.kid == key)
+        coordinates = (write_b64url(each) for each in (to.epk.x, to.epk.y))
+        rest = (write_b64url(each) for each in (to.apu, to.apv, to.encrypted_key))
+        parts = (to.wrap.alg, *coordinates, *rest, envelope.aad or "")
+        return self._vault.name("key", key) + self._vault.name("sealing", *parts)
 
     def _open_post(self, post: PostId, sealed: Value) -> StoredPost:
         row = self._vault.unseal("posts", octets(sealed), row=post_row(post))

@@ -234,6 +234,9 @@ async def test_contents_and_message_ids_are_known_of_their_list(
         assert not await work.had_content(other.id, one, is_aside=aside)
         assert not await work.take_content(stored.id, one, key, is_aside=aside)
     assert not await work.release_content(stored.id, one.content_id, key)
+    anew = replace(one, aad="AAAA")
+    assert [await work.had_otherwise(stored.id, each, key) for each in (one, anew)] == [False, True]
+    assert not await work.had_otherwise(other.id, anew, key)
     assert await work.take_content(other.id, one, key, is_aside=False)
     assert await work.take_message_id(stored.id, "<1@x>")
     assert not await work.take_message_id(stored.id, "<1@x>")
@@ -256,6 +259,7 @@ async def test_what_is_set_aside_is_known_by_its_sender_until_readers_have_it(
     assert await work.take_content(stored.id, signed, key, is_aside=True)
     assert await work.release_content(stored.id, bare.content_id, key)
     assert not await work.release_content(stored.id, bare.content_id, key)
+    assert not await work.had_otherwise(stored.id, signed, key)
     another = replace(bare, sender="d.e.f")
     assert not await work.take_content(stored.id, another, key, is_aside=True)
 

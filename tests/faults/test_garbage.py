@@ -14,7 +14,7 @@ from tests.faults.scripted import Act, ScriptedHost, say
 from tests.faults.states import deliveries, let_pass
 
 A_DAY: Final = 86_400  # seconds, longer than anything is put off
-HELD: Final = 16 * 2**20  # octets, of what a host may make the server hold more
+HELD: Final = 4 * 2**20  # octets, of what a host may make the server hold more; it is 0.6 MiB
 ENDLESS: Final = 256 * 2**20  # octets, unless the server hangs up
 
 

@@ -20,6 +20,7 @@ from recrypt_core.messages import (
     write_message,
 )
 from recrypt_core.policy import Policy, PostRight
+from recrypt_core.wishes import SetMail
 from tests.builders import TEAM
 from tests.fakes import Bench
 from tests.lists import said
@@ -229,11 +230,16 @@ async def test_who_is_banned_asks_in_as_ever_and_is_never_shown(house: House) ->
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("wishes", [(), ("alice", "carol")], ids=["own posts", "no own posts"])
 @pytest.mark.parametrize("right", PostRight, ids=lambda each: str(each.value))
 async def test_a_banned_members_post_is_as_much_work_as_a_strangers(
-    house: House, right: PostRight
+    house: House, right: PostRight, wishes: tuple[str, ...]
 ) -> None:
     await house.set(post=right, banned=(house.people["carol"].udf,))
+    for name in wishes:
+        signed = house.people[name].signed
+        wish = SetMail(group_name=TEAM, profile=signed, own_posts=False)
+        assert said(await house.ask(wish, name))[0] == 201
     work = {}
     for by in ("erin", "dave", "carol", "erin"):  # the first one looks at the list anew
         with house.bench.statements() as statements:

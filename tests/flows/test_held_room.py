@@ -1,10 +1,13 @@
 """How much may wait for a decision: nobody fills another's share, and no share tells who is in."""
 
+from datetime import timedelta
+
 import pytest
 import pytest_asyncio
 
 from listserver import limits, replies
 from listserver.held import Share
+from listserver.holding import HoldKeeping
 from recrypt_core.messages import GetHeldResponse
 from recrypt_core.moderation import Decision, GetHeld
 from recrypt_core.policy import Policy, PostRight
@@ -12,6 +15,13 @@ from tests.builders import TEAM
 from tests.fakes import Bench
 from tests.moderated import House
 
+STEPS = 10_000  # of SQLite's machine: a millisecond
+EACH = 10  # steps between two looks
+ENDED = (
+    "WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)"
+    " INSERT INTO holding (list_id, number, post_id, state, until, share)"
+    " SELECT list_id, i, post_id + i, 3, until, 1 FROM holding, n WHERE number = 1"
+)
 ROOM = {Share.UNSIGNED: 2, Share.UNPROVEN: 2, Share.MEMBERS: 2}
 
 
@@ -88,3 +98,38 @@ async def test_what_finds_no_room_is_erased_soon(house: House) -> None:
     kept = await house.bench.count("ciphertexts")
     await house.bench.erasing.erase()
     assert await house.bench.count("ciphertexts") == kept - 1
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("by", [None, "carol"], ids=str)
+async def test_what_waits_already_is_taken_for_a_repeat_however_full_it_is(
+    house: House, by: str | None
+) -> None:
+    first = house.written(by)
+    for each in (first, house.written(by)):
+        assert await house.bench.post(each) == replies.ACCEPTED
+    assert await house.bench.post(house.written(by)) == replies.TOO_OFTEN
+    assert await house.bench.post(first) == replies.ACCEPTED
+    assert await house.held() == [1, 2]
+
+
+@pytest.mark.asyncio
+async def test_what_came_to_nothing_costs_what_waits_nothing(house: House) -> None:
+    await house.bench.post(house.written("carol"))
+    async with house.bench.store.begin():
+        await house.bench.store._rows.run(ENDED, large=True)
+    keeping, steps = HoldKeeping(house.bench.store, house.bench.erasing_time), 0
+
+    def count() -> bool:
+        nonlocal steps
+        steps += EACH
+        return False
+
+    connection = house.bench.store._rows._connection
+    for days, expected in ((0, [1]), (8, [])):
+        house.bench.clock.advance(timedelta(days=days))
+        connection.set_progress_handler(count, EACH)
+        await keeping.end_old()
+        assert await house.held() == expected
+        connection.set_progress_handler(None, 0)
+        assert 0 < steps < STEPS

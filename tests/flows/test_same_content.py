@@ -8,13 +8,17 @@ import pytest_asyncio
 from listserver import replies
 from listserver.holding import HoldKeeping
 from listserver.replies import Reply
+from recrypt_core.authorship import sign_sender
+from recrypt_core.encoding import write_b64url, write_json
 from recrypt_core.envelope import Envelope
+from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.messages import GetHeldResponse
 from recrypt_core.moderation import Decide, Decision, GetHeld, HeldName
 from recrypt_core.policy import Policy, PostRight
 from tests.builders import TEAM
 from tests.fakes import Bench
 from tests.lists import said
+from tests.mails import mail, with_head
 from tests.moderated import House
 
 ACCEPT, REJECT, DISCARD = Decision.ACCEPT, Decision.REJECT, Decision.DISCARD
@@ -35,6 +39,24 @@ async def sends(house: House, of: Envelope, by: str | None = None) -> list[str]:
     assert await house.bench.post(house.written(by, of=of)) == replies.ACCEPTED
     await house.bench.relay_all()
     return house.got()
+
+
+def as_post(house: House, of: Envelope, by: str | None, how: str = "") -> bytes:
+    """Write a post of a content, by somebody, with one part that no cid names damaged."""
+    (to,) = of.recipients
+    header, key = {**to.header}, write_b64url(to.encrypted_key)
+    if how == "encrypted_key":
+        key = write_b64url(bytes(40))
+    elif how == "epk":
+        header["epk"] = PrivateKey.generate(Curve.X25519).public.jwk()
+    elif how == "apu":
+        header["apu"] = "AAAA"
+    aad = "AAAA" if how == "aad" else None
+    key_, now = house.people[by].online if by else None, house.bench.clock.now()
+    sender = sign_sender(TEAM, of.content_id, key_, now=now) if key_ else None
+    recipients = [{"header": header, "encrypted_key": key}]
+    octets = with_head(of, recipients=recipients, sender=sender, aad=aad)
+    return mail(octets, message_id=f"<{of.content_id.hex()}@host.example>")
 
 
 @pytest.mark.asyncio
@@ -118,7 +140,7 @@ async def test_what_a_banned_member_sends_first_goes_out_once_when_another_does(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("right", [PostRight.ANYONE, PostRight.MODERATED], ids=["any", "held"])
-@pytest.mark.parametrize("rate", [{}, {"list_posts_per_day": 20}, {"posts_per_day": 20}], ids=str)
+@pytest.mark.parametrize("rate", [{}, {"list_posts_per_day": 40}, {"posts_per_day": 40}], ids=str)
 async def test_who_sends_its_own_post_again_in_other_ways_cannot_tell_that_it_is_banned(
     house: House, right: PostRight, rate: dict[str, int]
 ) -> None:
@@ -128,6 +150,7 @@ async def test_who_sends_its_own_post_again_in_other_ways_cannot_tell_that_it_is
     for who in ("erin", "dave"):
         content = house.content()
         ways = [house.written(by, of=content) for by in (who, who, "carol", None, None, who)]
+        ways += [as_post(house, content, by, "epk") for by in (who, "carol", None, None)]
         heard[who] = []
         for way in ways:
             with house.bench.statements() as statements:
@@ -205,3 +228,47 @@ async def test_a_held_post_whose_name_is_damaged_is_decided_about_by_no_one_and_
     house.bench.clock.advance(timedelta(days=7))
     await HoldKeeping(house.bench.store, house.bench.erasing_time).end_old()
     assert await house.held() == []
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("how", ["encrypted_key", "epk", "apu", "aad"])
+@pytest.mark.parametrize(
+    "right", [PostRight.ANYONE, PostRight.MEMBERS, PostRight.MODERATED], ids=str
+)
+async def test_whose_post_came_before_so_that_nobody_can_open_it_is_told(
+    house: House, right: PostRight, how: str
+) -> None:
+    await house.set(post=right)
+    content = house.content()
+    assert await house.bench.post(as_post(house, content, "carol", how)) == replies.ACCEPTED
+    for _ in range(2):
+        true = as_post(house, content, "carol")
+        assert await house.bench.post(true) == replies.SEALED_OTHERWISE
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("first", ["dave", "carol", None], ids=str)
+async def test_so_is_who_posts_where_somebody_is_banned(house: House, first: str | None) -> None:
+    await house.set(post=PostRight.ANYONE, banned=(house.people["dave"].udf,))
+    content = house.content()
+    assert await house.bench.post(as_post(house, content, first, "epk")) == replies.ACCEPTED
+    for by in (None, "alice", "carol", "dave"):
+        true = as_post(house, content, by)
+        assert await house.bench.post(true) == replies.SEALED_OTHERWISE
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("right", [PostRight.ANYONE, PostRight.MODERATED], ids=str)
+async def test_the_same_in_another_form_is_the_same(house: House, right: PostRight) -> None:
+    await house.set(post=right)
+    content = house.content()
+    (to,) = content.recipients
+    assert await house.bench.post(mail(content.mmx())) == replies.ACCEPTED
+    flat = {
+        "header": dict(reversed(to.header.items())),
+        "encrypted_key": to.json()["encrypted_key"],
+    }
+    for octets in (with_head(content, recipients=None, **flat), write_json(content.json())):
+        assert await house.bench.post(mail(octets)) == replies.ACCEPTED
+    await house.bench.relay_all()
+    assert house.got() == (ALL if right is PostRight.ANYONE else MODERATORS)

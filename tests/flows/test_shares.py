@@ -90,6 +90,22 @@ async def test_no_lists_mail_to_its_owners_takes_the_room_of_anothers(
 
 
 @pytest.mark.asyncio
+async def test_what_finds_no_room_uses_up_nobodys_mails_to_owners(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await founded(bench)
+    monkeypatch.setattr(LETTERS, 4)
+    monkeypatch.setattr("listserver.owner_mail.OWNER_MAILS_PER_SENDER", 3)
+
+    async def handed() -> Reply:
+        return await handed_in(bench, TEAM, Role.OWNER, "zoe@example.org")
+
+    assert [await handed() for _ in range(5)] == [replies.ACCEPTED] * 2 + [replies.NO_ROOM] * 3
+    await bench.carry_letters()
+    assert [await handed() for _ in range(2)] == [replies.ACCEPTED, replies.OWNERS_BUSY]
+
+
+@pytest.mark.asyncio
 async def test_its_octets_leave_room_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     await founded(bench)
     monkeypatch.setattr("listserver.edges.sqlite_letters.LETTERS_OCTETS", 1_000_000)
@@ -208,8 +224,11 @@ async def test_one_mailbox_by_many_names_has_no_more_invitations_nor_mails_to_ow
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("room", "much"), [("LETTERS", 3), ("LETTERS_OCTETS", 3 * 16_000)], ids=["number", "octets"]
+)
 async def test_who_leaves_one_list_and_its_notices_wait_for_no_other_list(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, room: str, much: int
 ) -> None:
     trio = await new_trio(bench)
     other, dave = new_group(OTHER), new_person("dave@example.org")
@@ -220,7 +239,7 @@ async def test_who_leaves_one_list_and_its_notices_wait_for_no_other_list(
         token = write_token(bench.vault, LeaveToken(PostId(1), MemberId(int(row or 0))))
         await bench.leaving.ask(token)
         bench.clock.advance(timedelta(seconds=1))
-    monkeypatch.setattr(LETTERS, 3)
+    monkeypatch.setattr(f"listserver.edges.sqlite_letters.{room}", much)
     while await bench.leaving.write_some():
         pass
     waiting = "SELECT list_id, count(*) FROM letters GROUP BY list_id ORDER BY list_id"

@@ -100,7 +100,8 @@ class HoldingMachine(RuleBasedStateMachine):
         bench = self.house.bench
         store = TroubledStore(bench.store)
         store.failures = 1
-        holding = Holding(store, Signers(bench.posting._house, store), lambda: None)
+        house = bench.posting._house
+        holding = Holding(house, store, Signers(house, store), lambda: None)
         kept, bench.transactions._holding = bench.transactions._holding, holding
         number = some % (len(self.states) + 1)
         message = self._message(number, decision)
