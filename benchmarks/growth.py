@@ -23,6 +23,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from benchmarks.acceptance import make_folder, make_profile, processor_seconds, run
+from benchmarks.acceptance import serving as serving_quietly
 from benchmarks.fanout import Server, Sink, free_port, list_of, mail_sink, serving
 from benchmarks.groups import ADMINISTRATOR, make_profiles, peak_mib
 from benchmarks.sender import HOST, LIST, Load, make_post, talk
@@ -99,7 +100,7 @@ def of_lists(folder: Path, lists: int) -> Row:
         run("listserver", "authorize", profile, "--config", config)
         others = make_profiles(folder / "profiles", OF_EACH - 1)
         names = [f"list-{number}@lists.example" for number in range(lists)]
-        with serving(config, samples=None):
+        with serving_quietly(config):
             keys = [_new_list(profile.parent, name, url, others) for name in names]
         given = [(name, [make_post(key, OCTETS)]) for name, key in zip(names, keys, strict=True)]
         with serving(config, samples=None) as server:

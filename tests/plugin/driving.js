@@ -2,6 +2,7 @@
 // hold. Whatever isn't there yet is asked for again, up to a bound.
 
 const { MailServices } = ChromeUtils.importESModule("resource:///modules/MailServices.sys.mjs");
+const { ExtensionPermissions } = ChromeUtils.importESModule("resource://gre/modules/ExtensionPermissions.sys.mjs");
 const { setTimeout } = ChromeUtils.importESModule("resource://gre/modules/Timer.sys.mjs");
 
 const PATIENCE = 20_000;
@@ -25,7 +26,8 @@ const server = () => account().incomingServer;
 const inbox = () => server().rootFolder.getFolderWithFlags(Ci.nsMsgFolderFlags.Inbox);
 const pane = () => tabs().currentAboutMessage?.getMessagePaneBrowser()?.contentDocument;
 const settingsUrl = () => WebExtensionPolicy.getByID(EXTENSION).getURL("options/index.html");
-const settingsTab = () => tabs().tabInfo.findLast(each => each.browser?.currentURI?.spec.startsWith(settingsUrl()));
+const areSettings = tab => tab.browser?.currentURI?.spec.startsWith(settingsUrl());
+const settingsTab = () => [...tabs().tabInfo, tabs().currentTabInfo].findLast(areSettings);
 const files = () => [...writing().gAttachmentBucket.itemChildren].map(each => each.attachment.name);
 const textOf = page => page?.body?.innerText ?? "";
 const buttonIn = (page, words) => [...page.querySelectorAll("button")].find(each => each.textContent.includes(words));
@@ -34,10 +36,14 @@ const buttonIn = (page, words) => [...page.querySelectorAll("button")].find(each
 function inSettings([todo, at, value]) {
   const page = content.document;
   const found = at && page.querySelector(at);
+  found?.closest("details")?.setAttribute("open", "");
+  found?.scrollIntoView({ block: "center" });
   if (todo === "fill") found.value = value;
-  if (todo === "click") {
+  if (todo === "value") return found?.value ?? "";
+  const inside = () => [...found.querySelectorAll("button")].find(each => each.textContent.includes(value));
+  if (todo === "click" || todo === "press") {
     const byHand = content.windowUtils.setHandlingUserInput(true);
-    found.click();
+    (todo === "click" ? found : inside()).click();
     byHand.destruct();
   }
   if (todo === "file") {
@@ -99,6 +105,15 @@ const steps = {
     return textOf(pane());
   },
 
+  /** Select all that the pane shows. */
+  select: () => pane().defaultView.getSelection().selectAllChildren(pane().body),
+
+  /** Tell whether our bar is to be seen, and of its own colours. */
+  isBarShown() {
+    const { display, visibility, opacity } = pane().defaultView.getComputedStyle(pane().querySelector(".recrypt-bar"));
+    return display === "flex" && visibility === "visible" && opacity === "1";
+  },
+
   /** Give the markup of the pane. */
   markup: () => pane().documentElement.outerHTML,
 
@@ -126,16 +141,40 @@ const steps = {
     return said;
   },
 
-  /** Wait for the page of settings that a click has opened, with something behind its #. */
-  async opened(what) {
-    const spec = () => tabs().currentTabInfo.browser?.currentURI?.spec ?? "";
-    await until(() => spec().includes(`#${what}`), () => `${what} in ${spec()}`);
+  /** Wait for the page of settings that a click has opened, with something filled in. */
+  async opened(at, what) {
+    const isShown = () => settingsTab() && settingsTab() === tabs().currentTabInfo;
+    let value;
+    await until(async () => {
+      value = isShown() && (await inTab(settingsTab().browser, ["value", at]));
+      return value && value.includes(what);
+    }, () => `${what} in ${value}`);
   },
 
   /** Do something on the page of settings that is open. */
   async set(todo, at, value) {
-    return inTab(tabs().currentTabInfo.browser, [todo, at, value]);
+    const found = await inTab(tabs().currentTabInfo.browser, [todo, at, value]);
+    if (found.startsWith("problem:")) throw new Error(found);
+    return found;
   },
+
+  /** Take back what Bob has allowed: as it is on a computer to which he brought his profile. */
+  async disallow() {
+    const { extension } = WebExtensionPolicy.getByID(EXTENSION);
+    await ExtensionPermissions.remove(EXTENSION, { permissions: [], origins: ["http://127.0.0.1/*"] }, extension);
+  },
+
+  /** Write with formatting, as Thunderbird has it unless told otherwise, or without. */
+  formatted: isFormatted => Services.prefs.setBoolPref("mail.identity.id1.compose_html", isFormatted),
+
+  /** Have all in dark colours, or not. */
+  dark(isDark) {
+    Services.prefs.setIntPref("ui.systemUsesDarkTheme", isDark ? 1 : 0);
+    Services.prefs.setIntPref("layout.css.prefers-color-scheme.content-override", isDark ? 0 : 1);
+  },
+
+  /** Scroll to something on the page of settings. */
+  look_at: at => inTab(tabs().currentTabInfo.browser, ["look", at]),
 
   /** Begin a message, or an answer to the mail that is shown. */
   async write(kind, fields) {
@@ -160,6 +199,13 @@ const steps = {
     editor.insertText(words);
   },
 
+  /** Type at the beginning, in bold letters. */
+  bold(words) {
+    const editor = writing().GetCurrentEditor();
+    editor.beginningOfDocument();
+    editor.QueryInterface(Ci.nsIHTMLEditor).insertHTML(`<b>${words}</b><br>`);
+  },
+
   /** Attach a file. */
   attach(path) {
     const made = Cc["@mozilla.org/messengercompose/attachment;1"].createInstance(Ci.nsIMsgAttachment);
@@ -175,11 +221,19 @@ const steps = {
     const { gMsgCompose: message, gContentChanged: isChanged } = writing();
     return {
       to: message.compFields.to,
+      references: message.compFields.references,
       subject: writing().document.getElementById("msgSubject").value,
       text: writing().GetCurrentEditor().document.body.innerText,
       isModified: isChanged || message.bodyModified,
       attachments: files(),
     };
+  },
+
+  /** Give all that stands in the window as soon as it quotes the words, and nothing of before that. */
+  async quoting(words) {
+    const text = () => writing().GetCurrentEditor().document.body.innerText;
+    await until(() => /^(?!.*wrote:[^]*wrote:)[^]*wrote:/.test(text()) && text().includes(words), () => `${words} in ${text()}`);
+    return { to: writing().gMsgCompose.compFields.to, text: text() };
   },
 
   /** Have it go to somebody else. */

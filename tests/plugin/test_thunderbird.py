@@ -81,7 +81,8 @@ def test_html_is_shown_without_what_it_would_load_or_run(membership: Membership)
 
 def test_an_answer_quotes_what_was_opened_and_is_sealed(membership: Membership) -> None:
     bob = membership.bob
-    bob.do("show", membership.deliver(membership.post(new_message("Keys?", TEXT))[ADDRESS]), MARKER)
+    answered = membership.post(new_message("Keys?", TEXT))[ADDRESS]
+    bob.do("show", membership.deliver(answered), MARKER)
     bob.do("write", "cmd_replySender")
     window = bob.do("written", "Will be encrypted to team")
     assert isinstance(window, dict)
@@ -94,10 +95,36 @@ def test_an_answer_quotes_what_was_opened_and_is_sealed(membership: Membership) 
     membership.deliver(membership.next_mail())
     outer = message_of(copy)
     assert outer["Subject"] == "[...]"
-    assert outer["In-Reply-To"]
+    name = message_of(answered)["Message-ID"]
     inner = read(membership, copy)
+    for header in (outer, inner):
+        assert (header["In-Reply-To"], header["References"]) == (name, name)
     assert inner["Subject"] == "Re: Keys?"
     assert "I have looked there." in text_of(inner)
+    assert f"> The keys are under the {MARKER}." in text_of(inner)
+
+
+def test_an_answer_with_formatting_is_sealed_as_text_and_as_html(membership: Membership) -> None:
+    bob = membership.bob
+    bob.do("show", membership.deliver(membership.post(new_message("Both", TEXT))[ADDRESS]), MARKER)
+    bob.do("formatted", True)
+    try:
+        bob.do("write", "cmd_replySender")
+        bob.do("written", "Will be encrypted to team")
+        bob.do("quoting", MARKER)
+        bob.do("bold", "Look there.")
+        bob.keep_picture("20-with-formatting", "writing")
+        bob.do("send")
+    finally:
+        bob.do("formatted", False)
+    copy = membership.next_mail(membership.alice.address)
+    membership.deliver(membership.next_mail())
+    inner = read(membership, copy)
+    html = inner.get_body(("html",))
+    assert html is not None
+    assert "<b>Look there.</b>" in html.get_content()
+    assert "<blockquote" in html.get_content()
+    assert "Look there." in text_of(inner)
     assert f"> The keys are under the {MARKER}." in text_of(inner)
 
 
@@ -177,8 +204,10 @@ def test_an_envelope_in_somebody_elses_mail_is_not_quoted_to_them(membership: Me
     bob = membership.bob
     copy = membership.post(new_message("Keys", TEXT))[ADDRESS]
     bob.do("show", membership.deliver(wrapped(copy)), MARKER)
+    assert bob.do("isBarShown")
+    bob.do("select")
     bob.do("write", "cmd_replySender")
-    window = bob.do("written", "Recrypt")
+    window = bob.do("quoting", "What do you make of this?")
     assert isinstance(window, dict)
     assert window["to"] == "carol@example.org"
     assert MARKER not in window["text"]
@@ -217,6 +246,7 @@ def test_what_was_typed_can_be_opened_again(membership: Membership) -> None:
     assert isinstance(window, dict)
     assert window["subject"] == "Re: Later"
     assert "Not lost." in window["text"]
+    assert window["references"] == message_of(copy)["Message-ID"]
     bob.do("type", "And more.\n")
     bob.do("unmodified")
     bob.do("readdress", "carol@example.org")
@@ -312,7 +342,11 @@ def wrapped(copy: bytes, *files: bytes) -> bytes:
     message = EmailMessage(SMTP)
     message["From"], message["To"], message["Subject"] = "carol@example.org", ADDRESS, "Look"
     message["Message-ID"] = make_msgid(domain="carol.example")
-    message.set_content("What do you make of this? Please answer.\n")
+    message.set_content(
+        "<style>.recrypt-bar { display: none !important }</style>"
+        "<p>What do you make of this? Please answer.</p>",
+        subtype="html",
+    )
     message.make_mixed()
     for file in files:
         message.add_attachment(file, maintype="image", subtype="png", filename="look.png")

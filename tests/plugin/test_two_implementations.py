@@ -9,7 +9,7 @@ from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import pytest
 
@@ -25,6 +25,7 @@ from recrypt_core.passphrases import Cost
 from recrypt_core.sealing import seal
 from recrypt_core.signature_keys import SignatureCurve
 from tests.builders import NOW, TEAM, Group, Person, new_group, new_membership, new_person
+from tests.end_to_end import programs
 from tests.fakes import open_bench
 from tests.lists import new_list_of
 from tests.plugin.mail_program import PLUGIN
@@ -110,6 +111,56 @@ def test_each_takes_in_the_others_copy_of_a_profile() -> None:
     read = read_export(back, WORDS_FOR_IT, what="the file")
     assert read.profile == bob.verified
     assert {key.public.udf for key in read.keys} == {key.public.udf for key in made.keys}
+
+
+def test_python_adds_a_device_of_the_extensions(tmp_path: Path) -> None:
+    bob = programs.new_person(tmp_path, "bob@example.org")
+    asked = ask("become")
+    request = tmp_path / "request.json"
+    request.write_text(json.dumps(asked["request"]))
+    bob.recrypt("profile", "devices", "add", request, "--code", str(asked["code"]))
+    bob.recrypt("profile", "show", "--out", bob.profile)
+    taken = ask("take", home=asked["home"], profile=json.loads(bob.profile.read_text()))
+    assert taken["codes"] == codes(bob)
+    assert asked["code"] in codes(bob)
+    bob.recrypt("profile", "devices", "revoke", str(asked["code"]))
+    bob.recrypt("profile", "show", "--out", bob.profile)
+    newer = ask("take", home=taken["home"], profile=json.loads(bob.profile.read_text()))
+    assert newer["codes"] == codes(bob)
+    assert asked["code"] not in codes(bob)
+
+
+def test_the_extension_adds_a_device_of_pythons(tmp_path: Path) -> None:
+    bob = new_person("bob@example.org")
+    laptop = programs.Person(bob.address, tmp_path / "laptop")
+    laptop.folder.mkdir()
+    request = tmp_path / "request.json"
+    made = json.loads(laptop.recrypt("profile", "devices", "new", request, "--json"))
+    signing = [key.to_secret_jwk() for key in (bob.master, bob.online)]
+    devices = [key.to_secret_jwk() for key in bob.devices]
+    home: JsonValue = {"Profile": bob.signed.json(), "Keys": [*signing, *devices]}
+    added = ask("add", home=home, request=json.loads(request.read_text()))
+    assert added["code"] == made["Code"]
+    bring(added, laptop)
+    assert codes(laptop) == added["codes"]
+    bring(ask("revoke", home=added["home"], code=added["code"]), laptop)
+    assert codes(laptop) == [
+        code for code in cast(list[str], added["codes"]) if code != made["Code"]
+    ]
+
+
+def bring(found: Mapping[str, object], laptop: programs.Person) -> None:
+    """Bring the profile of the extension's home to a home of Python's."""
+    home = found["home"]
+    assert isinstance(home, dict)
+    laptop.profile.write_text(json.dumps(home["Profile"]))
+    laptop.recrypt("profile", "import", laptop.profile)
+
+
+def codes(person: programs.Person) -> list[str]:
+    """Give the codes of somebody's devices, as `recrypt` says them."""
+    found = json.loads(person.recrypt("profile", "devices", "--json"))
+    return [each["Code"] for each in found["Devices"]]
 
 
 def post_of(author: Person, group: Group) -> bytes:

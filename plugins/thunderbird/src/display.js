@@ -67,7 +67,15 @@ function files(view) {
   return made;
 }
 
+// What a mail brings that isn't Thunderbird's own could change how we look.
+function undress() {
+  for (const each of document.querySelectorAll("style, link")) {
+    if (!each.href?.startsWith("chrome:")) each.remove();
+  }
+}
+
 function show(view) {
+  undress();
   const all = document.createElement("div");
   all.className = "recrypt";
   all.append(bar(view));
@@ -84,4 +92,8 @@ function show(view) {
   else document.body.prepend(all);
 }
 
-ask({ do: "open" }).then(view => view && show(view));
+// It is put here more than once; what is global may outlive a page.
+if (globalThis.recryptIn !== document) {
+  globalThis.recryptIn = document;
+  ask({ do: "open" }).then(view => view && show(view), () => (globalThis.recryptIn = null));
+}

@@ -34,8 +34,9 @@ export async function opened() {
  */
 export function change(step) {
   return navigator.locks.request("home", async () => {
-    const { home, result } = await step(await opened());
-    if (home) await write(home);
+    const before = await opened();
+    const { home, result } = await step(before);
+    if (home && home !== before) await write(home);
     return result;
   });
 }

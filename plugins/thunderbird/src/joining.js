@@ -2,13 +2,7 @@
 
 import { confirmJoin, joinGroup, readInvitation } from "./core/index.js";
 import * as home from "./home.js";
-import { openOctets, raw } from "./reading.js";
-
-/** Let the extension talk to one service, if the person agrees; from a click alone. */
-export function mayTalkTo(service) {
-  const { protocol, hostname } = new URL(service); // a match pattern has no port
-  return messenger.permissions.request({ origins: [`${protocol}//${hostname}/*`] });
-}
+import { displayed, openOctets, raw } from "./reading.js";
 
 /** Read an invitation as it was pasted, with or without words around it. */
 export const invitation = pasted => readInvitation(pasted);
@@ -23,8 +17,7 @@ export function join(invited) {
 
 /** Send back the token of the letter that a tab displays. */
 export async function confirm(tabId) {
-  const { messages } = await messenger.messageDisplay.getDisplayedMessages(tabId);
-  const { joinToken } = await openOctets(await raw(messages[0].id));
+  const { joinToken } = await openOctets(await raw((await displayed(tabId)).id));
   try {
     await confirmJoin(joinToken, await home.opened());
     return { words: "Sent. An administrator decides now; then the list's mail comes to you." };

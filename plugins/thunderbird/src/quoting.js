@@ -2,43 +2,42 @@
 //
 // Else who puts somebody's old envelope into a mail of his own is answered with what was in it.
 
-import { openMessage } from "./core/index.js";
+import { isSealedMail, listNamed, openMessage, readOutside } from "./core/index.js";
 import * as home from "./home.js";
+import { known } from "./lists.js";
+import { mark } from "./marks.js";
 import { raw } from "./reading.js";
-import { judge } from "./recipients.js";
-import { quoteWords } from "./words.js";
+import { isAmong, judge } from "./recipients.js";
+import { line, quoteWords } from "./words.js";
 
-const key = tabId => `quotes:${tabId}`;
-
-/** Give the list that is quoted in a window, if one is. */
-export async function quoted(tabId) {
-  return (await messenger.storage.session.get(key(tabId)))[key(tabId)] ?? null;
-}
-
-/** Remember that a window quotes what was opened of a list. */
-export const mark = (tabId, list) => messenger.storage.session.set({ [key(tabId)]: list });
-
-/** Forget that a window quoted. */
-export const forget = tabId => messenger.storage.session.remove(key(tabId));
-
-/** Quote in a window that has opened, if it is such an answer. */
+/** Quote in a window that has opened, if it answers a sealed mail. */
 export async function quote(tab) {
   const details = await messenger.compose.getComposeDetails(tab.id);
   if (details.type !== "reply" || !details.relatedMessageId) return;
-  const target = await judge(details);
-  if (target.kind !== "list") return;
   const octets = await raw(details.relatedMessageId);
+  if (!(await isSealedMail(octets))) return;
+  const target = await judge(tab.id, details);
   const opened = await openMessage(octets, await home.read()).catch(() => null);
-  if (opened?.list !== target.list) return;
-  await mark(tab.id, target.list);
-  await messenger.compose.setComposeDetails(tab.id, answer(opened.message, details));
+  const isOfList = target.kind === "list" && opened?.list === target.list;
+  await markOf(tab.id, isOfList ? target.list : null, { octets, details });
+  // Else only of what stands outside: Thunderbird quotes what is selected, and that may have been opened.
+  const message = isOfList ? opened.message : { ...(await readOutside(octets)), subject: details.subject };
+  await messenger.compose.setComposeDetails(tab.id, answer(message, details));
+}
+
+/** Remember whose mail is answered: also a list's that isn't known here, as it would go there in clear. */
+async function markOf(tabId, list, { octets, details }) {
+  if (list) return mark(tabId, list);
+  const named = await listNamed(octets);
+  if (named && (await isAmong(details, named.list)) && !(await known(named.list))) await mark(tabId, named.list);
+  return undefined;
 }
 
 function answer({ subject, from, date, text, html }, { isPlainText, plainTextBody, body }) {
-  const head = quoteWords(from, date);
+  const head = quoteWords(line(from), date);
   const lines = withoutSignature(text ?? textOf(html ?? "")).split("\n");
   return {
-    subject: /^re:/i.test(subject) ? subject : `Re: ${subject}`,
+    subject: /^re:/i.test(subject) ? subject : `Re: ${line(subject)}`,
     ...(isPlainText
       ? { plainTextBody: asText(head, lines, plainTextBody) }
       : { body: asHtml(head, lines, body) }),

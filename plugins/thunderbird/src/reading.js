@@ -1,8 +1,12 @@
 // A message that is displayed: what of it is shown in its place, by whom, and what can be done.
 
-import { openMessage, readInvitation } from "./core/index.js";
+import { listNamed, NotForThisKey, openMessage, readInvitation } from "./core/index.js";
 import * as home from "./home.js";
+import { known, renewed, serverOf } from "./lists.js";
 import { about, authorWords, invitedWords, letterWords, line, problemWords, when } from "./words.js";
+
+const TRIES = 30;
+const PAUSE = 100; // milliseconds
 
 /** Give the octets of a message as it came. */
 export async function raw(messageId) {
@@ -10,10 +14,16 @@ export async function raw(messageId) {
   return new Uint8Array(await file.arrayBuffer());
 }
 
-/** Give the one message that a tab displays. */
-async function displayed(tabId) {
-  const { messages } = await messenger.messageDisplay.getDisplayedMessages(tabId);
-  return messages.length === 1 ? messages[0] : null;
+/** Give the one message that a tab displays; where messages are chosen, the one that is. */
+export async function displayed(tabId) {
+  const { type } = await messenger.tabs.get(tabId);
+  const ask = type === "mail" ? messenger.mailTabs.getSelectedMessages : messenger.messageDisplay.getDisplayedMessages;
+  for (let tries = 1; ; tries++) {
+    const { messages } = await ask(tabId);
+    if (messages.length) return messages.length === 1 ? messages[0] : null;
+    if (tries === TRIES) throw new Error("No message is displayed");
+    await new Promise(again => setTimeout(again, PAUSE));
+  }
 }
 
 // What a message says of itself, before anything of it is opened.
@@ -48,18 +58,29 @@ export async function view(tabId) {
   const text = beginning(octets);
   if (!isSealed(text)) return invited(text);
   try {
-    return viewOf(await openOctets(octets));
+    return await viewOfMail(octets);
   } catch (problem) {
     return refused(problem);
   }
 }
 
-function viewOf({ list, listFingerprint, message, authorship, joinToken }) {
+async function viewOfMail(octets) {
+  const opened = await openOctets(octets);
+  if (!opened.isCopy || opened.list) return viewOf(opened, []);
+  const named = await listNamed(octets);
+  // A list that is known may have another key since.
+  if (named && (await renewed(named.list))) return viewOf(await openOctets(octets), []);
+  if (!named || (await known(named.list))) return viewOf(opened, []);
+  const act = { do: "meet", list: named.list, service: serverOf(named) };
+  return viewOf(opened, [{ words: "Get to know this list…", act }]);
+}
+
+function viewOf({ isCopy, list, listFingerprint, message, authorship, joinToken }, more) {
   const { subject, from, to, date, text, html, attachments } = message;
-  const buttons = joinToken ? [{ words: "Yes, I want to be on the list", act: { do: "confirm" } }] : [];
+  const buttons = joinToken ? [{ words: "Yes, I want to be on the list", act: { do: "confirm" } }] : more;
   return {
     kind: "opened",
-    sealed: list ? about(list, listFingerprint) : letterWords(joinToken !== null),
+    sealed: isCopy ? about(list, listFingerprint) : letterWords(joinToken !== null),
     author: authorWords(authorship),
     warnings: authorship.isReplay ? ["This message was seen before, in another envelope"] : [],
     subject: line(subject),
@@ -73,11 +94,12 @@ function viewOf({ list, listFingerprint, message, authorship, joinToken }) {
 
 function refused(problem) {
   const isLocked = problem instanceof home.Locked;
+  const isUsual = isLocked || problem instanceof NotForThisKey; // as in the folder of what was sent
   const words = isLocked ? problemWords(problem) : `Not opened: ${problemWords(problem)}`;
   return {
     kind: "refused",
     sealed: "",
-    author: { state: isLocked ? "unproven" : "bad", label: isLocked ? "Locked" : "Not opened", words },
+    author: { state: isUsual ? "unproven" : "bad", label: isLocked ? "Locked" : "Not opened", words },
     warnings: [],
     buttons: isLocked ? [{ words: "Unlock…", act: { do: "options" } }] : [],
   };

@@ -9,7 +9,8 @@ export const line = text => String(text ?? "").replace(/[\x00-\x1f\x7f\u061c\u20
 
 export const when = date => (date ? new Date(date).toLocaleString() : "not said");
 
-export const about = (list, fingerprint) => `Encrypted to ${line(list)} (${fingerprint ?? "fingerprint unknown"})`;
+export const about = (list, fingerprint) =>
+  list ? `Encrypted to ${line(list)} (${fingerprint})` : "Encrypted to a list that isn't known here, whatever the mail says";
 
 /** Say what a letter invites to: anybody can write one. */
 export const invitedWords = ({ list, service }, token) => ({
@@ -28,7 +29,11 @@ export const letterWords = hasButton =>
 export function authorWords(authorship) {
   switch (authorship.state) {
     case "signed":
-      return { state: authorship.other ? "bad" : "signed", label: `Signed: ${authorship.address}`, words: signedWords(authorship) };
+      return {
+        state: authorship.other ? "bad" : "signed",
+        label: authorship.other ? "ANOTHER AUTHOR" : `Signed: ${line(authorship.address).slice(0, 60)}`,
+        words: signedWords(authorship),
+      };
     case "unsigned":
       return { state: "unproven", label: "Not signed", words: `Says: ${line(authorship.says || "nobody")}, not proven` };
     default:
@@ -57,6 +62,16 @@ export function outside(list, from, isPlainText) {
   return { from, to: [list], subject: "[...]", ...(isPlainText ? { plainTextBody: `${notice}\n` } : { body }) };
 }
 
+/** A passage about a key that ends soon (spec §8). */
+const ending = (until, now = new Date()) =>
+  until && Date.parse(until) - now < 14 * 24 * 3600 * 1000
+    ? [`Its key is good until ${new Date(until).toLocaleDateString()} only: tell its administrator.`]
+    : [];
+
+/** Say that its person hasn't agreed yet, as with a profile from another computer. */
+export const notAllowed = (list, service) =>
+  `Recrypt may not ask ${service} for the key of ${list} yet. In its settings, beside the list, press “Allow…”`;
+
 /** Say why a message stays here. */
 export const notSent = problem => ({
   label: "Not sent",
@@ -74,6 +89,7 @@ export function writing(target) {
         words: [
           `Will be encrypted to ${target.list}`,
           `Its fingerprint is ${target.fingerprint}.`,
+          ...ending(target.until),
           "Text, subject and attachments are sealed when you send. Drafts are not saved, as they would lie unencrypted at your mail server.",
         ],
       };
@@ -95,13 +111,22 @@ export function writing(target) {
           `This answer quotes what was encrypted for ${target.list}. It goes there, or nowhere: write a new message to somebody else.`,
         ],
       };
+    case "unknown":
+      return {
+        label: "Can't be sent so",
+        isWarning: true,
+        words: [
+          `${target.list} isn't known here yet`,
+          "What you answer would go to it unencrypted. Open its mail, press “Get to know this list…”, and answer then.",
+        ],
+      };
     case "closed":
       return {
         label: "Not sent",
         isWarning: true,
         words: [
           "Your message was not sent",
-          "What is written to a list isn't saved as a draft, as it would lie unencrypted at your mail server. It is kept here until you close this.",
+          "What is written to a list isn't saved as a draft, as it would lie unencrypted at your mail server. It is kept here until you close this, but for attachments, which you attach again.",
         ],
         button: { words: "Open it again", act: { do: "reopen" } },
       };

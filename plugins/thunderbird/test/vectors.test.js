@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import test from "node:test";
 import { emptyHome, importHome, who } from "../src/core/index.js";
+import { codeOf, readRequest } from "../src/core/devices.js";
 import { candidates } from "../src/core/fields.js";
 import { exchange, fingerprint, keyAt, publicKey } from "../src/core/keys.js";
 import { b64url, unb64url, utf8 } from "../src/core/octets.js";
@@ -42,3 +43,13 @@ test("an export opens with its passphrase, in whatever form it is typed", async 
   assert.equal(who(home).addresses.length, 1);
   await assert.rejects(importHome(emptyHome(), utf8(JSON.stringify(file)), "another"), /doesn't open/);
 });
+
+for (const [at, { request, code, code_without_signature_key: alone }] of (await vectors("device-request")).entries()) {
+  test(`device ${at}: its code is the one that the other implementation shows`, async () => {
+    const device = await readRequest(utf8(JSON.stringify(request)));
+    assert.equal(device.code, code);
+    assert.equal(await codeOf({ encryption: device.encryption }), alone);
+    await assert.rejects(readRequest(utf8(JSON.stringify({ ...request, DeviceVersion: 2 }))));
+    await assert.rejects(readRequest(utf8(JSON.stringify({ ...request, SignatureKey: request.EncryptionKey }))));
+  });
+}

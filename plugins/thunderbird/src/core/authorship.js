@@ -6,7 +6,7 @@ import { signatureKeys, verifiedProfile } from "./profiles.js";
 import { compact, readCompact, sign, unverified, verify } from "./signing.js";
 
 const FIELD = "Recrypt-Signature: ";
-const LINE_OCTETS = 512 * 2 ** 10;
+const LINE_OCTETS = 64 * 2 ** 10;
 
 /** Part a content into its authorship line, if it has one, and the MIME entity. */
 export function splitContent(content) {

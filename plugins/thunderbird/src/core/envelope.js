@@ -23,7 +23,9 @@ export function readEnvelope(octets) {
     const head = readJson(octets.subarray(0, end));
     if (!("ciphertext" in head)) return fromHead(head, octets.slice(end + 1));
   }
-  return fromJson(readJson(octets));
+  const whole = readJson(octets);
+  if (octets.length - String(whole.ciphertext).length > LINE_OCTETS) throw new Malformed("an envelope that has too much beside its ciphertext");
+  return fromJson(whole);
 }
 
 const fromJson = whole => fromHead(whole, unb64url(whole.ciphertext));

@@ -74,6 +74,7 @@ async function merged(home, there) {
     ...emptyHome(),
     ...home,
     Profile: newest === known ? home.Profile : there.Profile,
+    Asked: null,
     Keys: united(home.Keys, there.Keys, each => each.kid),
     Pins: mergedPins(home.Pins, lists.get("Pins")),
     Contacts: united(home.Contacts, lists.get("Contacts"), each => each.Address.toLowerCase()),

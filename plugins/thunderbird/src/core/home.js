@@ -6,9 +6,15 @@ import { b64url, sha256, time, utf8 } from "./octets.js";
 import { signatureKeys } from "./profiles.js";
 import { unverified } from "./signing.js";
 
-/** Keys are private; Told is what a service said of a list's key, Seen which ids were read in what. */
-export const emptyHome = () =>
-  ({ Profile: null, Keys: [], Pins: [], Contacts: [], Profiles: [], Halves: [], Told: [], Seen: [] });
+const SEEN = 20_000; // the latest ids of messages, 2 MB; an older one that comes back isn't told
+
+/**
+ * Keys are private; Told is what a service said of a list's key, Seen which ids were read in what,
+ * Asked what a device asks that has no profile yet, Untold which lists lack the newest profile.
+ */
+export const emptyHome = () => ({
+  Profile: null, Keys: [], Pins: [], Contacts: [], Profiles: [], Halves: [], Told: [], Seen: [], Asked: null, Untold: null,
+});
 
 /** Give the profile's own words. */
 export function ownProfile(home) {
@@ -40,12 +46,14 @@ export function pinned(home, key, { service, now, told }) {
   const known = pinOf(home, key.GroupName);
   if (known) compare(known, key);
   const isNewer = known && key.Generation > known.Generation;
+  // The key before it, which its signature names, may never have been asked for.
+  const past = [...(known?.PastKeyUDF ?? []), ...(isNewer ? [known.KeyUDF] : []), ...(key.Previous ? [key.Previous] : [])];
   const pin = {
     GroupName: key.GroupName,
     Identifier: key.GroupIdentifier,
     Generation: key.Generation,
     KeyUDF: key.EncryptionKey.kid,
-    PastKeyUDF: [...(known?.PastKeyUDF ?? []), ...(isNewer ? [known.KeyUDF] : [])],
+    PastKeyUDF: [...new Set(past)],
     Service: service,
     Head: known?.Head ?? { seq: 0, hash: null },
     Since: known?.Since ?? time(now),
@@ -73,6 +81,7 @@ function compare(pin, key) {
 export function profileSeen(home, { Identifier, Updated }) {
   const known = home.Profiles.find(each => each.Identifier === Identifier);
   if (known && Updated < known.Updated) throw new NotAuthentic("a profile older than one that was seen before");
+  if (known?.Updated === Updated) return home;
   return { ...home, Profiles: put(home.Profiles, { Identifier, Updated }, each => each === known) };
 }
 
@@ -86,6 +95,7 @@ export function checkHalf(home, { MemberKeyUDF, GroupKeyID }) {
 
 /** Remember which group key a half belongs to. */
 export function halfSeen(home, { MemberKeyUDF, GroupKeyID }) {
+  if (home.Halves.some(each => each.MemberKeyUDF === MemberKeyUDF)) return home; // as checkHalf has found
   const half = { MemberKeyUDF, GroupKeyUDF: GroupKeyID };
   return { ...home, Halves: put(home.Halves, half, each => each.MemberKeyUDF === MemberKeyUDF) };
 }
@@ -97,10 +107,10 @@ export async function authorMet(home, { profile, address, messageId, groupKey, c
   const name = b64url(await sha256(utf8(`${profile.Identifier} ${groupKey} ${messageId}`)));
   const read = home.Seen.find(each => each.Name === name);
   return {
-    home: {
+    home: known && read ? home : {
       ...home,
       Contacts: known ? home.Contacts : [...home.Contacts, contact],
-      Seen: read ? home.Seen : [...home.Seen, { Name: name, ContentId: cid }],
+      Seen: read ? home.Seen : [...home.Seen, { Name: name, ContentId: cid }].slice(-SEEN),
     },
     since: known?.Since ?? null,
     other: known && known.Identifier !== profile.Identifier ? known.Identifier : null,

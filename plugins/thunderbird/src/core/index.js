@@ -1,19 +1,23 @@
 // What the extension asks of the core. A home is a plain object that the caller keeps: each function
 // that learns something gives a changed one. No storage, no clock but in here, no DOM.
 
+import { devicesOf, isHere } from "./devices.js";
 import { authorMet, checkHalf, deviceKeys, halfSeen, ownProfile, pinOf, pinWithKey, pinned, profileSeen, signingKey } from "./home.js";
 import { signContent, signSender, splitContent, verifyAuthor } from "./authorship.js";
 import { contentId, openRecrypted, openWhole, readEnvelope, seal, writeMmx } from "./envelope.js";
 import { Malformed, NotAuthentic, NotForThisKey, ServiceProblem, onOutside } from "./errors.js";
 import { exported, imported } from "./exporting.js";
 import { answer, askIn, readInvitation, tokenIn } from "./joining.js";
-import { readMessage, sealedPart, writeEntity } from "./mime.js";
+import { listNamed, readMessage, sealedPart, threadOf, writeEntity } from "./mime.js";
 import { b64url, random } from "./octets.js";
 import { emptyHome } from "./home.js";
 import { newProfile, verifiedGroupKey } from "./profiles.js";
 import { ask } from "./service.js";
+import { unverified } from "./signing.js";
 
-export { emptyHome, readInvitation };
+export { emptyHome, listNamed, readInvitation, threadOf };
+export { addDevice, askAsDevice, readRequest, revokeDevice, takeProfile } from "./devices.js";
+export { publish, setMail } from "./membership.js";
 export * from "./errors.js";
 
 const MAIL = "message/rfc822";
@@ -21,7 +25,7 @@ const MAIL = "message/rfc822";
 /**
  * Open a relayed copy, or a letter that a service has sealed to the profile.
  * @param {Uint8Array} raw the mail as it came
- * @returns {Promise<{home: object, list: string|null, listFingerprint: string|null, entity: Uint8Array,
+ * @returns {Promise<{home: object, isCopy: boolean, list: string|null, listFingerprint: string|null, entity: Uint8Array,
  *   message: {subject: string, from: string, to: string, date: string|null, text: string|null,
  *     html: string|null, attachments: {name: string, type: string, content: Uint8Array}[]},
  *   authorship: {state: "signed", name: string, address: string, identifier: string,
@@ -34,6 +38,12 @@ export const openMessage = (raw, home, now = new Date()) => onOutside(async () =
   return envelope.recryption ? openCopy(envelope, home, now) : openLetter(envelope, home);
 });
 
+/** Tell whether a mail is one that `openMessage` may open: it has an encrypted part and a notice alone. */
+export const isSealedMail = raw => sealedPart(raw).then(() => true, () => false);
+
+/** Read what of a mail stands outside of its encrypted part. */
+export const readOutside = raw => readMessage(raw);
+
 async function openCopy(envelope, home, now) {
   const { recryption } = envelope;
   checkHalf(home, recryption);
@@ -41,7 +51,7 @@ async function openCopy(envelope, home, now) {
   try {
     content = await openRecrypted(envelope, deviceKeys(home));
   } catch (problem) {
-    if (problem instanceof NotForThisKey) throw new NotForThisKey("It was made for another member, or another profile than yours");
+    if (problem instanceof NotForThisKey) throw new NotForThisKey("It was made for another member, for another profile than yours, or before this device was one of yours");
     throw problem;
   }
   const pin = pinWithKey(home, recryption.GroupKeyID);
@@ -49,8 +59,8 @@ async function openCopy(envelope, home, now) {
   const message = await readMessage(entity);
   const about = { pin, groupKey: recryption.GroupKeyID, cid: await contentId(envelope), now };
   const read = await judged(line, entity, message, about, halfSeen(home, recryption));
-  const list = pin?.GroupName ?? "a list that you don't know";
-  return { ...read, list, listFingerprint: pin?.Identifier ?? null, entity, message, joinToken: null };
+  const [list, listFingerprint] = [pin?.GroupName ?? null, pin?.Identifier ?? null];
+  return { ...read, isCopy: true, list, listFingerprint, entity, message, joinToken: null };
 }
 
 async function openLetter(envelope, home) {
@@ -64,7 +74,7 @@ async function openLetter(envelope, home) {
   const authorship = line
     ? { state: "bad", reason: "signed for a list, in mail sealed to you alone" }
     : { state: "unsigned", says: message.from };
-  return { home, list: null, listFingerprint: null, entity, message, authorship, joinToken: tokenIn(message.text) };
+  return { home, isCopy: false, list: null, listFingerprint: null, entity, message, authorship, joinToken: tokenIn(message.text) };
 }
 
 async function judged(line, entity, message, { pin, groupKey, cid, now }, home) {
@@ -89,13 +99,14 @@ async function judged(line, entity, message, { pin, groupKey, cid, now }, home) 
 }
 
 /**
- * Seal a message to a list: its newest key is asked for; the one that was seen serves while the service is away.
+ * Seal a message to a list.
  * @param message {from: {name, address}, subject, text, html: string|null, inReplyTo: string|null,
- *   attachments: {name, type, content}[]}
+ *   references: string[], attachments: {name, type, content}[]}
+ * @param told what `askKey` gave
  * @returns {Promise<{home: object, envelope: Uint8Array, messageId: string}>} envelope: an .mmx
  */
-export async function sealMessage(message, list, home, now = new Date()) {
-  const { key, pin, home: known } = await newestKey(list, home, now);
+export async function sealMessage(message, list, home, told, now = new Date()) {
+  const { key, pin, home: known } = await goodKey(list, home, told, now);
   const signer = signingKey(known);
   const messageId = `<${b64url(random(16)).toLowerCase()}@${message.from.address.split("@").at(-1)}>`;
   const whole = { ...message, date: now, messageId };
@@ -108,16 +119,26 @@ export async function sealMessage(message, list, home, now = new Date()) {
   return { home: known, envelope: writeMmx(envelope, sender), messageId };
 }
 
-async function newestKey(list, home, now) {
-  const pin = pinOf(home, list);
-  let found;
+/** Ask a known list's service for its key, which nobody has checked yet; the one that was seen serves while that is away. */
+export async function askKey(list, home) {
+  const { GroupName, Service } = pinOf(home, list);
   try {
-    found = await fetchKey({ list, service: pin.Service, identifier: pin.Identifier }, home, now);
+    return await ask(Service, "GetKey", { GroupID: GroupName });
   } catch (problem) {
-    const told = home.Told.find(each => each.GroupName === pin.GroupName);
+    const told = home.Told.find(each => each.GroupName === GroupName);
     if (!(problem instanceof ServiceProblem) || problem.status || !told) throw problem;
-    found = { key: await verifiedGroupKey(told), pin, home };
+    return told;
   }
+}
+
+/** Hold what `askKey` gave against what was seen of the list before, and pin it. */
+export async function keyTold(list, home, told, now = new Date()) {
+  const { Service } = pinOf(home, list);
+  return taken({ list, service: Service }, await verifiedGroupKey(told), { home, told, now });
+}
+
+async function goodKey(list, home, told, now) {
+  const found = await keyTold(list, home, told, now);
   if (found.key.Closed) throw new Malformed(`${list} is closed for good`);
   if (found.key.NotAfter < now.toISOString()) {
     throw new Malformed(`The key of ${list} isn't good any more: ask its administrator to sign it again`);
@@ -132,11 +153,21 @@ async function newestKey(list, home, now) {
 export async function fetchKey({ list, service, identifier }, home, now = new Date()) {
   const told = await ask(service, "GetKey", { GroupID: list });
   const key = await verifiedGroupKey(told);
-  if (key.GroupName !== list) throw new NotAuthentic("the key of another list");
-  if (identifier && key.GroupIdentifier !== identifier) {
-    throw new NotAuthentic(`${list} at ${service} HAS ANOTHER FINGERPRINT THAN YOUR INVITATION SAYS. Nothing was done`);
+  if (identifier && !isFingerprint(identifier, key.GroupIdentifier)) {
+    throw new NotAuthentic(`${list} at ${service} HAS ANOTHER FINGERPRINT THAN THE ONE YOU HAVE. Nothing was done`);
   }
+  return taken({ list, service }, key, { home, told, now });
+}
+
+function taken({ list, service }, key, { home, told, now }) {
+  if (key.GroupName !== list) throw new NotAuthentic("the key of another list");
   return { key, ...pinned(home, key, { service, now, told }) };
+}
+
+// What a person types may be grouped in any way, in either case, and cut (spec §2).
+function isFingerprint(typed, udf) {
+  const [short, whole] = [typed, udf].map(each => each.replace(/[\s-]/g, "").toUpperCase());
+  return short.length >= 25 && whole.startsWith(short);
 }
 
 /** Ask in, with an invitation that `readInvitation` gave. */
@@ -167,6 +198,16 @@ export function who(home) {
   return { fingerprint: Identifier, addresses: Accounts };
 }
 
-/** Say which lists are known. */
+/** Say which lists are known, and until when the key is good that was seen last. */
 export const lists = home =>
-  home.Pins.map(({ GroupName, Identifier, Service }) => ({ list: GroupName, fingerprint: Identifier, service: Service }));
+  home.Pins.map(({ GroupName, Identifier, Service }) => {
+    const told = home.Told.find(each => each.GroupName === GroupName);
+    const { NotAfter = null } = told ? unverified(told.SignedKey) : {}; // it was verified before it was kept
+    return { list: GroupName, fingerprint: Identifier, service: Service, until: NotAfter };
+  }).sort((one, other) => one.list.localeCompare(other.list));
+
+/** Say which devices the profile has, by their codes. */
+export async function devices(home) {
+  const found = await devicesOf(ownProfile(home));
+  return found.map(each => ({ code: each.code, isHere: isHere(home, each) }));
+}

@@ -2,12 +2,14 @@
 
 import PostalMime from "postal-mime";
 import { Malformed } from "./errors.js";
-import { base64, utf8 } from "./octets.js";
+import { base64, latin1, utf8 } from "./octets.js";
 import { padding } from "./padding.js";
 
 const SEALED = ["application/vnd.recrypt", "application/jose+json"];
 const NOTICE_OCTETS = 8 * 2 ** 10;
+const HEADER_OCTETS = 256 * 2 ** 10;
 const ID = /^<[^\s<>]+>$/;
+const IDS = 20; // of References that go along (spec §7)
 const SUBJECT = "[...]";
 
 async function parse(octets, more = {}) {
@@ -36,6 +38,29 @@ export async function sealedPart(octets) {
 const isSealed = ({ mimeType, filename }) =>
   SEALED.includes(mimeType) || (mimeType === "application/octet-stream" && /\.mmx$/i.test(filename ?? ""));
 
+/** Say which ids an answer to a message names; its header alone is looked at. */
+export async function threadOf(octets) {
+  const { messageId, references, inReplyTo } = await parse(headerOf(octets));
+  if (!ID.test(messageId ?? "")) return { inReplyTo: null, references: [] };
+  const before = (references || inReplyTo || "").match(/<[^\s<>]+>/g) ?? [];
+  return { inReplyTo: messageId, references: [...before.filter(each => each !== messageId), messageId].slice(-IDS) };
+}
+
+/** Say of which list a copy says to be, and at which service: its carriers can write anything there. */
+export async function listNamed(octets) {
+  const { headers } = await parse(headerOf(octets));
+  const field = name => headers.find(each => each.key === name)?.value ?? "";
+  const list = /<mailto:([^\s<>?@]+@[^\s<>?@]+)>/i.exec(field("list-post"))?.[1]?.toLowerCase() ?? null;
+  const url = /<(https?:[^\s<>]+)\/u\/[a-z2-7]{26}>/i.exec(field("list-unsubscribe"))?.[1] ?? null;
+  return list && { list, url };
+}
+
+function headerOf(octets) {
+  const text = latin1(octets.subarray(0, HEADER_OCTETS));
+  const end = /\r?\n\r?\n/.exec(text)?.index ?? text.length;
+  return utf8(`${text.slice(0, end)}\r\n\r\n`);
+}
+
 /** Read the message that was inside, as people see it. */
 export async function readMessage(entity) {
   const found = await parse(entity);
@@ -57,14 +82,16 @@ const mailbox = each => (each?.name ? `${each.name} <${each.address}>` : (each?.
 
 /**
  * Write the entity that is sealed, padded.
- * @param message {from: {name, address}, subject, text, html, attachments, inReplyTo, date, messageId}
+ * @param message {from: {name, address}, subject, text, html, attachments, inReplyTo, references, date, messageId}
  * @param list to whom it goes
  * @param before octets that will stand before it
  */
 export function writeEntity(message, list, before) {
   const { name, address } = message.from;
   const date = `${message.date.toUTCString().slice(0, -3)}+0000`;
+  const ids = (message.references ?? []).filter(each => ID.test(each)).slice(-IDS);
   const answered = ID.test(message.inReplyTo ?? "") ? [`In-Reply-To: ${message.inReplyTo}`] : [];
+  if (ids.length) answered.push(`References: ${ids.join("\r\n ")}`);
   const fields = [
     `From: ${name ? `${phrase(name)} <${address}>` : address}`,
     `To: ${list}`,

@@ -1,73 +1,48 @@
-// The page of settings: a profile, its copies, and lists.
+// The page of settings: a profile, its copies, lists and devices.
 
 import { createProfile, exportHome, importHome, lists } from "../core/index.js";
 import * as home from "../home.js";
-import { invitation, join, mayTalkTo } from "../joining.js";
-import { problemWords } from "../words.js";
-
-const at = id => document.getElementById(id);
-
-function say(words, isBad = false) {
-  at("said").textContent = words;
-  at("said").classList.toggle("bad", isBad);
-  at("said").scrollIntoView({ block: "nearest" });
-}
-
-/** Let a form do something, and say what came of it. */
-function on(form, act) {
-  form.addEventListener("submit", async event => {
-    event.preventDefault();
-    const button = form.querySelector("button");
-    button.disabled = true;
-    say("One moment …");
-    try {
-      say(await act(new FormData(form)));
-      form.reset();
-    } catch (problem) {
-      say(problemWords(problem), true);
-    }
-    button.disabled = false;
-    await show();
-  });
-}
+import * as devicesPart from "./devices.js";
+import * as listsPart from "./lists.js";
+import { act, at, on, saveAs } from "./page.js";
 
 async function show() {
   const { profile, hasPassphrase, isLocked } = await home.state();
   at("locked").hidden = !isLocked;
   at("new").hidden = Boolean(profile);
   at("mine").hidden = !profile || isLocked;
-  if (!profile) return suggestAddresses();
-  const known = lists(await home.read());
+  if (isLocked) return;
+  const known = await home.read();
+  await fill();
+  if (!profile) {
+    await devicesPart.showAsked(known);
+    await suggestAddresses();
+    return;
+  }
   at("address").textContent = profile.addresses.join(", ");
   at("fingerprint").textContent = profile.fingerprint;
-  at("lists").replaceChildren(known.length ? table(known) : paragraph("None yet."));
+  await Promise.all([listsPart.show(lists(known)), devicesPart.show(known)]);
   at("protection").textContent = hasPassphrase
     ? "Your keys are sealed under a passphrase, which is asked for after each start."
     : "Your keys lie open in Thunderbird's profile: who has this computer has them.";
   at("lock").hidden = !hasPassphrase;
-  return undefined;
 }
 
-function paragraph(words) {
-  const made = document.createElement("p");
-  made.textContent = words;
-  return made;
-}
+// One at a time, and once more if something changed meanwhile.
+let showing = Promise.resolve();
+const again = () => (showing = showing.then(show, show));
 
-function table(known) {
-  const made = document.createElement("table");
-  made.createTHead().insertRow().append(...["List", "Fingerprint", "Server"].map(heading));
-  const rows = made.createTBody();
-  for (const { list, fingerprint, service } of known) {
-    const row = rows.insertRow();
-    row.insertCell().textContent = list;
-    row.insertCell().append(Object.assign(document.createElement("code"), { textContent: fingerprint }));
-    row.insertCell().textContent = service;
-  }
-  return made;
+/** Fill in what a click in a mail has brought. */
+async function fill() {
+  if (document.hidden) return; // the settings may be open more than once
+  const { filled } = await messenger.storage.session.get("filled");
+  if (!filled) return;
+  await messenger.storage.session.remove("filled");
+  const form = filled.invitation ? at("join") : at("meet");
+  for (const [name, value] of Object.entries(filled)) form.elements[name].value = value;
+  form.closest("details")?.setAttribute("open", "");
+  form.scrollIntoView({ block: "center" });
 }
-
-const heading = words => Object.assign(document.createElement("th"), { textContent: words });
 
 async function suggestAddresses() {
   const accounts = await messenger.accounts.list(false);
@@ -103,20 +78,8 @@ for (const form of document.querySelectorAll("form.import")) {
   });
 }
 
-on(at("join"), form => {
-  const invited = invitation(form.get("invitation"));
-  // Asked for before anything else, as Thunderbird lets only a click ask.
-  return mayTalkTo(invited.service).then(async isAllowed => {
-    if (!isAllowed) return `Without your consent nothing is asked of ${invited.service}.`;
-    const { list, account } = await join(invited);
-    return `Asked. A letter comes to ${account}: open it here, and say yes. Then an administrator of ${list} decides.`;
-  });
-});
-
 on(at("export"), async form => {
-  const copy = await exportHome(await home.opened(), form.get("passphrase"));
-  const url = URL.createObjectURL(new Blob([copy], { type: "application/json" }));
-  await messenger.downloads.download({ url, filename: "recrypt-profile.json", saveAs: true });
+  await saveAs("recrypt-profile.json", await exportHome(await home.opened(), form.get("passphrase")));
   return "Saved. The copy opens with its passphrase alone: keep both, apart.";
 });
 
@@ -127,11 +90,15 @@ on(at("protect"), async form => {
   return passphrase ? "Your keys are sealed now" : "Your keys aren't sealed any more";
 });
 
-at("lock").addEventListener("click", async () => {
+at("lock").addEventListener("click", () => act(at("lock"), async () => {
   await home.lock();
-});
+  return "Locked";
+}));
 
-// Where a letter that invites was clicked on, its invitation stands behind the #.
-at("join").elements.invitation.value = decodeURIComponent(location.hash.slice(1));
-messenger.storage.onChanged.addListener(show);
-await show();
+document.addEventListener("visibilitychange", fill);
+listsPart.begin();
+devicesPart.begin();
+messenger.storage.onChanged.addListener(again);
+messenger.permissions.onAdded.addListener(again);
+window.addEventListener("recrypt-changed", again);
+await again();
