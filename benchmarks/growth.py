@@ -36,6 +36,7 @@ MEMBERS: Final = 200  # of a list whose octets or posts grow
 OF_EACH: Final = 10  # members, of many lists
 OCTETS: Final = 10 * 2**10
 ENOUGH: Final = 2000  # copies, to tell processor time by: posts go on until there are so many
+WIDE: Final = 10  # times the least, from which on a scale is logarithmic
 LARGE: Final = 2**20  # octets, over which one post is enough
 
 
@@ -220,7 +221,10 @@ def draw(path: Path, axis: Axis, rows: Sequence[Row]) -> None:
         ):
             panel.plot(at, values, marker="o")
             panel.set(xscale="log", xlabel=axis.unit, ylabel=what)
-            panel.set_ylim(bottom=0, top=1.15 * max(values))
+            if max(values) > WIDE * min(values):
+                panel.set_yscale("log")
+            else:
+                panel.set_ylim(bottom=0, top=1.15 * max(values))
             panel.grid(visible=True, alpha=0.3)
         figure.savefig(path, metadata={"Date": None})
 
