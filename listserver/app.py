@@ -12,6 +12,7 @@ from pathlib import Path
 from listserver.answering import Answering
 from listserver.audit import AuditKeeping
 from listserver.bouncing import Bouncing
+from listserver.carrying import Carrying
 from listserver.catalogue import Catalogue
 from listserver.config import Config
 from listserver.delivering import Delivering
@@ -72,7 +73,8 @@ class App:
         self._courier = SmtpCourier(config.relay, config.domain, password=password)
         schedule = config.relay.schedule
         links = Links(vault, config.public_url)
-        self._delivering = Delivering(store, self._courier, links, self._clock, schedule)
+        carrier = Carrying(self._courier)
+        self._delivering = Delivering(store, carrier, links, self._clock, schedule)
         self._mailing = Mailing(store, self._courier, self._clock, schedule)
         self._written = asyncio.Event()
         house = _house(config)

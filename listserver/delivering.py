@@ -1,22 +1,30 @@
-"""Deliver what is due: claim -> partial -> copy -> courier -> record."""
+"""Deliver what is due: claim -> half -> carrier -> record."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from listserver.bounces import weight_of_end
 from listserver.bouncing import QUARTERS
-from listserver.copies import Frame, frame_octets, make_copy, make_frame
+from listserver.carrying import Carrier, CarrierLost, Copy
+from listserver.copies import Frame, frame_octets, make_frame
 from listserver.limits import FAULT_DELAY, FAULTS, FRAMES_OCTETS, QUEUE_PATIENCE, STORE_RETRY
 from listserver.links import Links
 from listserver.model import Claim, Faulted, Half, PostId, Record, Untried, Withdrawn
-from listserver.outcomes import GaveUp, Outcome, Schedule, TryLater, has_reached, outcome_of
-from listserver.ports import Clock, Courier, Outgoing
-from listserver.store import Store, StoreDamaged, Work
-from listserver.together import Together
+from listserver.outcomes import (
+    Answer,
+    GaveUp,
+    Outcome,
+    Schedule,
+    TryLater,
+    has_reached,
+    outcome_of,
+)
+from listserver.ports import Clock
+from listserver.store import Store, StoreDamaged, Work, may_pass
 from recrypt_core.errors import RecryptError
 
 # What rows that are damaged make of reading them.
@@ -35,12 +43,11 @@ class Delivering:
     """Takes due deliveries from the store and carries each to the relay host."""
 
     def __init__(
-        self, store: Store, courier: Courier, links: Links, clock: Clock, schedule: Schedule
+        self, store: Store, carrier: Carrier, links: Links, clock: Clock, schedule: Schedule
     ) -> None:
         self._schedule = schedule
         self._store = store
-        self._halves = Together(store, _read_halves)
-        self._courier = courier
+        self._carrier = carrier
         self._links = links
         self._clock = clock
         self._last = PostId(0)
@@ -71,25 +78,51 @@ class Delivering:
                 return Batch(frame, claims)
         return None
 
-    async def attempt(self, frame: Frame, claim: Claim) -> Record:
-        """Try one delivery once, and judge what came of it.
+    async def attempt(
+        self, frame: Frame, claims: Sequence[Claim]
+    ) -> AsyncIterator[tuple[Claim, Record | Exception]]:
+        """Try deliveries of one post once, and judge what came of each, as it comes.
 
-        The member's entry is read now, with those of others that begin now, so one that ended a
-        moment ago is respected (spec §4), and so is the list's operator, who has stopped it.
+        The members' entries are read now, so one that ended a moment ago is respected (spec §4),
+        and so is the list's operator, who has stopped it.
+        """
+        ready: list[tuple[Claim, Half]] = []
+        for claim, (half, waits) in zip(claims, await self._halves(claims), strict=True):
+            if waits:
+                yield claim, self.untried(claim)
+            elif isinstance(half, Exception):
+                yield claim, self._after(claim, half)
+            elif half is None:
+                yield claim, Record(claim.id, claim.post, Withdrawn())
+            else:
+                ready.append((claim, half))
+        copies = [self._copy(frame, *each) for each in ready]
+        async for at, answer in self._carrier.carry(frame, copies):
+            yield ready[at][0], self._record(ready[at][0], answer)
+
+    async def _halves(
+        self, claims: Sequence[Claim]
+    ) -> Sequence[tuple[Half | Exception | None, bool]]:
+        """Read what these are made with, and whether their lists are stopped.
+
+        One that can't be read is no other's trouble.
         """
         try:
-            half, waits = await self._halves.done(claim)
-            if waits:
-                return self.untried(claim)
-            if half is None:
-                return Record(claim.id, claim.post, Withdrawn())
-            to = (frame.post.list_address, claim.post, claim.member)
-            fields = self._links.leave_fields(*to, stays=half.stays)
-            parts = make_copy(frame, half, fields=fields)
-        except RecryptError as problem:
-            return self.faulted(claim, problem)
-        mail = Outgoing(self._links.return_path(*to), half.address, parts)
-        answer = await self._courier.deliver(mail)
+            async with self._store.begin() as work:
+                return await _read_halves(work, claims)
+        except Exception as problem:  # noqa: BLE001 - each is told
+            if len(claims) == 1 or may_pass(problem):
+                return [(problem, False)] * len(claims)
+        return [(await self._halves([each]))[0] for each in claims]
+
+    def _copy(self, frame: Frame, claim: Claim, half: Half) -> Copy:
+        to = (frame.post.list_address, claim.post, claim.member)
+        fields = self._links.leave_fields(*to, stays=half.stays)
+        return Copy(half, self._links.return_path(*to), fields)
+
+    def _record(self, claim: Claim, answer: Answer | Exception) -> Record | Exception:
+        if isinstance(answer, Exception):
+            return self._after(claim, answer)
         outcome = outcome_of(
             answer,
             self._schedule,
@@ -97,8 +130,12 @@ class Delivering:
             first=claim.since,
             now=self._clock.now(),
         )
-        words, reached = _last_words(outcome), has_reached(answer)
-        return Record(claim.id, claim.post, outcome, words, reached)
+        return Record(claim.id, claim.post, outcome, _last_words(outcome), has_reached(answer))
+
+    def _after(self, claim: Claim, problem: Exception) -> Record | Exception:
+        if isinstance(problem, CarrierLost):  # what is done after a crash
+            return Record(claim.id, claim.post, Faulted(self._clock.now()))
+        return self.faulted(claim, problem) if isinstance(problem, RecryptError) else problem
 
     def faulted(self, claim: Claim, problem: Exception) -> Record:
         """Put off a delivery that our own program failed at; the third time it will be held."""

@@ -1,6 +1,6 @@
 """Carry letters, the server's own mail: claim -> courier -> record, as deliveries are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -47,8 +47,14 @@ class Mailing:
             claims = await work.claim_letters(self._clock.now(), limit)
         return LetterBatch(claims) if claims else None
 
-    async def attempt(self, _frame: None, claim: LetterClaim) -> LetterRecord:
-        """Try one letter once, and judge what came of it."""
+    async def attempt(
+        self, _frame: None, claims: Sequence[LetterClaim]
+    ) -> AsyncIterator[tuple[LetterClaim, LetterRecord]]:
+        """Try letters once, one after the other, and judge what came of each."""
+        for claim in claims:
+            yield claim, await self._attempt(claim)
+
+    async def _attempt(self, claim: LetterClaim) -> LetterRecord:
         try:
             async with self._store.begin() as work:
                 letter = await work.read_letter(claim)

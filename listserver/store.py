@@ -45,6 +45,11 @@ class StoreDamaged(StoreTrouble):
     """What was asked for can't be had, now or later; the store can do other things."""
 
 
+def may_pass(problem: Exception) -> bool:
+    """Tell whether the store may do a moment later what it couldn't."""
+    return isinstance(problem, StoreTrouble) and not isinstance(problem, StoreDamaged)
+
+
 class QueueFull(Exception):
     """So many letters wait that this one isn't taken. It undoes its block, so nothing is lost."""
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, TypeVar
 
-from listserver.store import Store, StoreDamaged, StoreTrouble, Work
+from listserver.store import Store, Work, may_pass
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -54,8 +54,7 @@ class Together(Generic[T, R]):
                 some = self._take(_MOST)
                 found = await self._do(work, [job for job, _ in some])
         except Exception as problem:  # noqa: BLE001 - each is told; none may leave the others waiting
-            passes = isinstance(problem, StoreTrouble) and not isinstance(problem, StoreDamaged)
-            if len(some) > 1 and not passes:
+            if len(some) > 1 and not may_pass(problem):
                 for each in some:
                     await self._do_alone(*each)
             else:

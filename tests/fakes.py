@@ -11,7 +11,9 @@ from typing import Final
 from listserver.addresses import ListAddress, Role
 from listserver.answering import Answering
 from listserver.bouncing import Bouncing
-from listserver.delivering import Delivering
+from listserver.carrying import Carrying
+from listserver.copies import Frame
+from listserver.delivering import Batch, Delivering
 from listserver.edges.sqlite import SqliteStore, open_store
 from listserver.erasing import Erasing, ErasingTime
 from listserver.forwarding import Forwarding
@@ -22,11 +24,11 @@ from listserver.joining import Joining
 from listserver.leaving import LeaveKeeping, Leaving
 from listserver.links import Links
 from listserver.mailing import Mailing
-from listserver.model import House, Scoring
+from listserver.model import Claim, House, Record, Scoring
 from listserver.notices import Notices
 from listserver.outcomes import Accepted, Answer, Schedule
 from listserver.owner_mail import OwnerMail
-from listserver.ports import Outgoing
+from listserver.ports import Courier, Outgoing
 from listserver.posting import Posting
 from listserver.probing import Probing
 from listserver.receiving import Receiving
@@ -165,7 +167,7 @@ class Bench:
         )
         self.posting = Posting(house, self.store, self.clock, self.log)
         self.links = Links(self.vault, URL)
-        self.delivering = Delivering(self.store, self.courier, self.links, self.clock, Schedule())
+        self.delivering = self.delivering_by(self.store, self.courier)
         self.transactions = Transactions(
             house, self.store, self.clock, self.log, wake=self.posting.arrived.set
         )
@@ -190,6 +192,10 @@ class Bench:
             desk,
             OwnerMail(house, self.store, self.clock, self.log),
         )
+
+    def delivering_by(self, store: Store, courier: Courier) -> Delivering:
+        """Deliver from this store by this courier."""
+        return Delivering(store, Carrying(courier), self.links, self.clock, Schedule())
 
     async def authorize(self, person: Person) -> None:
         """Let somebody create groups."""
@@ -262,17 +268,27 @@ class Bench:
         finally:
             connection.set_trace_callback(None)
 
+    async def tried(self, batch: Batch) -> list[Record]:
+        """Try each that was claimed, one after the other."""
+        return [await self.attempt(batch.frame, each) for each in batch.claims]
+
+    async def attempt(self, frame: Frame, claim: Claim) -> Record:
+        """Try one delivery, at which our own program doesn't fail."""
+        ((_, record),) = [each async for each in self.delivering.attempt(frame, [claim])]
+        if isinstance(record, Exception):
+            raise record
+        return record
+
     async def relay_all(self) -> None:
         """Deliver what is due now, one after the other."""
         while batch := await self.delivering.claim(100):
-            tried = [await self.delivering.attempt(batch.frame, each) for each in batch.claims]
-            await self.delivering.record(tried)
+            await self.delivering.record(await self.tried(batch))
 
     async def carry_letters(self) -> None:
         """Carry the letters that are due now, one after the other."""
         while batch := await self.mailing.claim(100):
-            tried = [await self.mailing.attempt(batch.frame, each) for each in batch.claims]
-            await self.mailing.record(tried)
+            attempted = self.mailing.attempt(batch.frame, batch.claims)
+            await self.mailing.record([record async for _, record in attempted])
 
     async def keep_house(self) -> None:
         """Do the chores once, and carry the letters that come of them."""

@@ -33,6 +33,7 @@ LAYERS = {
         "tokens links admission mime plain_text manners attachments decisions answers posts names "
         "headers threads copies letterheads preparing letters invitations refusals reports "
         "bounces vault",
+        "carrying",
         "quick together posting own_posts ways holding delivering erasing bouncing probing leaving "
         "forwarding mailing receiving front_desk answering owner_mail signers lookups showing "
         "redelivering profiles wishes join_bounds joining inviting greeting groups transactions "
@@ -68,7 +69,8 @@ MAY_USE = {"recrypt_core": "", "listserver": "recrypt_core", "recrypt_client": "
 
 FLOWS = (
     "listserver.posting listserver.together listserver.delivering listserver.bouncing "
-    "listserver.probing listserver.leaving listserver.inviting listserver.greeting "
+    "listserver.carrying listserver.probing listserver.leaving listserver.inviting "
+    "listserver.greeting "
     "listserver.own_posts listserver.holding listserver.forwarding listserver.mailing "
     "listserver.receiving listserver.joining listserver.front_desk listserver.owner_mail "
     "listserver.groups listserver.quick listserver.signers listserver.lookups listserver.showing "

@@ -5,7 +5,7 @@ Outcomes that wait are committed together by one task, so a crash repeats only w
 
 import asyncio
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import AsyncIterator, Hashable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final, Generic, Protocol, TypeVar
@@ -20,7 +20,7 @@ from listserver.limits import (
 from listserver.model import Faulted, Withdrawn
 from listserver.outcomes import Delivered, GaveUp, TryLater
 from listserver.ports import Log
-from listserver.store import StoreDamaged, StoreTrouble
+from listserver.store import may_pass
 
 _BATCHES: Final = 4  # deliveries claimed at once, for each connection
 
@@ -67,8 +67,8 @@ class Queue(Protocol[F, C, R]):
         """Take what is due."""
         ...
 
-    async def attempt(self, frame: F, claim: C, /) -> R:
-        """Try one once."""
+    def attempt(self, frame: F, claims: Sequence[C], /) -> AsyncIterator[tuple[C, R | Exception]]:
+        """Try each once; give what came of it, or what our own program failed at, as it comes."""
         ...
 
     def faulted(self, claim: C, problem: Exception, /) -> R:
@@ -153,7 +153,8 @@ class Relay(Generic[F, C, R]):
         self._queue = queue
         self._arrived = arrived
         self._connections = connections
-        self._slots = asyncio.Semaphore(connections)
+        self._in_hand = 0  # from its beginning until its outcome is on the disk
+        self._room = asyncio.Event()
         self._host = _Host()
         self._log = log
         self._done: asyncio.Queue[R] = asyncio.Queue()
@@ -181,7 +182,7 @@ class Relay(Generic[F, C, R]):
         self._stopping = True
         self._arrived.set()
         self._host.end_pause()
-        self._slots.release()  # wakes who waits for a connection
+        self._room.set()
 
     async def _finish(self) -> None:
         """Wait for what is in hand; what doesn't end in time is put back, its end in doubt."""
@@ -206,25 +207,47 @@ class Relay(Generic[F, C, R]):
         if batch is None:
             await self._pause()
             return
-        for claim in batch.claims:
-            if not self._stopping:
-                await self._slots.acquire()
+        left = list(batch.claims)
+        while left:
+            await self._await_room()
             if self._stopping or self._host.pauses:
-                self._done.put_nowait(self._queue.untried(claim))
-                continue
-            task = asyncio.create_task(self._carry(batch.frame, claim))
+                self._in_hand += len(left)
+                for claim in left:
+                    self._done.put_nowait(self._queue.untried(claim))
+                return
+            room = self._connections - self._in_hand
+            group, left = left[:room], left[room:]
+            self._in_hand += len(group)
+            task = asyncio.create_task(self._carry(batch.frame, group))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    async def _carry(self, frame: F, claim: C) -> None:
+    async def _await_room(self) -> None:
+        """Wait for a free connection, or the stop."""
+        while self._in_hand >= self._connections and not self._stopping:
+            self._room.clear()
+            await self._room.wait()
+
+    async def _carry(self, frame: F, claims: Sequence[C]) -> None:
+        left = dict.fromkeys(claims)
         try:
-            record = await self._queue.attempt(frame, claim)
-            self._troubles.pop(claim, None)
+            async for claim, found in self._queue.attempt(frame, claims):
+                del left[claim]
+                self._end(claim, found)
         except asyncio.CancelledError:
-            self._done.put_nowait(self._queue.cut_off(claim))
+            for claim in left:
+                self._done.put_nowait(self._queue.cut_off(claim))
             raise
         except Exception as problem:  # noqa: BLE001 - one delivery's fault is no other's
-            record = self._after(problem, claim)
+            for claim in left:
+                self._end(claim, problem)
+
+    def _end(self, claim: C, found: R | Exception) -> None:
+        if isinstance(found, Exception):
+            record = self._after(found, claim)
+        else:
+            record = found
+            self._troubles.pop(claim, None)
         if record.reached is not None:
             self._host.note(reached=record.reached)
         self._done.put_nowait(record)
@@ -232,7 +255,7 @@ class Relay(Generic[F, C, R]):
     def _after(self, problem: Exception, claim: C) -> R:
         """Put off what failed; the store's trouble is that one's own fault only if it goes on."""
         self._troubles[claim] += 1
-        if _passes(problem) and self._troubles[claim] < STORE_TROUBLES:
+        if may_pass(problem) and self._troubles[claim] < STORE_TROUBLES:
             return self._queue.put_off(claim)
         del self._troubles[claim]
         self._log.event("delivery-fault", error=type(problem).__name__)
@@ -254,7 +277,8 @@ class Relay(Generic[F, C, R]):
             finally:
                 for _ in records:
                     self._done.task_done()
-                    self._slots.release()
+                self._in_hand -= len(records)
+                self._room.set()
 
     async def _record(self, records: list[R]) -> None:
         """Write outcomes, again and again until the store takes them."""
@@ -262,7 +286,7 @@ class Relay(Generic[F, C, R]):
             try:
                 await self._queue.record(records)
             except Exception as problem:  # noqa: BLE001 - one outcome's fault is no other's
-                if _passes(problem):
+                if may_pass(problem):
                     self._log.event("record-trouble", error=str(problem))
                     await asyncio.sleep(STORE_RETRY.total_seconds())
                     continue
@@ -288,11 +312,6 @@ class Relay(Generic[F, C, R]):
             faulted=sum(isinstance(each, Faulted) for each in outcomes),
             withdrawn=sum(isinstance(each, Withdrawn) for each in outcomes),
         )
-
-
-def _passes(problem: Exception) -> bool:
-    """Tell whether the store may do a moment later what it couldn't."""
-    return isinstance(problem, StoreTrouble) and not isinstance(problem, StoreDamaged)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
+from listserver.carrying import Carrying
 from listserver.copies import Frame
 from listserver.delivering import Delivering
 from listserver.edges import relay as relay_room
@@ -29,6 +31,7 @@ from tests.fakes import (
 )
 from tests.mails import mail, sealed
 
+Tried: TypeAlias = tuple[Claim, Record | Exception]
 LATER = Refused(Phase.RCPT, 451, "later")
 CONNECTIONS = 2
 
@@ -132,7 +135,7 @@ class Sleepless(Delivering):
     """Tells how long nothing is due, and then lets all that time pass at once."""
 
     def __init__(self, bench: Bench) -> None:
-        super().__init__(bench.store, bench.courier, bench.links, bench.clock, Schedule())
+        super().__init__(bench.store, Carrying(bench.courier), bench.links, bench.clock, Schedule())
         self._fixed = bench.clock
         self.slept: asyncio.Queue[timedelta] = asyncio.Queue()
 
@@ -196,7 +199,7 @@ async def test_outcomes_that_cannot_be_written_at_first_are_not_lost(tmp_path: P
     async with open_bench(tmp_path, courier=courier) as bench:
         await queued(bench, 2)
         store = TroubledStore(bench.store)
-        delivering = Delivering(store, courier, bench.links, bench.clock, Schedule())
+        delivering = bench.delivering_by(store, courier)
         async with running(bench, delivering):
             for _ in range(CONNECTIONS):
                 await courier.held.acquire()
@@ -214,7 +217,7 @@ async def test_claims_that_come_to_nothing_are_claimed_again(tmp_path: Path) -> 
         await queued(bench, 2)
         store = TroubledStore(bench.store)
         store.failures = 2
-        delivering = Delivering(store, bench.courier, bench.links, bench.clock, Schedule())
+        delivering = bench.delivering_by(store, bench.courier)
         async with running(bench, delivering):
             await until(in_state(bench))
         assert len(bench.courier.sent) == 2
@@ -267,15 +270,17 @@ async def test_an_outcome_that_cannot_be_written_stops_no_other(tmp_path: Path) 
     class Unwritable(Delivering):
         """Meets words that nothing can encode."""
 
-        async def attempt(self, frame: Frame, claim: Claim) -> Record:
+        async def attempt(self, frame: Frame, claims: Sequence[Claim]) -> AsyncIterator[Tried]:
             """Try, and spoil one outcome."""
-            record = await super().attempt(frame, claim)
-            return replace(record, words="\udcff") if claim.member == MemberId(2) else record
+            async for claim, record in super().attempt(frame, claims):
+                assert isinstance(record, Record)
+                is_his = claim.member == MemberId(2)
+                yield claim, replace(record, words="\udcff") if is_his else record
 
     courier = ScriptedCourier({"m1@example.org": [Refused(Phase.RCPT, 550, "no")]})
     async with open_bench(tmp_path, courier=courier) as bench:
         await queued(bench, 8)
-        spoilt = Unwritable(bench.store, courier, bench.links, bench.clock, Schedule())
+        spoilt = Unwritable(bench.store, Carrying(courier), bench.links, bench.clock, Schedule())
         async with running(bench, spoilt):
             await until(in_state(bench, 1))
         assert "record-fault" in {name for name, _ in bench.log.events}
@@ -286,16 +291,19 @@ class Untold(Delivering):
     """Gets no answer of the store about one member; counts how often it asks."""
 
     def __init__(self, bench: Bench, problem: StoreTrouble) -> None:
-        super().__init__(bench.store, bench.courier, bench.links, bench.clock, Schedule())
+        super().__init__(bench.store, Carrying(bench.courier), bench.links, bench.clock, Schedule())
         self._fixed, self._problem = bench.clock, problem
         self.asked = 0
 
-    async def attempt(self, frame: Frame, claim: Claim) -> Record:
+    async def attempt(self, frame: Frame, claims: Sequence[Claim]) -> AsyncIterator[Tried]:
         """Try, or fail."""
-        if claim.member == MemberId(2):
-            self.asked += 1
-            raise self._problem
-        return await super().attempt(frame, claim)
+        for claim in claims:
+            if claim.member == MemberId(2):
+                self.asked += 1
+                yield claim, self._problem
+        others = [each for each in claims if each.member != MemberId(2)]
+        async for each in super().attempt(frame, others):
+            yield each
 
     async def pause(self) -> timedelta:
         """Let a moment pass."""

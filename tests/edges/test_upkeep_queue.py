@@ -237,7 +237,7 @@ async def test_what_is_under_way_while_its_post_is_dropped_ends_no_other_deliver
     batch = await bench.delivering.claim(2)
     assert batch is not None
     answer(bench, {BOB: [LATER], CAROL: [LATER], ALICE: [LATER]})
-    tried = [await bench.delivering.attempt(batch.frame, each) for each in batch.claims]
+    tried = await bench.tried(batch)
     assert upkeep.drop(POST, NOW) == Dropped(1, 2)
     await post(bench, team)
     other = await bench.delivering.claim(3)
@@ -264,7 +264,7 @@ async def test_what_was_dropped_stays_dropped_and_is_erased_when_its_copies_have
     assert upkeep.drop(POST, NOW) == Dropped(0, 3)
     assert not await bench.erasing.erase()
     assert await bench.rows("SELECT post_id FROM ciphertexts") == [(1,)]
-    tried = [await bench.delivering.attempt(batch.frame, each) for each in batch.claims]
+    tried = await bench.tried(batch)
     await bench.delivering.record(tried)
     assert upkeep.retry(which, NOW) == Retried(0, 0, 0)
     bench.clock.advance(limits.FIRST_DELAY)

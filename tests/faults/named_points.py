@@ -9,7 +9,7 @@ passes N - 1 times. Kill -9, so nothing is tidied up.
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final
 
 from listserver import replies
@@ -47,6 +47,28 @@ class Point:
             if meant(arguments, None):
                 self.passed()
             return await method(*arguments, **named)
+
+        _replace(owner, name, wrapped)
+
+    def at_start(self, owner: type, name: str) -> None:
+        """Stand where a method that gives one after the other is first asked."""
+        method = getattr(owner, name)
+
+        async def wrapped(*arguments: object) -> AsyncIterator[object]:
+            self.passed()
+            async for each in method(*arguments):
+                yield each
+
+        _replace(owner, name, wrapped)
+
+    def at_each(self, owner: type, name: str) -> None:
+        """Stand where it gives one."""
+        method = getattr(owner, name)
+
+        async def wrapped(*arguments: object) -> AsyncIterator[object]:
+            async for each in method(*arguments):
+                self.passed()
+                yield each
 
         _replace(owner, name, wrapped)
 
@@ -107,9 +129,9 @@ POINTS: Final[dict[str, Callable[[Point], None]]] = {
     "committed": lambda point: point.after(Posting, "receive", accepts),
     "answered": lambda point: point.after(SmtpSession, "say", accepts),
     "claimed": lambda point: point.after(Delivering, "claim", claims),
-    "begun": lambda point: point.before(Delivering, "attempt", always),
+    "begun": lambda point: point.at_start(Delivering, "attempt"),
     "dot-sent": lambda point: point.before(Wire, "reply", DotSent()),
-    "replied": lambda point: point.after(Delivering, "attempt", always),
+    "replied": lambda point: point.at_each(Delivering, "attempt"),
     "to-record": lambda point: point.before(Delivering, "record", always),
     "recording": lambda point: point.after(SqliteTables, "record", always),
     "recorded": lambda point: point.after(Delivering, "record", always),
@@ -120,9 +142,9 @@ LETTER_POINTS: Final[dict[str, Callable[[Point], None]]] = {
     "letter-committed": lambda point: point.after(Forwarding, "receive", accepts),
     "letter-answered": lambda point: point.after(SmtpSession, "say", accepts),
     "letter-claimed": lambda point: point.after(Mailing, "claim", claims),
-    "letter-begun": lambda point: point.before(Mailing, "attempt", always),
+    "letter-begun": lambda point: point.at_start(Mailing, "attempt"),
     "letter-dot-sent": lambda point: point.before(Wire, "reply", DotSent()),
-    "letter-replied": lambda point: point.after(Mailing, "attempt", always),
+    "letter-replied": lambda point: point.at_each(Mailing, "attempt"),
     "letter-to-record": lambda point: point.before(Mailing, "record", always),
     "letter-recording": lambda point: point.after(SqliteTables, "record_letters", always),
     "letter-recorded": lambda point: point.after(Mailing, "record", always),

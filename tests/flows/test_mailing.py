@@ -141,7 +141,7 @@ async def test_what_comes_back_calls_for_the_chores(bench: Bench) -> None:
     bench.mailing.on_trouble = lambda: woken.append(1)
     await put(bench)
     (claim,) = await claimed(bench)
-    record = await bench.mailing.attempt(None, claim)
+    ((_, record),) = [each async for each in bench.mailing.attempt(None, [claim])]
     await bench.mailing.record([record])
     assert woken == []
     await bench.mailing.record([LetterRecord(claim.id, record.outcome, bounced=True)])

@@ -142,7 +142,7 @@ async def test_what_was_claimed_before_is_not_begun_and_the_attempt_does_not_cou
     batch = await bench.delivering.claim(100)
     assert batch is not None
     team.suspend()
-    tried = [await bench.delivering.attempt(batch.frame, each) for each in batch.claims]
+    tried = await bench.tried(batch)
     await bench.delivering.record(tried)
     assert bench.courier.sent == []
     assert await bench.delivering.claim(100) is None

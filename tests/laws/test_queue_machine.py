@@ -148,7 +148,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert isinstance(peer, Peer)
         peer.how, calls = how, peer.calls
         try:
-            record = self.run(delivering.attempt(batch.frame, claim))
+            record = self.run(self.bench.attempt(batch.frame, claim))
         except ValueError as problem:  # as the relay has it
             record = delivering.faulted(claim, problem)
         is_served = self.status[claim.member] is Status.ACTIVE

@@ -125,7 +125,7 @@ async def _claimed(bench: Bench, limit: int) -> list[tuple[Claim, str]]:
 
 async def _attempt(bench: Bench, claim: Claim) -> None:
     frame = bench.delivering._frames[claim.post]
-    await bench.delivering.record([await bench.delivering.attempt(frame, claim)])
+    await bench.delivering.record([await bench.attempt(frame, claim)])
 
 
 def _person(address: str) -> Person:

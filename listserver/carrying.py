@@ -1,0 +1,78 @@
+"""Copies are made and carried: partial -> copy -> courier, for some members at one time.
+
+All that is done with r is done here, and nothing here knows the store or the vault.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from listserver.copies import Frame, make_copy
+from listserver.model import Half
+from listserver.outcomes import Answer
+from listserver.ports import Courier, Outgoing
+
+Carried: TypeAlias = Answer | Exception
+"""What a relay host answered, or what our own program failed at."""
+
+
+class CarrierLost(Exception):
+    """Who carried it has died; the relay host may have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What of a copy is one member's.
+
+    half: of the member's entry; what is written is derived from it.
+    return_path: the address that a report comes back to.
+    fields: header fields of this copy alone, CRLF lines.
+    """
+
+    half: Half
+    return_path: str
+    fields: bytes = field(repr=False)
+
+
+class Carrier(Protocol):
+    """Makes copies and carries them to the relay host."""
+
+    def carry(self, frame: Frame, copies: Sequence[Copy]) -> AsyncIterator[tuple[int, Carried]]:
+        """Try each once, at one time; give the place of each, and what came of it, as it comes.
+
+        If who iterates is cancelled, the relay host may have those that aren't given yet.
+        """
+        ...
+
+
+class Carrying:
+    """A `Carrier` of this process, on one courier."""
+
+    def __init__(self, courier: Courier) -> None:
+        self._courier = courier
+
+    async def carry(
+        self, frame: Frame, copies: Sequence[Copy]
+    ) -> AsyncIterator[tuple[int, Carried]]:
+        """Try each once; see `Carrier`."""
+        tasks = {
+            asyncio.create_task(self.carry_one(frame, copy)): at for at, copy in enumerate(copies)
+        }
+        left = set(tasks)
+        try:
+            while left:
+                done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    yield tasks[task], task.result()
+        finally:
+            for task in left:
+                task.cancel()
+
+    async def carry_one(self, frame: Frame, copy: Copy) -> Carried:
+        """Try one copy once."""
+        try:
+            parts = make_copy(frame, copy.half, fields=copy.fields)
+            return await self._courier.deliver(Outgoing(copy.return_path, copy.half.address, parts))
+        except Exception as problem:  # noqa: BLE001 - one delivery's fault is no other's
+            return problem
