@@ -7,8 +7,9 @@ A module uses its own floor and those below, never one above:
 * `edges`: all that touches network, disk or clock
 * flows, through ports only: `receiving` and what it hands mail to, `posting` (and `own_posts`,
   `ways`), `bouncing`, `forwarding`, `front_desk` (and `answering`), `owner_mail`; `delivering` of
-  copies and their `carrying`, `mailing` of letters, `probing`, `leaving`, `notices`, `erasing`; `transactions` and what
-  it hands requests to: `groups`, `profiles`, `wishes`, `lookups`, `showing` (for pages),
+  copies and their `carrying` (by workers in `jobs`), `mailing` of letters, `probing`, `leaving`,
+  `notices`, `erasing`; `transactions` and what it hands requests to: `groups`, `profiles`,
+  `wishes`, `lookups`, `showing` (for pages),
   `redelivering`, `recrypting`, `audit`, `joining` (and `join_bounds`), `inviting`, `holding`;
   their `signers`; `greeting`; `quick`, where there may be many octets
 * rules, pure: `tokens`, `links`, `admission`, `mime`, `plain_text`, `manners`, `attachments`,

@@ -31,6 +31,7 @@ from listserver.edges.relay import Relay
 from listserver.edges.service import Beside, MetricsPage, Service, open_socket
 from listserver.edges.sqlite import SqliteStore, open_store
 from listserver.edges.templates import Templates
+from listserver.edges.workers import Workers
 from listserver.erasing import Erasing, ErasingTime
 from listserver.forwarding import Forwarding
 from listserver.front_desk import FrontDesk
@@ -73,7 +74,9 @@ class App:
         self._courier = SmtpCourier(config.relay, config.domain, password=password)
         schedule = config.relay.schedule
         links = Links(vault, config.public_url)
-        carrier = Carrying(self._courier)
+        self._workers = Workers(config.relay, config.domain, self._log, password=password)
+        connections = config.relay.connections
+        carrier = self._workers if config.relay.workers else Carrying(self._courier, connections)
         self._delivering = Delivering(store, carrier, links, self._clock, schedule)
         self._mailing = Mailing(store, self._courier, self._clock, schedule)
         self._written = asyncio.Event()
@@ -83,7 +86,7 @@ class App:
             Relay(
                 self._delivering,
                 posting.arrived,
-                connections=config.relay.connections,
+                connections=connections,
                 log=self._log,
             ),
             Relay(self._mailing, self._written, connections=1, log=self._log, what="letters"),
@@ -200,6 +203,7 @@ class App:
         listening, line = await self._listen()
         released = await self._delivering.recover()
         await self._mailing.recover()
+        self._workers.open()
         self._log.event("started", resumed=released)
         tasks = (
             asyncio.create_task(self._service.run(listening)),
@@ -255,7 +259,7 @@ class App:
         for relay in self._relays:
             relay.stop()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
-        await self._courier.close()
+        await asyncio.gather(self._courier.close(), self._workers.close())
         await self._store.close()
         self._log.event("stopped")
         for problem in ended:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from listserver.copies import Frame, make_copy
+from listserver.limits import HALF_AGE
 from listserver.model import Half
-from listserver.outcomes import Answer
+from listserver.outcomes import Answer, has_reached
 from listserver.ports import Courier, Outgoing
 
 Carried: TypeAlias = Answer | Exception
@@ -19,6 +20,10 @@ Carried: TypeAlias = Answer | Exception
 
 class CarrierLost(Exception):
     """Who carried it has died; the relay host may have it."""
+
+
+class NotBegun(Exception):
+    """Nothing was done: it waited for a connection too long, or the relay host was lost then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +52,25 @@ class Carrier(Protocol):
 
 
 class Carrying:
-    """A `Carrier` of this process, on one courier."""
+    """A `Carrier` of this process, on one courier.
 
-    def __init__(self, courier: Courier) -> None:
+    connections: how many copies are under way at one time. More may wait for a moment; a half that
+        has waited longer isn't used, as its member may have left.
+    """
+
+    def __init__(self, courier: Courier, connections: int) -> None:
         self._courier = courier
+        self._slots = asyncio.Semaphore(connections)
+        self._lost = 0.0  # when the relay host couldn't be connected to
 
     async def carry(
         self, frame: Frame, copies: Sequence[Copy]
     ) -> AsyncIterator[tuple[int, Carried]]:
         """Try each once; see `Carrier`."""
+        came = asyncio.get_running_loop().time()
         tasks = {
-            asyncio.create_task(self.carry_one(frame, copy)): at for at, copy in enumerate(copies)
+            asyncio.create_task(self.carry_one(frame, copy, came)): at
+            for at, copy in enumerate(copies)
         }
         left = set(tasks)
         try:
@@ -69,10 +82,18 @@ class Carrying:
             for task in left:
                 task.cancel()
 
-    async def carry_one(self, frame: Frame, copy: Copy) -> Carried:
-        """Try one copy once."""
-        try:
-            parts = make_copy(frame, copy.half, fields=copy.fields)
-            return await self._courier.deliver(Outgoing(copy.return_path, copy.half.address, parts))
-        except Exception as problem:  # noqa: BLE001 - one delivery's fault is no other's
-            return problem
+    async def carry_one(self, frame: Frame, copy: Copy, came: float) -> Carried:
+        """Try one copy once; `came` is the loop's time when it was given."""
+        loop = asyncio.get_running_loop()
+        async with self._slots:
+            if max(self._lost, loop.time() - HALF_AGE.total_seconds()) >= came:
+                return NotBegun()
+            try:
+                parts = make_copy(frame, copy.half, fields=copy.fields)
+                mail = Outgoing(copy.return_path, copy.half.address, parts)
+                answer = await self._courier.deliver(mail)
+            except Exception as problem:  # noqa: BLE001 - one delivery's fault is no other's
+                return problem
+            if not has_reached(answer):
+                self._lost = loop.time()
+            return answer

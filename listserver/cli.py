@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ from listserver.app import StartError, open_vault, serve
 from listserver.checkup_cli import check, lists, metrics
 from listserver.config import Config, parse_config
 from listserver.edges.sqlite import SqliteStore, open_store
+from listserver.limits import WORKERS_MOST
 from listserver.options import CONFIG_NAME, failed, load_config, with_config
 from listserver.store import StoreTrouble
 from listserver.upkeep_cli import backup, queue, resume, rotate_vault_key, suspend
@@ -137,13 +139,24 @@ def deauthorize(profile_file: Path, config_file: Path | None) -> None:
 
 @main.command("serve")
 @click.option("--role", type=click.Choice(["all"]), default="all", help="What this process does.")
+@click.option(
+    "--workers",
+    type=click.IntRange(0, WORKERS_MOST),
+    help="Processes that carry copies, in place of [relay] workers.",
+)
 @with_config
-def serve_command(role: str, config_file: Path | None) -> None:  # noqa: ARG001 - one role so far
+def serve_command(
+    role: str,  # noqa: ARG001 - one role so far
+    workers: int | None,
+    config_file: Path | None,
+) -> None:
     """Run the server until SIGTERM; it then finishes what is in hand.
 
     Example: listserver serve --config /var/lib/listserver/listserver.toml
     """
     config = load_config(config_file)
+    if workers is not None:
+        config = replace(config, relay=replace(config.relay, workers=workers))
     try:
         asyncio.run(serve(config, click.echo))
     except StoreTrouble as problem:

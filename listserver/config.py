@@ -91,6 +91,7 @@ class RelaySettings:
     """[relay]: the host that mail goes out to; the password stands in a file of its own.
 
     schedule: of retry_first_minutes, retry_longest_minutes and give_up_days.
+    workers: processes that carry copies; none, where the server does it itself.
     """
 
     host: str
@@ -100,6 +101,7 @@ class RelaySettings:
     password_file: PurePath | None
     connections: int
     schedule: Schedule = Schedule()  # noqa: RUF009 - it doesn't change
+    workers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +275,7 @@ def _relay(section: Section) -> RelaySettings:
             "connections", limits.CONNECTIONS, range(1, limits.CONNECTIONS_MOST + 1)
         ),
         schedule=_schedule(section),
+        workers=section.number("workers", limits.WORKERS, range(limits.WORKERS_MOST + 1)),
     )
     if (settings.username is None) != (settings.password_file is None):
         raise section.wrong("password_file", "set exactly when username is")

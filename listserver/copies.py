@@ -41,9 +41,12 @@ _BEFORE: Final = (
 _END: Final = f"--{_BOUNDARY}--\r\n".encode("ascii")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Frame:
-    """What all copies of one post have in common; the parts are shared, never joined."""
+    """What all copies of one post have in common; the parts are shared, never joined.
+
+    It equals itself alone.
+    """
 
     post: StoredPost
     head: bytes = field(repr=False)

@@ -9,9 +9,16 @@ from typing import Final
 
 from listserver.bounces import weight_of_end
 from listserver.bouncing import QUARTERS
-from listserver.carrying import Carrier, CarrierLost, Copy
+from listserver.carrying import Carrier, CarrierLost, Copy, NotBegun
 from listserver.copies import Frame, frame_octets, make_frame
-from listserver.limits import FAULT_DELAY, FAULTS, FRAMES_OCTETS, QUEUE_PATIENCE, STORE_RETRY
+from listserver.limits import (
+    FAULT_DELAY,
+    FAULTS,
+    FRAMES_OCTETS,
+    LARGE_OCTETS,
+    QUEUE_PATIENCE,
+    STORE_RETRY,
+)
 from listserver.links import Links
 from listserver.model import Claim, Faulted, Half, PostId, Record, Untried, Withdrawn
 from listserver.outcomes import (
@@ -24,7 +31,7 @@ from listserver.outcomes import (
     outcome_of,
 )
 from listserver.ports import Clock
-from listserver.store import Store, StoreDamaged, Work, may_pass
+from listserver.store import Store, StoreDamaged, may_pass
 from recrypt_core.errors import RecryptError
 
 # What rows that are damaged make of reading them.
@@ -37,6 +44,11 @@ class Batch:
 
     frame: Frame
     claims: tuple[Claim, ...]
+
+    @property
+    def is_large(self) -> bool:
+        """Whether copies aren't to wait in memory."""
+        return frame_octets(self.frame) > LARGE_OCTETS
 
 
 class Delivering:
@@ -87,32 +99,29 @@ class Delivering:
         and so is the list's operator, who has stopped it.
         """
         ready: list[tuple[Claim, Half]] = []
-        for claim, (half, waits) in zip(claims, await self._halves(claims), strict=True):
-            if waits:
-                yield claim, self.untried(claim)
-            elif isinstance(half, Exception):
-                yield claim, self._after(claim, half)
-            elif half is None:
-                yield claim, Record(claim.id, claim.post, Withdrawn())
-            else:
-                ready.append((claim, half))
+        for claim, half in zip(claims, await self._halves(claims), strict=True):
+            match half:
+                case Half():
+                    ready.append((claim, half))
+                case None:
+                    yield claim, Record(claim.id, claim.post, Withdrawn())
+                case _:
+                    yield claim, self._after(claim, half)
         copies = [self._copy(frame, *each) for each in ready]
         async for at, answer in self._carrier.carry(frame, copies):
             yield ready[at][0], self._record(ready[at][0], answer)
 
-    async def _halves(
-        self, claims: Sequence[Claim]
-    ) -> Sequence[tuple[Half | Exception | None, bool]]:
-        """Read what these are made with, and whether their lists are stopped.
-
-        One that can't be read is no other's trouble.
-        """
+    async def _halves(self, claims: Sequence[Claim]) -> Sequence[Half | Exception | None]:
+        """Read what these are made with; one that can't be read is no other's trouble."""
         try:
             async with self._store.begin() as work:
-                return await _read_halves(work, claims)
+                members = [each.member for each in claims]
+                halves = await work.halves_of(claims[0].post, members)
         except Exception as problem:  # noqa: BLE001 - each is told
             if len(claims) == 1 or may_pass(problem):
-                return [(problem, False)] * len(claims)
+                return [problem] * len(claims)
+        else:
+            return [NotBegun()] * len(claims) if halves is None else halves
         return [(await self._halves([each]))[0] for each in claims]
 
     def _copy(self, frame: Frame, claim: Claim, half: Half) -> Copy:
@@ -135,6 +144,8 @@ class Delivering:
     def _after(self, claim: Claim, problem: Exception) -> Record | Exception:
         if isinstance(problem, CarrierLost):  # what is done after a crash
             return Record(claim.id, claim.post, Faulted(self._clock.now()))
+        if isinstance(problem, NotBegun):
+            return self.untried(claim)
         return self.faulted(claim, problem) if isinstance(problem, RecryptError) else problem
 
     def faulted(self, claim: Claim, problem: Exception) -> Record:
@@ -218,12 +229,6 @@ class Delivering:
         octets = sum(map(frame_octets, self._frames.values()))
         while len(self._frames) > 1 and octets > FRAMES_OCTETS:
             octets -= frame_octets(self._frames.pop(next(iter(self._frames))))
-
-
-async def _read_halves(work: Work, claims: Sequence[Claim]) -> list[tuple[Half | None, bool]]:
-    """Read what these are made with, and whether their lists are stopped."""
-    waits = {post: await work.waits(post) for post in {each.post for each in claims}}
-    return [(await work.half_of(each), waits[each.post]) for each in claims]
 
 
 def _last_words(outcome: Outcome) -> str:

@@ -164,6 +164,15 @@ STORE_TROUBLES: Final = 10  # ours: so many in a row at one delivery are a fault
 STOP_TIMEOUT: Final = timedelta(seconds=25)  # ours: service managers kill after 90 s
 PAGE_OCTETS: Final = 4 * 2**20  # ours: of changes in one answer, but for the last one
 SHARD_MEMBERS: Final = 1000  # ours: of a post's members in one row of the queue
+IN_HAND: Final = 8  # ours: copies for each connection, begun and not on the disk
+LARGE_OCTETS: Final = 2**18  # ours: of a copy; larger ones don't wait for a connection
+RECORD_DELAY: Final = timedelta(seconds=0.002)  # ours: that an outcome waits for others
+HALF_AGE: Final = timedelta(seconds=1)  # ours: that one may wait for a connection
+WORKERS: Final = 0  # default of [relay] workers
+WORKERS_MOST: Final = 64  # ours: processes that carry copies
+WORKER_DELAY: Final = timedelta(seconds=1)  # ours, doubling: before one that died is started anew
+WORKER_LONGEST_DELAY: Final = timedelta(minutes=1)  # ours
+WORKER_STOP_TIMEOUT: Final = timedelta(seconds=10)  # ours: for its QUITs; then it is killed
 FAULT_DELAY: Final = timedelta(minutes=5)  # ours: until it is tried again
 FAULTS: Final = 3  # ours, as Mailman: after so many of our own faults a delivery is held
 BUSY_POSTS: Final = 64  # ours: looked at to find the next one; of more, the next by number

@@ -1,5 +1,7 @@
 """What of a copy is one delivery's own: where it comes back to, and how its member leaves."""
 
+from dataclasses import dataclass
+from string import ascii_lowercase
 from typing import Final
 
 from listserver.addresses import ListAddress, Role, write_list_address
@@ -11,7 +13,8 @@ LEAVE_PAGE: Final = "/u/"  # under public_url, and a copy's token after it: to l
 LIST_PAGE: Final = "/l/"  # under public_url, and what `page_name` gives after it: what a list is
 STAY_PAGE: Final = "/stay/"  # the same, with the token of the letter about it: to stay after all
 
-_BLANK: Final = "a" * 26  # as long as any token
+_BLANKS: Final = tuple(letter * 26 for letter in ascii_lowercase)  # as long as any token
+_FORMS_KEPT: Final = 1000  # ours
 
 
 class Links:
@@ -20,11 +23,12 @@ class Links:
     def __init__(self, vault: Vault, public_url: str) -> None:
         self._vault = vault
         self._public_url = public_url
+        self._forms: dict[str, _Forms] = {}
 
     def return_path(self, list_address: str, post: PostId, member: MemberId) -> str:
         """Write the envelope sender: a token for each delivery, unlinkable (spec §7)."""
         token = write_token(self._vault, DeliveryToken(post, member))
-        return _address(list_address, Role.BOUNCES, token)
+        return token.join(self._forms_of(list_address).path)
 
     def leave_fields(
         self, list_address: str, post: PostId, member: MemberId, *, stays: int
@@ -34,7 +38,28 @@ class Links:
         stays: how often the member has stayed, or come back, so far.
         """
         token = write_token(self._vault, LeaveToken(post, member, stays))
-        return _leave_fields(list_address, self._public_url, token)
+        return token.join(self._forms_of(list_address).fields).encode("ascii")
+
+    def _forms_of(self, list_address: str) -> "_Forms":
+        """Give what stands around the tokens of a list's copies; it is written once."""
+        forms = self._forms.get(list_address)
+        if forms is None:
+            if len(self._forms) >= _FORMS_KEPT:
+                self._forms.clear()
+            blank = next(each for each in _BLANKS if each not in list_address + self._public_url)
+            path = _address(list_address, Role.BOUNCES, blank)
+            fields = _leave_fields(list_address, self._public_url, blank)
+            forms = _Forms(path.split(blank), fields.split(blank))
+            self._forms[list_address] = forms
+        return forms
+
+
+@dataclass(frozen=True, slots=True)
+class _Forms:
+    """What stands around a token, in pieces."""
+
+    path: list[str]
+    fields: list[str]
 
 
 def list_page(house: House, list_address: str) -> str:
@@ -49,7 +74,7 @@ def page_name(house: House, list_address: str) -> str:
 
 def leave_octets(list_address: str, public_url: str) -> int:
     """Tell how long those fields are in each copy of a list's posts."""
-    return len(_leave_fields(list_address, public_url, _BLANK))
+    return len(_leave_fields(list_address, public_url, _BLANKS[0]))
 
 
 def unsubscribe_address(list_address: str, token: str) -> str:
@@ -57,14 +82,14 @@ def unsubscribe_address(list_address: str, token: str) -> str:
     return _address(list_address, Role.UNSUBSCRIBE, token)
 
 
-def _leave_fields(list_address: str, public_url: str, token: str) -> bytes:
+def _leave_fields(list_address: str, public_url: str, token: str) -> str:
     """Offer a page first, as one click wants https (RFC 8058 §3.1), then mail (RFC 2369 §3.2)."""
     address = unsubscribe_address(list_address, token)
     return (
         f"List-Unsubscribe: <{public_url}{LEAVE_PAGE}{token}>,\r\n"
         f" <mailto:{address}>\r\n"
         "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
-    ).encode("ascii")
+    )
 
 
 def _address(list_address: str, role: Role, token: str) -> str:

@@ -19,6 +19,7 @@ class LetterBatch:
 
     claims: tuple[LetterClaim, ...]
     frame: None = None
+    is_large: bool = True
 
 
 class Mailing:

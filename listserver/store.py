@@ -298,11 +298,16 @@ class Work(
         """
         ...
 
-    async def half_of(self, claim: Claim) -> Half | None:
-        """Read the half of a claim's member; None if the member is to have no copy any more.
+    async def halves_of(
+        self, post: PostId, members: Sequence[MemberId]
+    ) -> Sequence[Half | None] | None:
+        """Read what these members' copies of a post are made with, in their order.
+
+        None is for who is to have no copy any more; in place of all, while the operator has
+        stopped the list.
 
         Raises:
-            NotAuthentic, Malformed: the row is damaged.
+            NotAuthentic, Malformed: a row is damaged.
         """
         ...
 

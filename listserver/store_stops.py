@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Protocol
 
-from listserver.model import ListId, PostId
+from listserver.model import ListId
 
 
 class StopWork(Protocol):
@@ -15,10 +15,6 @@ class StopWork(Protocol):
 
     async def stopped(self, list_id: ListId) -> datetime | None:
         """Tell since when the operator has stopped a list for now."""
-        ...
-
-    async def waits(self, post: PostId) -> bool:
-        """Tell whether the operator has stopped the list of a post for now."""
         ...
 
     async def end_list(self, list_id: ListId, until: datetime) -> None:

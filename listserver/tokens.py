@@ -22,6 +22,10 @@ _POST_BITS: Final = 8 * _ID_OCTETS - _STAYS_BITS
 STAYS_COUNTED: Final = 1 << _STAYS_BITS  # how often a member stays until the count begins anew
 _CHECK: Final = bytes(BLOCK_OCTETS - 2 * _ID_OCTETS)  # 32 bits that a guess must hit
 _FORM = re.compile(r"[a-z2-7]{26}", re.ASCII | re.IGNORECASE)
+_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"  # RFC 4648 §6, in small letters
+_PAIRS: Final = tuple(one + other for one in _LETTERS for other in _LETTERS)  # of ten bits
+_UNUSED_BITS: Final = 2  # of a block's 26 letters
+_SHIFTS: Final = tuple(range(8 * BLOCK_OCTETS + _UNUSED_BITS - 10, -1, -10))
 _RETURN: Final = "token"  # what the vault's key of each kind is called
 _LEAVE: Final = "leave token"
 _STAY: Final = "stay token"
@@ -121,7 +125,8 @@ def read_own_token(vault: Vault, text: str) -> OwnToken:
 
 def _written(vault: Vault, kind: str, first: int, member: MemberId) -> str:
     block = first.to_bytes(_ID_OCTETS, "big") + member.to_bytes(_ID_OCTETS, "big") + _CHECK
-    return base64.b32encode(vault.encipher(block, use=kind)).decode("ascii").rstrip("=").lower()
+    number = int.from_bytes(vault.encipher(block, use=kind), "big") << _UNUSED_BITS
+    return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
 
 
 def _read(vault: Vault, kind: str, text: str) -> tuple[int, MemberId]:

@@ -8,7 +8,7 @@ only the name is kept: so a key that was changed has the first one's naming key 
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
@@ -56,7 +56,7 @@ class Vault:
         self._key = key
         self._naming = self._derive("name") if naming is None else naming
         self._namer = Mac(self._naming)
-        self._blocks: dict[str, Cipher[ECB]] = {}
+        self._blocks: dict[str, tuple[CipherContext, CipherContext]] = {}
         self._seals: dict[str, AESGCM] = {}
         self._names: dict[tuple[str, ...], bytes] = {}
 
@@ -107,21 +107,20 @@ class Vault:
 
         Each use has a key of its own, so a block of one tells nothing of those of another.
         """
-        encryptor = self._cipher(use).encryptor()
-        return encryptor.update(block) + encryptor.finalize()
+        return self._cipher(use)[0].update(block)
 
     def decipher(self, block: bytes, *, use: str = "token") -> bytes:
         """Undo `encipher`; what comes of a block from outside is believed by its check octets."""
-        decryptor = self._cipher(use).decryptor()
-        return decryptor.update(block) + decryptor.finalize()
+        return self._cipher(use)[1].update(block)
 
-    def _cipher(self, use: str) -> "Cipher[ECB]":
-        cipher = self._blocks.get(use)
-        if cipher is None:
-            # One block, enciphered alone: every token is another block, so ECB repeats nothing.
+    def _cipher(self, use: str) -> tuple[CipherContext, CipherContext]:
+        ciphers = self._blocks.get(use)
+        if ciphers is None:
+            # One block, enciphered alone: every token is another block, so ECB repeats nothing, and
+            # what enciphers one is the same for the next.
             cipher = Cipher(AES(self._derive(use)), ECB())  # noqa: S305
-            self._blocks[use] = cipher
-        return cipher
+            ciphers = self._blocks[use] = cipher.encryptor(), cipher.decryptor()
+        return ciphers
 
     def _seal_of(self, table: str) -> AESGCM:
         seal = self._seals.get(table)

@@ -55,6 +55,7 @@ from tests.builders import (
 POST_OCTETS: Final = 200_000
 POSTER: Final = "sender@example.org"  # of envelopes; nobody looks at who it is
 TEAM_ADDRESS: Final = ListAddress("team@lists.example", Role.POST)
+CONNECTIONS: Final = 2
 TAKEN: Final = Accepted(250, "queued")
 SECOND_DOMAIN: Final = "news.example"
 OPERATOR: Final = "operator@mail.example"
@@ -195,7 +196,7 @@ class Bench:
 
     def delivering_by(self, store: Store, courier: Courier) -> Delivering:
         """Deliver from this store by this courier."""
-        return Delivering(store, Carrying(courier), self.links, self.clock, Schedule())
+        return Delivering(store, Carrying(courier, CONNECTIONS), self.links, self.clock, Schedule())
 
     async def authorize(self, person: Person) -> None:
         """Let somebody create groups."""

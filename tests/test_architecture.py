@@ -33,16 +33,16 @@ LAYERS = {
         "tokens links admission mime plain_text manners attachments decisions answers posts names "
         "headers threads copies letterheads preparing letters invitations refusals reports "
         "bounces vault",
-        "carrying",
+        "carrying jobs",
         "quick together posting own_posts ways holding delivering erasing bouncing probing leaving "
         "forwarding mailing receiving front_desk answering owner_mail signers lookups showing "
         "redelivering profiles wishes join_bounds joining inviting greeting groups transactions "
         "recrypting notices audit stopping",
         "edges.gateway edges.sessions edges.connections edges.content edges.door edges.disk "
-        "edges.wire edges.courier edges.relay edges.housekeeping edges.service edges.heads "
-        "edges.bodies edges.pages edges.templates edges.own_words edges.sqlite edges.sqlite_* "
-        "edges.postgres edges.clock edges.logs edges.metrics edges.certificates edges.checkup "
-        "edges.checkup_*",
+        "edges.wire edges.courier edges.worker edges.workers edges.relay edges.housekeeping "
+        "edges.service edges.heads edges.bodies edges.pages edges.templates edges.own_words "
+        "edges.sqlite edges.sqlite_* edges.postgres edges.clock edges.logs edges.metrics "
+        "edges.certificates edges.checkup edges.checkup_*",
         "app rotation",
         "options",
         "cli upkeep_cli letters_cli checkup_cli",
@@ -130,7 +130,7 @@ DEPENDENCIES = {
         "recrypt_core.encoding recrypt_core.wire recrypt_core.passphrases recrypt_core.policy "
         "recrypt_core.documents recrypt_core.records recrypt_core.messages recrypt_core.signing "
         "recrypt_core.moderation recrypt_core.invitations "
-        "recrypt_core.authorship"
+        "recrypt_core.authorship listserver.jobs"
     ),
     "prometheus_client": "listserver.edges.metrics",
     "platformdirs": "recrypt_client.home recrypt_client.paths listserver.options",

@@ -8,21 +8,21 @@ from collections import Counter
 from collections.abc import AsyncIterator, Hashable, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from listserver.limits import (
     HOST_DELAY,
     HOST_LONGEST_DELAY,
+    IN_HAND,
+    RECORD_DELAY,
     STOP_TIMEOUT,
     STORE_RETRY,
     STORE_TROUBLES,
 )
-from listserver.model import Faulted, Withdrawn
+from listserver.model import Faulted, Untried, Withdrawn
 from listserver.outcomes import Delivered, GaveUp, TryLater
 from listserver.ports import Log
 from listserver.store import may_pass
-
-_BATCHES: Final = 4  # deliveries claimed at once, for each connection
 
 
 class _Judged(Protocol):
@@ -57,6 +57,11 @@ class Batch(Protocol[Shared, Each]):
     @property
     def claims(self) -> Sequence[Each]:
         """Each of them."""
+        ...
+
+    @property
+    def is_large(self) -> bool:
+        """Whether no more of them are to be in hand than are under way."""
         ...
 
 
@@ -153,6 +158,7 @@ class Relay(Generic[F, C, R]):
         self._queue = queue
         self._arrived = arrived
         self._connections = connections
+        self._ahead = connections  # that may be in hand, as the relay host is slow or fast
         self._in_hand = 0  # from its beginning until its outcome is on the disk
         self._room = asyncio.Event()
         self._host = _Host()
@@ -194,39 +200,38 @@ class Relay(Generic[F, C, R]):
         await asyncio.wait_for(self._done.join(), STOP_TIMEOUT.total_seconds())
 
     async def _turn(self) -> None:
-        """Claim deliveries of one post and begin them, each when there is a free connection.
-
-        A connection is free when its last outcome is on the disk: so a crash repeats at most as
-        many deliveries as there are connections.
-        """
+        """Claim deliveries of one post and begin them, as many at once as may be in hand."""
         if self._host.pauses:
             await self._host.wait()
             return
         self._arrived.clear()
-        batch = await self._queue.claim(1 if self._host.is_lost else self._connections * _BATCHES)
+        batch = await self._queue.claim(1 if self._host.is_lost else self._ahead)
         if batch is None:
             await self._pause()
             return
         left = list(batch.claims)
         while left:
-            await self._await_room()
+            room = await self._room_for(batch)
             if self._stopping or self._host.pauses:
                 self._in_hand += len(left)
                 for claim in left:
                     self._done.put_nowait(self._queue.untried(claim))
                 return
-            room = self._connections - self._in_hand
             group, left = left[:room], left[room:]
             self._in_hand += len(group)
             task = asyncio.create_task(self._carry(batch.frame, group))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    async def _await_room(self) -> None:
-        """Wait for a free connection, or the stop."""
-        while self._in_hand >= self._connections and not self._stopping:
+    async def _room_for(self, batch: Batch[F, C]) -> int:
+        """Wait until more may be in hand, or for the stop; tell how many."""
+        while not self._stopping:
+            most = self._connections if batch.is_large else self._ahead
+            if self._in_hand < most:
+                return most - self._in_hand
             self._room.clear()
             await self._room.wait()
+        return 0
 
     async def _carry(self, frame: F, claims: Sequence[C]) -> None:
         left = dict.fromkeys(claims)
@@ -250,6 +255,10 @@ class Relay(Generic[F, C, R]):
             self._troubles.pop(claim, None)
         if record.reached is not None:
             self._host.note(reached=record.reached)
+        if isinstance(record.outcome, Delivered):
+            self._ahead = min(self._ahead + 1, self._connections * IN_HAND)
+        elif isinstance(record.outcome, Untried):  # it would have waited too long
+            self._ahead = self._connections
         self._done.put_nowait(record)
 
     def _after(self, problem: Exception, claim: C) -> R:
@@ -267,18 +276,24 @@ class Relay(Generic[F, C, R]):
         await _wait(self._arrived, wait.total_seconds() + 1)
 
     async def _record_all(self) -> None:
-        """Commit together all outcomes that wait; what is in hand is kept until it is written."""
+        """Commit together all outcomes that wait; what is in hand is kept until it is written.
+
+        What begins in their place is read in the same commit, so it goes out when they are on the
+        disk: a crash repeats no more than may be in hand.
+        """
         while True:
             records = [await self._done.get()]
+            if self._in_hand > len(records):
+                await asyncio.sleep(RECORD_DELAY.total_seconds())
             while not self._done.empty():
                 records.append(self._done.get_nowait())
+            self._in_hand -= len(records)
+            self._room.set()
             try:
                 await self._record(records)
             finally:
                 for _ in records:
                     self._done.task_done()
-                self._in_hand -= len(records)
-                self._room.set()
 
     async def _record(self, records: list[R]) -> None:
         """Write outcomes, again and again until the store takes them."""

@@ -50,6 +50,16 @@ class Connection:
         """Run one INSERT; the id of the row."""
         return (await self._change(sql, values)).lastrowid or 0
 
+    async def returned(self, sql: str, values: tuple[Value, ...]) -> list[tuple[Value, ...]]:
+        """Run one short change; the rows that it returns.
+
+        It isn't interrupted, as a query is: SQLite would undo the whole transaction.
+        """
+        try:
+            return self._execute(sql, values).fetchall()
+        except sqlite3.Error as problem:
+            raise _trouble(problem) from problem
+
     async def many(
         self, sql: str, rows: Iterable[tuple[Value, ...]], *, large: bool = False
     ) -> int:

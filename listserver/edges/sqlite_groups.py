@@ -323,7 +323,7 @@ class _MemberRows:
     entries: list[tuple[Value, ...]]
 
 
-def read_half(vault: Vault, sealed: bytes, name: bytes) -> Half:
+def read_half(vault: Vault, sealed: bytes, name: bytes, *, stays: int = 0) -> Half:
     """Open the row of an entry."""
     row = read_json(vault.unseal("entries", sealed, row=name), limit=ROW_OCTETS)
     return Half(
@@ -333,6 +333,7 @@ def read_half(vault: Vault, sealed: bytes, name: bytes) -> Half:
         split=Split(row["split"]),
         recryption=PrivateKey(Curve(row["curve"]), read_b64url(read_text(row, "r", what=_ROW))),
         decryption_key=read_text(row, "decryption_key", what=_ROW).encode(),
+        stays=stays,
     )
 
 

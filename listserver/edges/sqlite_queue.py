@@ -67,6 +67,8 @@ _CLAIMED: Final = (
     " AND state = 0) WHERE id = ? AND NOT EXISTS (SELECT 1 FROM shards WHERE post_id = posts.id)"
 )
 
+_END: Final = "DELETE FROM deliveries WHERE id IN (SELECT value FROM json_each(?))"
+
 # A post of which nothing is left to do.
 _CLOSE: Final = (
     "UPDATE posts SET open = 0 WHERE id = ? AND NOT EXISTS"
@@ -93,9 +95,30 @@ _MISSED: Final = (
     " AND NOT EXISTS (SELECT 1 FROM deliveries"
     " WHERE post_id = posts.id AND member_id = ? AND state != 2) ORDER BY id LIMIT ?"
 )
+# The key that a post is sealed to, and whether it is for moderators alone; unless its list is
+# stopped.
+_SERVED_BY: Final = (
+    "SELECT key_name, review FROM posts JOIN lists ON lists.id = list_id"
+    " WHERE posts.id = ? AND suspended IS NULL"
+)
+# Of those who are to have it now; of each the first entry is the last row.
+_HALVES: Final = (
+    "SELECT m.id, coalesce(m.stays, 0), e.sealed, e.half_name FROM json_each(?3)"
+    " JOIN members m ON m.id = value JOIN entries e ON e.member_id = m.id AND e.key_name = ?1"
+    " WHERE m.served AND m.off IS NULL AND m.paused IS NULL AND m.leaving IS NULL"
+    " AND (NOT ?2 OR m.powerful) ORDER BY e.id DESC"
+)
 _UNBEGUN: Final = (
     "SELECT post_id, members, position FROM posts JOIN shards ON post_id = posts.id"
     " WHERE list_id = ? AND accepted >= ?"
+)
+
+
+# A row for each of these members, in their order.
+_TAKE: Final = (
+    "INSERT OR IGNORE INTO deliveries (post_id, member_id, state, attempts, faults, due, since)"
+    " SELECT ?1, m.id, 1, 1, 0, ?2, ?2 FROM json_each(?3) JOIN members m ON m.id = value"
+    " ORDER BY key RETURNING id, member_id, attempts, since"
 )
 
 
@@ -165,20 +188,20 @@ class QueueTables:
             for id_, member, attempts, since in (*fresh, *late)
         )
 
-    async def half_of(self, claim: Claim) -> Half | None:
-        found = await self._rows.all(
-            "SELECT e.sealed, e.half_name, coalesce(m.stays, 0) FROM entries e"
-            " JOIN members m ON m.id = e.member_id"
-            " WHERE m.id = ? AND m.served AND m.off IS NULL AND m.paused IS NULL"
-            " AND m.leaving IS NULL"
-            " AND e.key_name = (SELECT key_name FROM posts"
-            " WHERE id = ? AND (NOT review OR m.powerful)) ORDER BY e.id LIMIT 1",
-            (claim.member, claim.post),
-        )
+    async def halves_of(
+        self, post: PostId, members: Sequence[MemberId]
+    ) -> Sequence[Half | None] | None:
+        found = await self._rows.all(_SERVED_BY, (post,))
         if not found:
             return None
-        sealed, name, stays = found[0]
-        return replace(read_half(self._vault, octets(sealed), octets(name)), stays=number(stays))
+        rows = await self._rows.all(_HALVES, (*found[0], _listed(members)))
+        halves = {
+            member: replace(
+                read_half(self._vault, octets(sealed), octets(name)), stays=number(stays)
+            )
+            for member, stays, sealed, name in rows
+        }
+        return [halves.get(member) for member in members]
 
     async def record(self, records: Sequence[Record]) -> None:
         rows = [self._record_row(each) for each in records]
@@ -188,9 +211,9 @@ class QueueTables:
             " state = iif(?1 = 0 AND faults + ?3 >= ?7, 3, ?1) WHERE id = ?6",
             [(*row, FAULTS) for row in rows if row[0] is not None],
         )
-        await self._rows.many(
-            "DELETE FROM deliveries WHERE id = ?", [(row[-1],) for row in rows if row[0] is None]
-        )
+        ended = [number(row[-1]) for row in rows if row[0] is None]
+        if ended:
+            await self._rows.run(_END, (_listed(ended),))
         taken = Counter(each.post for each in records if isinstance(each.outcome, Delivered))
         await self._rows.many(
             "UPDATE posts SET delivered = delivered + ? WHERE id = ?",
@@ -247,22 +270,8 @@ class QueueTables:
             await self._rows.run("DELETE FROM shards WHERE id = ?", (shard,))
         else:
             await self._rows.run("UPDATE shards SET position = ? WHERE id = ?", (position, shard))
-        first = number(
-            (await self._rows.all("SELECT coalesce(max(id), 0) + 1 FROM deliveries"))[0][0]
-        )
         # No member ever goes (spec §4): who isn't there, or twice, is a shard's damage.
-        await self._rows.many(
-            "INSERT OR IGNORE INTO deliveries"
-            " (id, post_id, member_id, state, attempts, faults, due, since)"
-            " SELECT ?, ?, id, ?, 1, 0, ?, ? FROM members WHERE id = ?",
-            [
-                (id_, post, _State.CLAIMED, seconds(now), seconds(now), member)
-                for id_, member in enumerate(taken, start=first)
-            ],
-        )
-        return await self._rows.all(
-            "SELECT id, member_id, attempts, since FROM deliveries WHERE id >= ?", (first,)
-        )
+        return await self._rows.returned(_TAKE, (post, seconds(now), _listed(taken)))
 
     def _record_row(self, record: Record) -> tuple[Value, ...]:
         """Give state, due, faults more, attempts less, words and id; no state is its end."""
@@ -306,6 +315,11 @@ def due_bounds(now: datetime) -> tuple[int, int]:
     A time further off than the longest delay was written before the clock was set back.
     """
     return seconds(now), seconds(now + LONGEST_DELAY)
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    """Write numbers as one value, for json_each."""
+    return f"[{','.join(map(str, numbers))}]"
 
 
 def _packed(members: Sequence[int]) -> bytes:

@@ -26,6 +26,10 @@ class Rows(Protocol):
         """Run one INSERT; the id of the row."""
         ...
 
+    async def returned(self, sql: str, values: tuple[Value, ...]) -> list[tuple[Value, ...]]:
+        """Run one short change; the rows that it returns."""
+        ...
+
     async def many(
         self, sql: str, rows: Iterable[tuple[Value, ...]], *, large: bool = False
     ) -> int:

@@ -6,7 +6,7 @@ from typing import Final
 from listserver.edges.sqlite_profiles import ProfileTables
 from listserver.edges.sqlite_queue import seconds
 from listserver.limits import ERASED_HALVES
-from listserver.model import ListId, PostId
+from listserver.model import ListId
 
 # Closed lists whose time is over and whose posts have all come to their end; few, if any.
 _ENDED: Final = (
@@ -32,15 +32,6 @@ class StopTables(ProfileTables):
     async def stopped(self, list_id: ListId) -> datetime | None:
         ((since,),) = await self._rows.all("SELECT suspended FROM lists WHERE id = ?", (list_id,))
         return datetime.fromtimestamp(since, UTC) if isinstance(since, int) else None
-
-    async def waits(self, post: PostId) -> bool:
-        return bool(
-            await self._rows.all(
-                "SELECT 1 FROM posts JOIN lists ON lists.id = list_id"
-                " WHERE posts.id = ? AND suspended NOT NULL",
-                (post,),
-            )
-        )
 
     async def end_list(self, list_id: ListId, until: datetime) -> None:
         await self._rows.run("UPDATE lists SET ends = ? WHERE id = ?", (seconds(until), list_id))

@@ -15,13 +15,15 @@ from listserver.copies import Frame
 from listserver.delivering import Delivering
 from listserver.edges import relay as relay_room
 from listserver.edges.relay import Relay
-from listserver.limits import FAULTS, QUEUE_PATIENCE, STORE_RETRY, STORE_TROUBLES
+from listserver.limits import FAULTS, IN_HAND, QUEUE_PATIENCE, STORE_RETRY, STORE_TROUBLES
 from listserver.model import Claim, MemberId, Record
 from listserver.outcomes import Answer, Broken, Phase, Refused, Schedule
 from listserver.ports import Outgoing
 from listserver.store import StoreDamaged, StoreTrouble
+from recrypt_core.keys import PublicKey
 from tests.builders import new_group, new_membership, new_person
 from tests.fakes import (
+    CONNECTIONS,
     TAKEN,
     Bench,
     ScriptedCourier,
@@ -33,7 +35,6 @@ from tests.mails import mail, sealed
 
 Tried: TypeAlias = tuple[Claim, Record | Exception]
 LATER = Refused(Phase.RCPT, 451, "later")
-CONNECTIONS = 2
 
 
 @pytest.fixture(autouse=True)
@@ -61,13 +62,14 @@ class GatedCourier(ScriptedCourier):
         return await super().deliver(mail)
 
 
-async def queued(bench: Bench, members: int = 3) -> None:
-    """Post to a list of so many."""
+async def queued(bench: Bench, members: int = 3) -> PublicKey:
+    """Post to a list of so many; give its key."""
     group = new_group()
     alice, *others = [new_person(f"m{at}@example.org") for at in range(members)]
     entries = [new_membership(each, group.key) for each in others]
     await bench.create(group, administrator(alice, group), *entries, authorised=alice)
     assert (await bench.post(mail(sealed(group.key.public).mmx()))).positive
+    return group.key.public
 
 
 @asynccontextmanager
@@ -135,7 +137,9 @@ class Sleepless(Delivering):
     """Tells how long nothing is due, and then lets all that time pass at once."""
 
     def __init__(self, bench: Bench) -> None:
-        super().__init__(bench.store, Carrying(bench.courier), bench.links, bench.clock, Schedule())
+        super().__init__(
+            bench.store, Carrying(bench.courier, CONNECTIONS), bench.links, bench.clock, Schedule()
+        )
         self._fixed = bench.clock
         self.slept: asyncio.Queue[timedelta] = asyncio.Queue()
 
@@ -187,7 +191,7 @@ async def test_a_stop_finishes_what_is_in_hand_and_puts_back_the_rest(tmp_path: 
             relay.stop()
             courier.gate.set()
         assert len(courier.sent) == CONNECTIONS
-        assert await in_state(bench, *[0] * 4)()
+        assert await bench.waiting() == 4
         assert await bench.delivering.recover() == 0
         await bench.relay_all()
         assert len({each.recipient for each in courier.sent}) == len(courier.sent) == 6
@@ -258,7 +262,7 @@ async def test_a_stop_does_not_wait_for_ever_for_a_silent_peer_and_holds_nothing
                 for _ in range(CONNECTIONS):
                     await courier.held.acquire()
             assert await bench.delivering.recover() == 0
-            assert await in_state(bench, *[0] * 8)()
+            assert await bench.waiting() == 8
             assert await bench.rows("SELECT sum(faults) FROM deliveries") == [(0,)]
         courier.gate.set()
         async with running(bench):
@@ -280,7 +284,9 @@ async def test_an_outcome_that_cannot_be_written_stops_no_other(tmp_path: Path) 
     courier = ScriptedCourier({"m1@example.org": [Refused(Phase.RCPT, 550, "no")]})
     async with open_bench(tmp_path, courier=courier) as bench:
         await queued(bench, 8)
-        spoilt = Unwritable(bench.store, Carrying(courier), bench.links, bench.clock, Schedule())
+        spoilt = Unwritable(
+            bench.store, Carrying(courier, CONNECTIONS), bench.links, bench.clock, Schedule()
+        )
         async with running(bench, spoilt):
             await until(in_state(bench, 1))
         assert "record-fault" in {name for name, _ in bench.log.events}
@@ -291,7 +297,9 @@ class Untold(Delivering):
     """Gets no answer of the store about one member; counts how often it asks."""
 
     def __init__(self, bench: Bench, problem: StoreTrouble) -> None:
-        super().__init__(bench.store, Carrying(bench.courier), bench.links, bench.clock, Schedule())
+        super().__init__(
+            bench.store, Carrying(bench.courier, CONNECTIONS), bench.links, bench.clock, Schedule()
+        )
         self._fixed, self._problem = bench.clock, problem
         self.asked = 0
 
@@ -344,6 +352,51 @@ async def test_an_outcome_whose_row_is_damaged_stops_no_other(tmp_path: Path) ->
         assert ("record-fault", {"error": "StoreDamaged"}) in bench.log.events
 
 
+class Watched(Delivering):
+    """Tells how many are tried at one time, and puts off some as tried too late."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(
+            bench.store,
+            Carrying(bench.courier, CONNECTIONS),
+            bench.links,
+            bench.clock,
+            Schedule(),
+        )
+        self.groups: list[int] = []
+        self.late = False
+
+    async def attempt(self, frame: Frame, claims: Sequence[Claim]) -> AsyncIterator[Tried]:
+        """Try."""
+        self.groups.append(len(claims))
+        async for claim, record in super().attempt(frame, claims):
+            yield claim, self.untried(claim) if self.late else record
+
+
+@pytest.mark.asyncio
+async def test_more_are_in_hand_while_the_host_takes_them_and_fewer_when_it_is_slow(
+    tmp_path: Path,
+) -> None:
+    async with open_bench(tmp_path) as bench:
+        key = await queued(bench, 120)
+        delivering = Watched(bench)
+        async with running(bench, delivering) as relay:
+            await until(in_state(bench))
+            assert delivering.groups[0] == CONNECTIONS
+            assert CONNECTIONS < max(delivering.groups) <= CONNECTIONS * IN_HAND
+            assert relay._ahead == CONNECTIONS * IN_HAND
+            delivering.late = True
+            assert (await bench.post(mail(sealed(key).mmx(), message_id="<2@x>"))).positive
+            await until(lambda: no_more_ahead(relay))
+            delivering.late = False
+
+
+async def no_more_ahead(relay: Relay[Frame, Claim, Record]) -> bool:
+    """Ask whether no more may be in hand than are under way; others have their turn."""
+    await asyncio.sleep(0)
+    return relay._ahead == CONNECTIONS
+
+
 LOST = Broken(Phase.CONNECT, "ConnectionRefusedError")
 
 
@@ -371,9 +424,12 @@ async def test_the_first_one_that_reaches_the_host_ends_the_pause_for_all(
     courier = ScriptedCourier({f"m{at}@example.org": [LOST] for at in range(3)})
     async with open_bench(tmp_path, courier=courier) as bench:
         await queued(bench, 12)
+
+        async def all_tried() -> bool:
+            return await in_state(bench, 0, 0, 0)() and len(courier.sent) == 12
+
         async with running(bench):
-            await until(in_state(bench, 0, 0, 0))
-        assert len(courier.sent) == 12
+            await until(all_tried)
 
 
 @pytest.mark.asyncio

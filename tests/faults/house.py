@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from listserver.limits import IN_HAND
 from tests.end_to_end.network import LOCALHOST
 from tests.end_to_end.programs import BIN, PATIENCE, ListServer, Program
 
-# The default of [relay] connections; so many copies a crash may double: those whose outcome is on
-# no disk.
-CONNECTIONS: Final = 4
+CONNECTIONS: Final = 4  # the default of [relay] connections
+A_CRASH: Final = CONNECTIONS * IN_HAND  # copies that it may double: no outcome is on the disk
 TEAM: Final = "team@lists.example"
 MEMBERS: Final = tuple(f"member{n}@example.org" for n in range(6))
 TICK: Final = 0.01  # seconds, between two looks at something that sends no word

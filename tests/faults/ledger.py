@@ -10,7 +10,7 @@ from typing import Final
 from tests.end_to_end.network import Mail, MailHost
 from tests.end_to_end.programs import PATIENCE
 from tests.end_to_end.team import Team
-from tests.faults.house import CONNECTIONS, Server, hand_in, until
+from tests.faults.house import A_CRASH, Server, hand_in, until
 from tests.faults.states import deliveries, integrity, let_pass
 from tests.mails import attachment
 
@@ -117,7 +117,7 @@ class Ledger:
         left = deliveries(self.server.store)
         assert not left, left
 
-    def check(self, name: str, *, a_crash: int = CONNECTIONS) -> None:
+    def check(self, name: str, *, a_crash: int = A_CRASH) -> None:
         """Report the figures; nothing may be lost, nor more doubled than there are excuses for.
 
         a_crash: so many copies may come twice by one crash; one by a connection that was cut

@@ -9,7 +9,7 @@ passes N - 1 times. Kill -9, so nothing is tidied up.
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sized
 from typing import Final
 
 from listserver import replies
@@ -51,12 +51,13 @@ class Point:
         _replace(owner, name, wrapped)
 
     def at_start(self, owner: type, name: str) -> None:
-        """Stand where a method that gives one after the other is first asked."""
+        """Stand where a method that tries some is first asked, once for each of them."""
         method = getattr(owner, name)
 
-        async def wrapped(*arguments: object) -> AsyncIterator[object]:
-            self.passed()
-            async for each in method(*arguments):
+        async def wrapped(queue: object, frame: object, some: Sized) -> AsyncIterator[object]:
+            for _ in range(len(some)):
+                self.passed()
+            async for each in method(queue, frame, some):
                 yield each
 
         _replace(owner, name, wrapped)

@@ -18,3 +18,9 @@ def memory(pid: int, what: str = RSS) -> int:
 def descriptors(pid: int) -> int:
     """Count the open files and sockets."""
     return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def children(pid: int) -> list[int]:
+    """Give the processes that one has started, and that run."""
+    found = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(each) for each in found.read_text().split()]

@@ -39,3 +39,14 @@ def test_a_return_path_has_the_token_of_its_delivery(post: PostId, member: Membe
     found = re.fullmatch(r"team-bounces\+([a-z2-7]{26})@lists\.example", path)
     assert found is not None
     assert read_token(VAULT, found[1]) == DeliveryToken(post, member)
+
+
+def test_a_lists_domain_may_look_as_a_token_does() -> None:
+    domain = "a" * 26 + ".example"
+    links = Links(VAULT, URL)
+    path = links.return_path(f"team@{domain}", PostId(1), MemberId(2))
+    found = re.fullmatch(r"team-bounces\+([a-z2-7]{26})@a{26}\.example", path)
+    assert found is not None
+    assert read_token(VAULT, found[1]) == DeliveryToken(PostId(1), MemberId(2))
+    fields = links.leave_fields(f"team@{domain}", PostId(1), MemberId(2), stays=0).decode()
+    assert re.search(r"mailto:team-unsubscribe\+[a-z2-7]{26}@a{26}\.example>", fields)

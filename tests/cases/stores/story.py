@@ -117,7 +117,7 @@ async def _claimed(bench: Bench, limit: int) -> list[tuple[Claim, str]]:
     found = []
     async with bench.store.begin() as work:
         for claim in batch.claims:
-            half = await work.half_of(claim)
+            (half,) = await work.halves_of(claim.post, [claim.member]) or (None,)
             assert half is not None
             found.append((claim, half.address))
     return found

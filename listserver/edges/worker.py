@@ -1,0 +1,126 @@
+"""A worker: a process of its own that makes copies and carries them, and knows nothing else.
+
+It has no store and no vault key. What it is given comes over a socket from the server, and goes
+with it: when the server ends, whatever way, so does the worker, at once if it has copies in hand.
+"""
+
+import asyncio
+import signal
+import socket
+import sys
+
+from listserver.carrying import Carrying
+from listserver.config import RelaySettings, Security
+from listserver.copies import Frame
+from listserver.edges.courier import SmtpCourier
+from listserver.jobs import (
+    Answered,
+    Begin,
+    Forget,
+    Job,
+    Order,
+    Piece,
+    Post,
+    answered,
+    bundle,
+    copy_of,
+    frame_of,
+    orders,
+)
+
+
+class Worker(asyncio.Protocol):
+    """Does what the server asks for."""
+
+    def __init__(self) -> None:
+        self.ended = asyncio.Event()
+        self._transport: asyncio.Transport | None = None
+        self._orders = orders()
+        self._courier: SmtpCourier | None = None
+        self._carrying: Carrying | None = None
+        self._posts: dict[int, tuple[Post, list[bytes]]] = {}
+        self._frames: dict[int, Frame] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._answers: list[Answered] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take note of the way back."""
+        if isinstance(transport, asyncio.Transport):
+            self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Do what is asked for."""
+        now = asyncio.get_running_loop().time()
+        for order in self._orders.read(data):
+            self._obey(order, now)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
+        """End."""
+        self.ended.set()
+
+    async def part(self) -> None:
+        """Part from the relay host, if nothing is in hand; else drop it all."""
+        if self._courier is not None and not self._tasks:
+            await self._courier.close()
+
+    def _obey(self, order: Order, now: float) -> None:
+        match order:
+            case Begin():
+                self._courier = _courier(order)
+                self._carrying = Carrying(self._courier, order.connections)
+            case Post():
+                self._posts[order.number] = (order, [])
+            case Piece():
+                self._posts[order.post][1].append(order.octets)
+            case Forget():
+                del self._posts[order.post]
+                self._frames.pop(order.post, None)
+            case Job() if self._carrying is not None:
+                task = asyncio.create_task(self._do(self._carrying, order, now))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    def _frame(self, number: int) -> Frame:
+        frame = self._frames.get(number)
+        if frame is None:
+            frame = self._frames[number] = frame_of(*self._posts[number])
+        return frame
+
+    async def _do(self, carrying: Carrying, job: Job, came: float) -> None:
+        carried = await carrying.carry_one(self._frame(job.post), copy_of(job), came)
+        if not self._answers:
+            asyncio.get_running_loop().call_soon(self._tell)
+        self._answers.append(answered(job.number, carried))
+
+    def _tell(self) -> None:
+        """Send what came of all that ended at one time."""
+        if self._transport is not None:
+            self._transport.write(bundle(self._answers))
+        self._answers.clear()
+
+
+def _courier(begin: Begin) -> SmtpCourier:
+    settings = RelaySettings(
+        begin.host,
+        begin.port,
+        Security(begin.security),
+        begin.username,
+        None,
+        connections=begin.connections,
+    )
+    return SmtpCourier(settings, begin.domain, password=begin.password)
+
+
+async def work(given: socket.socket) -> None:
+    """Work until the server goes."""
+    worker = Worker()
+    await asyncio.get_running_loop().create_unix_connection(lambda: worker, sock=given)
+    await worker.ended.wait()
+    await worker.part()
+
+
+def main() -> None:
+    """Work over the socket whose number is this program's one argument."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # they are the server's to obey
+        signal.signal(number, signal.SIG_IGN)
+    asyncio.run(work(socket.socket(fileno=int(sys.argv[1]))))

@@ -1,0 +1,278 @@
+"""Workers: processes beside the server that make copies and carry them, on every core.
+
+The server alone has the store and the vault key. A worker that dies is started anew; what it had in
+hand is in doubt, as after a crash.
+"""
+
+import asyncio
+import socket
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from listserver.carrying import Carried, CarrierLost, Copy
+from listserver.config import RelaySettings
+from listserver.copies import Frame
+from listserver.jobs import (
+    Begin,
+    Forget,
+    Order,
+    Piece,
+    answers,
+    bundle,
+    carried_of,
+    job_of,
+    post_of,
+)
+from listserver.limits import IN_HAND, WORKER_DELAY, WORKER_LONGEST_DELAY, WORKER_STOP_TIMEOUT
+from listserver.ports import Log
+
+_PROGRAM: Final = "from listserver.edges.worker import main; main()"
+
+
+class _Heard:
+    """What came of some jobs, in the order in which it came."""
+
+    def __init__(self) -> None:
+        self._found: list[tuple[int, Carried]] = []
+        self._waiter: asyncio.Future[None] | None = None
+
+    def put(self, at: int, carried: Carried) -> None:
+        self._found.append((at, carried))
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def get(self) -> list[tuple[int, Carried]]:
+        """Give what came since; there is something."""
+        while not self._found:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        found, self._found = self._found, []
+        return found
+
+
+class _Worker(asyncio.Protocol):
+    """The server's end of one worker."""
+
+    def __init__(self, room: int, has_room: Callable[[], None]) -> None:
+        self.room = room
+        """How many more copies it may have in hand."""
+        self.gone = asyncio.Event()
+        self.served = False
+        """Whether anything came of it yet."""
+        self._has_room = has_room
+        self._answers = answers()
+        self._transport: asyncio.Transport | None = None
+        self._flows = asyncio.Event()
+        self._flows.set()
+        self._orders: list[Order] = []
+        self._jobs: dict[int, Callable[[Carried], None]] = {}
+        self._posts = WeakKeyDictionary[Frame, tuple[int, asyncio.Task[None]]]()
+        self._known = set[int]()  # numbers of posts, of which some may be gone
+        self._numbers = 0
+
+    # What asyncio tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take note of the way there."""
+        if isinstance(transport, asyncio.Transport):
+            self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Tell what came of jobs."""
+        self.served = True
+        for answer in self._answers.read(data):
+            self._end(answer.number, carried_of(answer))
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
+        """Take note that it is gone; what it had in hand is in doubt."""
+        self._flows.set()
+        self.gone.set()
+        for number in [*self._jobs]:
+            self._end(number, CarrierLost())
+
+    def pause_writing(self) -> None:
+        """Take note that it is slow."""
+        self._flows.clear()
+
+    def resume_writing(self) -> None:
+        """Take note that it has taken what there was."""
+        self._flows.set()
+
+    # What it is asked for
+
+    def order(self, order: Order) -> None:
+        """Send an order, with the others of this moment."""
+        if not self._orders:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._orders.append(order)
+
+    async def give(self, frame: Frame, copy: Copy, tell: Callable[[Carried], None]) -> None:
+        """Have a copy made and carried."""
+        post = await self._introduced(frame)
+        self._numbers += 1
+        self._jobs[self._numbers] = tell
+        self.order(job_of(self._numbers, post, copy))
+        if self.gone.is_set():
+            self._end(self._numbers, CarrierLost())
+
+    def end(self) -> None:
+        """Let it go."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _end(self, number: int, carried: Carried) -> None:
+        self.room += 1
+        self._has_room()
+        self._jobs.pop(number)(carried)
+
+    async def _introduced(self, frame: Frame) -> int:
+        """Give a post's number; send what its copies have in common, if it hasn't gone there yet.
+
+        The worker forgets posts that nobody here has any more.
+        """
+        known = self._posts.get(frame)
+        if known is None:
+            for gone in self._known - {number for number, _ in self._posts.values()}:
+                self._known.discard(gone)
+                self.order(Forget(gone))
+            self._numbers += 1
+            self._known.add(self._numbers)
+            task = asyncio.create_task(self._introduce(self._numbers, frame))
+            known = self._posts[frame] = self._numbers, task
+        number, task = known
+        if not task.done():
+            await asyncio.shield(task)
+        return number
+
+    async def _introduce(self, number: int, frame: Frame) -> None:
+        self.order(post_of(number, frame))
+        for piece in frame.body:
+            self.order(Piece(number, piece))
+            self._send()
+            await self._flows.wait()
+
+    def _send(self) -> None:
+        if self._transport is not None and self._orders and not self._transport.is_closing():
+            self._transport.write(bundle(self._orders))
+        self._orders.clear()
+
+
+class Workers:
+    """A `Carrier` of listserver.carrying: some processes, among which connections are shared out.
+
+    password: of settings.username; it goes to the workers by a socket, and nowhere else.
+    """
+
+    def __init__(
+        self, settings: RelaySettings, domain: str, log: Log, *, password: str = ""
+    ) -> None:
+        self._settings = settings
+        self._domain = domain
+        self._password = password
+        self._log = log
+        self._alive: list[_Worker] = []
+        self._room = asyncio.Event()
+        self._closing = False
+        self._keeping: list[asyncio.Task[None]] = []
+
+    def open(self) -> None:
+        """Start the workers, and keep them running; no more than there are connections."""
+        connections = self._settings.connections
+        count = min(self._settings.workers, connections)
+        shares = [connections // count + (at < connections % count) for at in range(count)]
+        self._keeping = [asyncio.create_task(self._keep(share)) for share in shares]
+
+    async def carry(
+        self, frame: Frame, copies: Sequence[Copy]
+    ) -> AsyncIterator[tuple[int, Carried]]:
+        """Try each once; see `Carrier`."""
+        heard = _Heard()
+        for at, copy in enumerate(copies):
+            found = await self._with_room()
+            found.room -= 1
+            await found.give(frame, copy, partial(heard.put, at))
+        left = len(copies)
+        while left:
+            some = await heard.get()
+            left -= len(some)
+            for each in some:
+                yield each
+
+    async def close(self) -> None:
+        """Let the workers part from the relay host, and wait for their end."""
+        self._closing = True
+        for each in self._alive:
+            each.end()
+        await asyncio.gather(*self._keeping)
+
+    async def _with_room(self) -> _Worker:
+        while True:
+            found = max(self._alive, key=lambda each: each.room, default=None)
+            if found is not None and found.room > 0:
+                return found
+            self._room.clear()
+            await self._room.wait()
+
+    async def _keep(self, connections: int) -> None:
+        """Run a worker, and another one when it ends; later each time, if nothing came of it."""
+        delay = timedelta(0)
+        while not self._closing:
+            try:
+                served = await self._run(connections)
+            except OSError as problem:
+                served = False
+                self._log.event("worker-trouble", error=type(problem).__name__)
+            if not self._closing:
+                delay = timedelta(0) if served else delay
+                await asyncio.sleep(delay.total_seconds())
+                delay = min(WORKER_LONGEST_DELAY, delay * 2 or WORKER_DELAY)
+
+    async def _run(self, connections: int) -> bool:
+        """Run a worker to its end; tell whether anything came of it."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-c", _PROGRAM, f"{theirs.fileno()}"),
+                pass_fds=[theirs.fileno()],
+                stdin=DEVNULL,
+                stdout=DEVNULL,
+            )
+        made = _Worker(connections * IN_HAND, self._room.set)
+        await asyncio.get_running_loop().create_unix_connection(lambda: made, sock=ours)
+        made.order(self._begin(connections))
+        self._alive.append(made)
+        self._room.set()
+        await made.gone.wait()
+        self._alive.remove(made)
+        status = await _ended(process)
+        if not self._closing:
+            self._log.event("worker-lost", error=f"status {status}")
+        return made.served
+
+    def _begin(self, connections: int) -> Begin:
+        settings = self._settings
+        return Begin(
+            settings.host,
+            settings.port,
+            settings.security.value,
+            settings.username,
+            self._password,
+            connections,
+            self._domain,
+        )
+
+
+async def _ended(process: Process) -> int:
+    """Wait for a process that was let go; it is killed if it takes long."""
+    try:
+        return await asyncio.wait_for(process.wait(), WORKER_STOP_TIMEOUT.total_seconds())
+    except TimeoutError:
+        with suppress(ProcessLookupError):
+            process.kill()
+        return await process.wait()

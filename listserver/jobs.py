@@ -1,0 +1,223 @@
+"""What passes between the server and its workers: posts and jobs there, answers back.
+
+Both ends are of one program and one machine, so this is no format of the spec's.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final, Generic, TypeAlias, TypeVar
+
+import msgspec
+
+from listserver.carrying import Carried, Copy, NotBegun
+from listserver.copies import Frame
+from listserver.model import Half, StoredPost
+from listserver.outcomes import Accepted, Broken, Phase, Refused
+from recrypt_core.agreement import Split
+from recrypt_core.keys import Curve, PrivateKey, PublicKey
+from recrypt_core.udf import Udf
+
+_LENGTH_OCTETS: Final = 4  # before each bundle of messages
+
+
+class _Message(msgspec.Struct, array_like=True, gc=False):
+    """One message; it prints as its kind alone, as there are secrets and addresses in some."""
+
+    def __repr__(self) -> str:
+        return type(self).__name__
+
+
+class Begin(_Message, tag=0):
+    """To a worker, first: how the relay host is spoken with, as in [relay]."""
+
+    host: str
+    port: int
+    security: str
+    username: str | None
+    password: str
+    connections: int
+    domain: str
+
+
+class Post(_Message, tag=1):
+    """To a worker: what copies of a post have in common, but for its body, which follows."""
+
+    number: int
+    curve: str
+    x: bytes
+    y: bytes
+    line: bytes
+    line_octets: int
+    head: bytes
+    tail: bytes
+
+
+class Piece(_Message, tag=2):
+    """To a worker: the next part of a post's body."""
+
+    post: int
+    octets: bytes
+
+
+class Forget(_Message, tag=3):
+    """To a worker: no more copies of a post."""
+
+    post: int
+
+
+class Job(_Message, tag=4):
+    """To a worker: make one copy and carry it."""
+
+    number: int
+    post: int
+    return_path: str
+    fields: bytes
+    address: str
+    group_key: str
+    member_key: str
+    split: str
+    curve: str
+    r: bytes
+    decryption_key: bytes
+
+
+class Answered(_Message, tag=5):
+    """Of a worker: what came of a job."""
+
+    number: int
+    kind: str
+    phase: str = ""
+    code: int = 0
+    text: str = ""
+
+
+Order: TypeAlias = Begin | Post | Piece | Forget | Job
+
+
+M = TypeVar("M", bound=_Message)
+
+
+class WorkerFault(Exception):
+    """A worker's own program failed at a copy; the words are the kind of its exception."""
+
+
+class Bundles(Generic[M]):
+    """Finds bundles of messages in what a socket gives, whatever pieces it comes in."""
+
+    def __init__(self, decoder: "msgspec.msgpack.Decoder[list[M]]") -> None:
+        self._decoder = decoder
+        self._heard = bytearray()
+
+    def read(self, octets: bytes) -> Iterator[M]:
+        """Give the messages of all bundles that are whole now."""
+        heard = self._heard
+        heard += octets
+        start = 0
+        while len(heard) - start >= _LENGTH_OCTETS:
+            begin = start + _LENGTH_OCTETS
+            end = begin + int.from_bytes(heard[start:begin], "big")
+            if len(heard) < end:
+                break
+            yield from self._decoder.decode(bytes(heard[begin:end]))
+            start = end
+        del heard[:start]
+
+
+def orders() -> Bundles[Order]:
+    """Read what a worker is asked for."""
+    return Bundles(msgspec.msgpack.Decoder(list[Order]))
+
+
+def answers() -> Bundles[Answered]:
+    """Read what workers answer."""
+    return Bundles(msgspec.msgpack.Decoder(list[Answered]))
+
+
+def bundle(messages: Sequence[Order | Answered]) -> bytes:
+    """Write messages that go out together."""
+    octets = msgspec.msgpack.encode(messages)
+    return len(octets).to_bytes(_LENGTH_OCTETS, "big") + octets
+
+
+def post_of(number: int, frame: Frame) -> Post:
+    """Write what copies have in common."""
+    post = frame.post
+    epk = (post.epk.curve.value, post.epk.x, post.epk.y)
+    return Post(number, *epk, post.line, post.line_octets, frame.head, frame.tail)
+
+
+def frame_of(post: Post, body: Sequence[bytes]) -> Frame:
+    """Read what copies have in common; what of the post isn't in them is blank."""
+    epk = PublicKey(Curve(post.curve), post.x, post.y)
+    stored = StoredPost(
+        header=b"",
+        line=post.line,
+        line_octets=post.line_octets,
+        group_key=Udf(""),
+        epk=epk,
+        notice=False,
+        list_address="",
+        accepted=datetime.fromtimestamp(0, UTC),
+    )
+    return Frame(stored, post.head, tuple(body), post.tail)
+
+
+def job_of(number: int, post: int, copy: Copy) -> Job:
+    """Write what is one member's."""
+    half = copy.half
+    return Job(
+        number,
+        post,
+        copy.return_path,
+        copy.fields,
+        half.address,
+        half.group_key,
+        half.member_key,
+        half.split.value,
+        half.recryption.curve.value,
+        half.recryption.to_secret_bytes(),
+        half.decryption_key,
+    )
+
+
+def copy_of(job: Job) -> Copy:
+    """Read what is one member's."""
+    half = Half(
+        address=job.address,
+        group_key=Udf(job.group_key),
+        member_key=Udf(job.member_key),
+        split=Split(job.split),
+        recryption=PrivateKey(Curve(job.curve), job.r),
+        decryption_key=job.decryption_key,
+    )
+    return Copy(half, job.return_path, job.fields)
+
+
+def answered(number: int, carried: Carried) -> Answered:
+    """Write what came of a job; of an exception its kind alone."""
+    match carried:
+        case Accepted(code, text):
+            return Answered(number, "accepted", code=code, text=text)
+        case Refused(phase, code, text):
+            return Answered(number, "refused", phase.name, code, text)
+        case Broken(phase, what):
+            return Answered(number, "broken", phase.name, text=what)
+        case NotBegun():
+            return Answered(number, "not begun")
+        case Exception():
+            return Answered(number, "fault", text=type(carried).__name__)
+
+
+def carried_of(answer: Answered) -> Carried:
+    """Read what came of a job."""
+    match answer.kind:
+        case "accepted":
+            return Accepted(answer.code, answer.text)
+        case "refused":
+            return Refused(Phase[answer.phase], answer.code, answer.text)
+        case "broken":
+            return Broken(Phase[answer.phase], answer.text)
+        case "not begun":
+            return NotBegun()
+        case _:
+            return WorkerFault(answer.text)

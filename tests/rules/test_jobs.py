@@ -1,0 +1,79 @@
+"""What passes between the server and its workers: read as it was written, and printed by nobody."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from listserver import copies, jobs
+from listserver.carrying import Carried, Copy, NotBegun
+from listserver.outcomes import Accepted, Broken, Phase, Refused
+from recrypt_core.keys import Curve, PrivateKey
+from tests.builders import new_membership, new_person
+from tests.mails import sealed
+from tests.stored import half_of, stored_post
+
+BODY = (b"line one\r\n", b"line two\r\n")
+
+
+@pytest.mark.parametrize("curve", Curve)
+def test_a_worker_makes_of_an_order_the_copy_that_the_server_would_make(curve: Curve) -> None:
+    key = PrivateKey.generate(curve)
+    half = half_of(new_membership(new_person("bob@example.org"), key))
+    envelope = sealed(key.public)
+    frame = copies.make_frame(stored_post(envelope, half), envelope.ciphertext)
+    copy = Copy(half, "team-bounces+x@lists.example", b"X-Own: 1\r\n")
+    written = jobs.bundle([jobs.post_of(7, frame), jobs.job_of(8, 7, copy)])
+    post, job = jobs.orders().read(written)
+    assert isinstance(post, jobs.Post)
+    assert isinstance(job, jobs.Job)
+    there, his = jobs.frame_of(post, frame.body), jobs.copy_of(job)
+    assert (job.number, job.post, his.return_path) == (8, 7, copy.return_path)
+    assert his.half.address == "bob@example.org"
+    ours = copies.make_copy(frame, half, fields=copy.fields)
+    assert copies.make_copy(there, his.half, fields=his.fields) == ours
+
+
+@pytest.mark.parametrize(
+    "carried",
+    [
+        Accepted(250, "ok\n2.0.0"),
+        Refused(Phase.RCPT, 550, "5.1.1 who"),
+        Broken(Phase.CONTENT, "TimeoutError"),
+        NotBegun(),
+    ],
+    ids=repr,
+)
+def test_an_answer_is_read_as_it_was_given(carried: Carried) -> None:
+    (answer,) = jobs.answers().read(jobs.bundle([jobs.answered(3, carried)]))
+    assert answer.number == 3
+    found = jobs.carried_of(answer)
+    assert found == carried or type(found) is type(carried) is NotBegun
+
+
+def test_of_a_fault_the_kind_alone_comes_back() -> None:
+    (answer,) = jobs.answers().read(jobs.bundle([jobs.answered(3, ValueError("bob@example.org"))]))
+    found = jobs.carried_of(answer)
+    assert isinstance(found, jobs.WorkerFault)
+    assert str(found) == "ValueError"
+
+
+@given(st.data())
+def test_bundles_may_come_in_any_pieces(data: st.DataObject) -> None:
+    orders: list[jobs.Order] = [jobs.Piece(1, b"x" * 300), jobs.Forget(1)]
+    octets = b"".join(jobs.bundle([each]) for each in orders) + jobs.bundle(orders)
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(octets)))))
+    bounds = [0, *cuts, len(octets)]
+    reader, found = jobs.orders(), list[jobs.Order]()
+    for start, end in pairwise(bounds):
+        found += reader.read(octets[start:end])
+    assert found == orders * 2
+
+
+def test_neither_a_password_nor_r_nor_an_address_is_printed() -> None:
+    key = PrivateKey.generate(Curve.X25519)
+    half = half_of(new_membership(new_person("bob@example.org"), key))
+    job = jobs.job_of(1, 2, Copy(half, "team-bounces+x@lists.example", b""))
+    begin = jobs.Begin("127.0.0.1", 25, "none", "team", "secret", 4, "lists.example")
+    assert (repr(job), repr(begin)) == ("Job", "Begin")
