@@ -4,8 +4,9 @@ All that is done with r is done here, and nothing here knows the store or the va
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol, TypeAlias
 
 from listserver.copies import Frame, make_copy
@@ -51,6 +52,31 @@ class Carrier(Protocol):
         ...
 
 
+class Heard:
+    """What came of some copies, in the order in which it came."""
+
+    def __init__(self) -> None:
+        self._found: list[tuple[int, Carried]] = []
+        self._waiter: asyncio.Future[None] | None = None
+
+    def put(self, at: int, carried: Carried) -> None:
+        """Take what came of the copy at this place."""
+        self._found.append((at, carried))
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def come(self, number: int) -> AsyncIterator[tuple[int, Carried]]:
+        """Give so many, as they come."""
+        while number:
+            if not self._found:
+                self._waiter = asyncio.get_running_loop().create_future()
+                await self._waiter
+            found, self._found = self._found, []
+            number -= len(found)
+            for each in found:
+                yield each
+
+
 class Carrying:
     """A `Carrier` of this process, on one courier.
 
@@ -67,20 +93,22 @@ class Carrying:
         self, frame: Frame, copies: Sequence[Copy]
     ) -> AsyncIterator[tuple[int, Carried]]:
         """Try each once; see `Carrier`."""
-        came = asyncio.get_running_loop().time()
-        tasks = {
-            asyncio.create_task(self.carry_one(frame, copy, came)): at
+        came, heard = asyncio.get_running_loop().time(), Heard()
+        tasks = [
+            asyncio.create_task(self._carry(frame, copy, came, partial(heard.put, at)))
             for at, copy in enumerate(copies)
-        }
-        left = set(tasks)
+        ]
         try:
-            while left:
-                done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    yield tasks[task], task.result()
+            async for each in heard.come(len(copies)):
+                yield each
         finally:
-            for task in left:
+            for task in tasks:
                 task.cancel()
+
+    async def _carry(
+        self, frame: Frame, copy: Copy, came: float, tell: Callable[[Carried], None]
+    ) -> None:
+        tell(await self.carry_one(frame, copy, came))
 
     async def carry_one(self, frame: Frame, copy: Copy, came: float) -> Carried:
         """Try one copy once; `came` is the loop's time when it was given."""

@@ -164,6 +164,7 @@ STORE_TROUBLES: Final = 10  # ours: so many in a row at one delivery are a fault
 STOP_TIMEOUT: Final = timedelta(seconds=25)  # ours: service managers kill after 90 s
 PAGE_OCTETS: Final = 4 * 2**20  # ours: of changes in one answer, but for the last one
 SHARD_MEMBERS: Final = 1000  # ours: of a post's members in one row of the queue
+MAILS_A_CONNECTION: Final = 500  # ours: some hosts end it after as many with a 421
 IN_HAND: Final = 8  # ours: copies for each connection, begun and not on the disk
 LARGE_OCTETS: Final = 2**18  # ours: of a copy; larger ones don't wait for a connection
 RECORD_DELAY: Final = timedelta(seconds=0.002)  # ours: that an outcome waits for others

@@ -79,10 +79,12 @@ class SmtpCourier:
             answer = await session.attempt(mail)
             keep = await session.is_fit(answer)
         finally:  # also if the task is cancelled in the midst of a dialogue
-            if keep and not self._closed:
-                session.rest(self._idle)
-            else:
+            if not keep or self._closed:
                 session.abort()
+            elif session.mails >= limits.MAILS_A_CONNECTION:
+                session.leave()
+            else:
+                session.rest(self._idle)
         return answer
 
 
@@ -104,6 +106,8 @@ class _Session:
             tls_context=tls,
         )
         self._phase = Phase.CONNECT
+        self.mails = 0
+        """How many were begun on it."""
         self._wire: Wire | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -131,6 +135,12 @@ class _Session:
         if isinstance(transport, asyncio.WriteTransport):
             transport.abort()
         self._client.close()
+
+    def leave(self) -> None:
+        """End the session and wait for nothing."""
+        if self._wire is not None:
+            self._wire.say([b"QUIT\r\n"])
+        self._client.close()  # when that is written
 
     async def part(self) -> None:
         """End the session as RFC 5321 §4.1.1.10 asks."""
@@ -173,6 +183,7 @@ class _Session:
             return Broken(self._phase, type(problem.__cause__ or problem).__name__)
 
     async def _attempt(self, mail: Outgoing) -> Answer:
+        self.mails += 1
         wire = self._wire or await self._open()
         for group in self._groups(self._commands(mail)):
             if (refused := await self._ask(wire, group)) is not None:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from listserver.carrying import Carried, CarrierLost, Copy
+from listserver.carrying import Carried, CarrierLost, Copy, Heard
 from listserver.config import RelaySettings
 from listserver.copies import Frame
 from listserver.jobs import (
@@ -33,27 +33,6 @@ from listserver.limits import IN_HAND, WORKER_DELAY, WORKER_LONGEST_DELAY, WORKE
 from listserver.ports import Log
 
 _PROGRAM: Final = "from listserver.edges.worker import main; main()"
-
-
-class _Heard:
-    """What came of some jobs, in the order in which it came."""
-
-    def __init__(self) -> None:
-        self._found: list[tuple[int, Carried]] = []
-        self._waiter: asyncio.Future[None] | None = None
-
-    def put(self, at: int, carried: Carried) -> None:
-        self._found.append((at, carried))
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def get(self) -> list[tuple[int, Carried]]:
-        """Give what came since; there is something."""
-        while not self._found:
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-        found, self._found = self._found, []
-        return found
 
 
 class _Worker(asyncio.Protocol):
@@ -192,17 +171,13 @@ class Workers:
         self, frame: Frame, copies: Sequence[Copy]
     ) -> AsyncIterator[tuple[int, Carried]]:
         """Try each once; see `Carrier`."""
-        heard = _Heard()
+        heard = Heard()
         for at, copy in enumerate(copies):
             found = await self._with_room()
             found.room -= 1
             await found.give(frame, copy, partial(heard.put, at))
-        left = len(copies)
-        while left:
-            some = await heard.get()
-            left -= len(some)
-            for each in some:
-                yield each
+        async for each in heard.come(len(copies)):
+            yield each
 
     async def close(self) -> None:
         """Let the workers part from the relay host, and wait for their end."""

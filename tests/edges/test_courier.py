@@ -307,6 +307,19 @@ async def test_no_more_sessions_than_allowed_and_all_are_used_again() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_session_ends_politely_after_so_many_mails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "MAILS_A_CONNECTION", 2)
+    async with peer() as it, courier_to(it.port) as courier:
+        for _ in range(5):
+            assert isinstance(await courier.deliver(MAIL), Accepted)
+        await it.gone.wait()
+        assert it.connections == 3
+        assert it.commands.count("QUIT") == 2
+
+
+@pytest.mark.asyncio
 async def test_an_idle_session_is_closed_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "IDLE_TIME", datetime.timedelta(0))
     async with peer() as it, courier_to(it.port) as courier:
