@@ -37,7 +37,7 @@ check: $(READY)  ## format, lint, types, architecture and citations
 bench: $(READY)  ## measure: partials, seals, openings, splits; posts, copies, RecryptData; members
 	@$(BIN)/python benchmarks/partials.py
 	@$(BIN)/python -m benchmarks.acceptance --posts 1000 --rounds 3
-	@$(BIN)/python -m benchmarks.fanout --members 500 --rounds 3 --parts
+	@$(BIN)/python -m benchmarks.fanout --members 500 --rounds 3 --parts --asked
 	@$(BIN)/python -m benchmarks.recrypting --requests 500 --rounds 3
 	@$(BIN)/python -m benchmarks.groups --members 100,400 --quiet 1
 	@$(BIN)/python -m benchmarks.oracle_times

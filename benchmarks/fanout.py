@@ -1,6 +1,7 @@
 """Measure how fast a post goes out to a list's members, beside Postfix's smtp-source.
 
-    python -m benchmarks.fanout [--members 1000] [--connections 8] [--rounds 5] [--parts] [--json]
+    python -m benchmarks.fanout [--members 1000] [--connections 8] [--workers 0] [--rounds 5]
+        [--parts] [--asked] [--json]
 
 Ours is `listserver serve`, its store on a real disk (see --folder), with a list that `recrypt` made
 and added its members to. A post is handed in, and the time is taken until the last copy's outcome
@@ -8,13 +9,16 @@ is on the disk. The next mail host is Postfix's smtp-sink, on kept connections. 
 as many mails of as many octets on as many connections, in alternating rounds. The ratio is the
 median of the rounds' ratios; a first round of ours, which isn't counted, tells how long a copy is.
 
-With --parts the server is interrupted every millisecond of its processor time, in rounds of their
-own, to see in which part of the work it is (see benchmarks/sampled.py).
+Processor time is that of the server and its workers. With --parts the server is interrupted every
+millisecond of its processor time, in rounds of their own, to see in which part of the work it is
+(see benchmarks/sampled.py). With --asked its gateway and service are asked 50 times a second, in a
+round of its own, and how long answers take is told, beside the same without copies to send.
 """
 
 import argparse
 import json
 import os
+import platform
 import re
 import socket
 import statistics
@@ -25,7 +29,8 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +43,8 @@ from benchmarks.acceptance import (
     processor_seconds,
     run,
 )
+from benchmarks.asking import Asking, Waits
+from benchmarks.asking import Server as Asked
 from benchmarks.groups import ADMINISTRATOR, make_profiles, peak_mib, recrypt
 from benchmarks.sender import HOST, LIST, PATIENCE, Load, make_post, talk
 from recrypt_core.encoding import read_json
@@ -75,6 +82,11 @@ class Measured:
     source: list[Round]
     peak_mib: float
     parts: dict[str, float]
+    workers: int = 0
+    workers_mib: float = 0
+    """The largest worker's peak."""
+    waits: dict[str, Waits] = field(default_factory=dict)
+    where: dict[str, str] = field(default_factory=dict)
 
     @property
     def ratio(self) -> float:
@@ -103,6 +115,15 @@ class Server:
         self._process = process
         self.pid = process.pid
         self.port = port
+
+    def processes(self) -> list[int]:
+        """Give the server's process, and those of its workers."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return [self.pid, *map(int, children.split())]
+
+    def spent(self) -> float:
+        """Tell what it and its workers have used of all processors so far, in seconds."""
+        return sum(map(processor_seconds, self.processes()))
 
     def await_copies(self, number: int) -> None:
         """Wait until so many more copies are on their way, each recorded."""
@@ -150,11 +171,11 @@ def _await_port(port: int) -> None:
 
 
 @contextmanager
-def serving(config: Path, *, samples: Path | None) -> Iterator[Server]:
+def serving(config: Path, *, samples: Path | None, workers: int = 0) -> Iterator[Server]:
     """Run the server until the block ends; write its samples, if they are wanted."""
     program = [BIN / "listserver"] if samples is None else [sys.executable, *SAMPLED, samples]
     with subprocess.Popen(  # noqa: S603 - our own program
-        [*program, "serve", "--config", config],
+        [*program, "serve", "--workers", f"{workers}", "--config", config],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -177,17 +198,32 @@ class Bench:
     members: int
     connections: int
     sink: Sink
+    url: str
 
     def post(self, server: Server, octets: int) -> Round:
         """Hand a new post in, and wait for its copies."""
         mail = make_post(self.key, octets)
-        before, read = processor_seconds(server.pid), self.sink.octets()
+        before, read = server.spent(), self.sink.octets()
         begun = time.perf_counter()
         talk(server.port, [mail], Load(1, octets, 1, pipelined=False))
         server.await_copies(self.members)
         seconds = time.perf_counter() - begun
-        spent = processor_seconds(server.pid) - before
+        spent = server.spent() - before
         return self._round(seconds, spent, read)
+
+    def waits(self, server: Server, octets: int) -> dict[str, Waits]:
+        """Tell how long answers take, while copies go out and while none do."""
+        asked = Asked(server.pid, server.port, int(self.url.rpartition(":")[2]), self.url)
+        with Asking(asked).meanwhile() as busy:
+            for _ in range(2):
+                self.post(server, octets)
+        with Asking(asked).meanwhile() as idle:
+            time.sleep(3)
+        return {
+            f"{kind}, {state}": found[kind]
+            for state, found in (("copies going out", busy), ("none", idle))
+            for kind in found
+        }
 
     def source(self, octets: int) -> Round:
         """Let smtp-source send as many."""
@@ -227,19 +263,61 @@ def list_of(folder: Path, members: int, connections: int) -> Iterator[Bench]:
                 recrypt(home, "add", LIST, *profiles[start : start + AT_ONCE])
             run("recrypt", "key", LIST, "--out", folder / "key.json", home=home)
         key = PublicKey.from_jwk(read_json((folder / "key.json").read_bytes(), limit=2**16))
-        yield Bench(config, key, members, connections, sink)
+        yield Bench(config, key, members, connections, sink, url)
 
 
-def measure(bench: Bench, rounds: int, octets: int, *, samples: Path | None) -> Measured:
-    """Send rounds of both in turn; then those that are sampled."""
-    with serving(bench.config, samples=None) as server:
-        one = int(bench.post(server, octets).octets)
-        Path(f"/proc/{server.pid}/clear_refs").write_text("5")  # the peak begins anew
-        pairs = [(bench.post(server, octets), bench.source(one)) for _ in range(rounds)]
-        peak = peak_mib(server.pid)
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be measured."""
+
+    rounds: int
+    octets: int
+    workers: int = 0
+    samples: Path | None = None
+    asked: bool = False
+
+
+def measure(bench: Bench, wanted: Wanted) -> Measured:
+    """Send rounds of both in turn; then those that are sampled, or asked in."""
+    with serving(bench.config, samples=None, workers=wanted.workers) as server:
+        one = int(bench.post(server, wanted.octets).octets)
+        for pid in server.processes():
+            Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak begins anew
+        pairs = [
+            (bench.post(server, wanted.octets), bench.source(one)) for _ in range(wanted.rounds)
+        ]
+        peak, *workers = map(peak_mib, server.processes())
+        waits = bench.waits(server, wanted.octets) if wanted.asked else {}
     ours, source = ([pair[at] for pair in pairs] for at in (0, 1))
-    parts = sampled(bench, octets, samples) if samples else {}
-    return Measured(bench.members, bench.connections, ours, source, peak, parts)
+    return Measured(
+        bench.members,
+        bench.connections,
+        ours,
+        source,
+        peak,
+        sampled(bench, wanted.octets, wanted.samples) if wanted.samples else {},
+        wanted.workers,
+        max(workers, default=0),
+        waits,
+        where(),
+    )
+
+
+def where() -> dict[str, str]:
+    """Tell the commit, the day and the machine, so that figures can be compared."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],  # noqa: S607 - whichever git there is
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return {
+        "commit": described.stdout.strip() or "unknown",
+        "date": date.today().isoformat(),  # noqa: DTZ011 - the day here
+        "machine": f"{platform.machine()}, {os.cpu_count()} processors",
+        "python": platform.python_version(),
+    }
 
 
 def sampled(bench: Bench, octets: int, samples: Path) -> dict[str, float]:
@@ -253,14 +331,19 @@ def sampled(bench: Bench, octets: int, samples: Path) -> dict[str, float]:
 def table(found: Measured) -> str:
     """Lay the figures out."""
     lines = [
-        f"{found.members:,} members, {found.connections} connections,"
-        f" {found.ours[0].octets:,.0f} octets a copy; the server's peak {found.peak_mib:,.0f} MiB",
+        f"{found.members:,} members, {found.connections} connections, {found.workers} workers,"
+        f" {found.ours[0].octets:,.0f} octets a copy; peak: the server {found.peak_mib:,.0f} MiB"
+        + (f", a worker {found.workers_mib:,.0f} MiB" if found.workers else ""),
         f"{'':<12}{'copies/s':>12}{'least':>9}{'most':>9}{'CPU us/copy':>14}",
     ]
     for name, rounds in (("listserver", found.ours), ("smtp-source", found.source)):
         lines.append(_line(name, rounds))
     lines.append(f"listserver/smtp-source: {found.ratio:.2f}")
     lines += [f"  {part:<20}{spent:>6,.0f} us" for part, spent in found.parts.items()]
+    lines += [
+        f"  {kind:<26}{each.middle:>7.1f} ms, 99 of 100 within{each.most:>7.1f} ms"
+        for kind, each in found.waits.items()
+    ]
     return "\n".join(lines)
 
 
@@ -277,6 +360,7 @@ def main(arguments: list[str]) -> int:
     for name, default, words in (
         ("--members", 1000, "of the list"),
         ("--connections", 8, "to the next host"),
+        ("--workers", 0, "of the server"),
         ("--rounds", 5, "for each sender"),
         ("--octets", 10 * 2**10, "of the post"),
     ):
@@ -285,12 +369,14 @@ def main(arguments: list[str]) -> int:
         "--folder", type=Path, help="for the store (default: the system's for files)"
     )
     parser.add_argument("--parts", action="store_true", help="where the server's time goes")
+    parser.add_argument("--asked", action="store_true", help="how long answers take meanwhile")
     parser.add_argument("--json", action="store_true", help="figures for a program")
     asked = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         samples = Path(folder) / SAMPLES if asked.parts else None
+        wanted = Wanted(asked.rounds, asked.octets, asked.workers, samples, asked.asked)
         with list_of(Path(folder), asked.members, asked.connections) as bench:
-            found = measure(bench, asked.rounds, asked.octets, samples=samples)
+            found = measure(bench, wanted)
     if asked.json:
         answer = asdict(found) | {"ratio": found.ratio}
         sys.stdout.write(json.dumps(answer, indent=2) + "\n")

@@ -17,8 +17,8 @@ HAS_POSTFIX = all(Path(each).exists() for each in (SMTP_SINK, SMTP_SOURCE))
 def test_it_measures_both_senders_in_turn_and_tells_a_program(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    tiny = ["--members", "4", "--connections", "2", "--rounds", "2", "--parts", "--json"]
-    assert fanout.main(tiny) == 0
+    tiny = ["--members", "4", "--connections", "2", "--workers", "1", "--rounds", "2"]
+    assert fanout.main([*tiny, "--parts", "--asked", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["members"] == 4
     for sender in ("ours", "source"):
@@ -27,6 +27,9 @@ def test_it_measures_both_senders_in_turn_and_tells_a_program(
         assert all(10_000 < each["octets"] < 20_000 for each in answer[sender])
     assert answer["ratio"] > 0
     assert answer["peak_mib"] > 0
+    assert answer["workers_mib"] > 0
+    assert len(answer["waits"]) == 4
+    assert answer["where"]["commit"]
 
 
 def test_its_table_has_medians_extremes_parts_and_the_median_of_the_ratios() -> None:
@@ -39,7 +42,7 @@ def test_its_table_has_medians_extremes_parts_and_the_median_of_the_ratios() -> 
         {"SMTP": 12.3},
     )
     first, _, ours, source, ratio, part = fanout.table(found).splitlines()
-    assert first.startswith("1,000 members, 8 connections, 13,000 octets a copy")
+    assert first.startswith("1,000 members, 8 connections, 0 workers, 13,000 octets a copy")
     assert first.endswith("60 MiB")
     assert ours.split() == ["listserver", "200", "100", "300", "20"]
     assert source.split() == ["smtp-source", "250", "200", "400", "1"]
