@@ -10,10 +10,12 @@ from functools import partial
 from typing import Protocol, TypeAlias
 
 from listserver.copies import Frame, make_copy
-from listserver.limits import HALF_AGE
+from listserver.limits import HALF_AGE, KEYS_KEPT
 from listserver.model import Half
 from listserver.outcomes import Answer, has_reached
 from listserver.ports import Courier, Outgoing
+from recrypt_core.keys import PrivateKey
+from recrypt_core.udf import Udf
 
 Carried: TypeAlias = Answer | Exception
 """What a relay host answered, or what our own program failed at."""
@@ -51,6 +53,10 @@ class Carrier(Protocol):
         """
         ...
 
+    def forget(self) -> None:
+        """Keep no half in memory, as some have ended."""
+        ...
+
 
 class Heard:
     """What came of some copies, in the order in which it came."""
@@ -77,6 +83,32 @@ class Heard:
                 yield each
 
 
+class LoadedKeys:
+    """Halves that were used, as loading one takes as long as a partial does.
+
+    Each was read from the store before it is looked up here, so what ended isn't used. When any
+    ends, all are forgotten; those that may have been read before aren't kept.
+    """
+
+    def __init__(self) -> None:
+        self._keys: dict[Udf, PrivateKey] = {}
+        self._after = 0.0
+
+    def known(self, half: Half, came: float) -> PrivateKey:
+        """Give a half's r; loaded, if it was used before. came: about when it was read."""
+        key = self._keys.get(half.member_key)
+        if key is not None and key.is_same(half.recryption):
+            return key
+        if len(self._keys) < KEYS_KEPT and came > self._after:
+            self._keys[half.member_key] = half.recryption
+        return half.recryption
+
+    def forget(self, now: float) -> None:
+        """Forget all, as some ended until now."""
+        self._keys.clear()
+        self._after = now + HALF_AGE.total_seconds()
+
+
 class Carrying:
     """A `Carrier` of this process, on one courier.
 
@@ -87,6 +119,7 @@ class Carrying:
     def __init__(self, courier: Courier, connections: int) -> None:
         self._courier = courier
         self._slots = asyncio.Semaphore(connections)
+        self._keys = LoadedKeys()
         self._lost = 0.0  # when the relay host couldn't be connected to
 
     async def carry(
@@ -105,6 +138,10 @@ class Carrying:
             for task in tasks:
                 task.cancel()
 
+    def forget(self) -> None:
+        """Forget the halves that were used, as some have ended."""
+        self._keys.forget(asyncio.get_running_loop().time())
+
     async def _carry(
         self, frame: Frame, copy: Copy, came: float, tell: Callable[[Carried], None]
     ) -> None:
@@ -117,7 +154,8 @@ class Carrying:
             if max(self._lost, loop.time() - HALF_AGE.total_seconds()) >= came:
                 return NotBegun()
             try:
-                parts = make_copy(frame, copy.half, fields=copy.fields)
+                key = self._keys.known(copy.half, came)
+                parts = make_copy(frame, copy.half, key, fields=copy.fields)
                 mail = Outgoing(copy.return_path, copy.half.address, parts)
                 answer = await self._courier.deliver(mail)
             except Exception as problem:  # noqa: BLE001 - one delivery's fault is no other's

@@ -91,7 +91,11 @@ class Answered(_Message, tag=5):
     text: str = ""
 
 
-Order: TypeAlias = Begin | Post | Piece | Forget | Job
+class ForgetKeys(_Message, tag=6):
+    """To a worker: keep no half in memory."""
+
+
+Order: TypeAlias = ForgetKeys | Begin | Post | Piece | Forget | Job
 
 
 M = TypeVar("M", bound=_Message)

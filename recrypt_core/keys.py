@@ -7,6 +7,7 @@ Python doesn't wipe memory: freed octets of a key may stay in it until they are 
 
 from collections.abc import Mapping
 from enum import Enum
+from hmac import compare_digest
 from typing import Final, Never, TypeAlias
 
 from cryptography.hazmat.primitives import serialization
@@ -155,14 +156,21 @@ class PublicKey:
 
 
 class PrivateKey:
-    """A private agreement key: a group's a, a half r or x, a device's (spec §1)."""
+    """A private agreement key: a group's a, a half r or x, a device's (spec §1).
 
-    __slots__ = ("_key", "_secret", "curve")
+    The library computes the public key when it loads a private one, as long as an exchange takes:
+    so it is loaded when it is first used.
+    """
+
+    __slots__ = ("_loaded", "_secret", "curve")
 
     def __init__(self, curve: Curve, secret: bytes) -> None:
+        if len(secret) != _SCALAR_OCTETS[curve]:
+            raise Malformed(f"a private key that is not {_SCALAR_OCTETS[curve]} octets long")
         self.curve = curve
         self._secret = secret
-        self._key = _library_private(curve, secret)
+        # Of P-256 alone there are octets that are no key, which only the library can tell.
+        self._loaded = _library_private(curve, secret) if curve is Curve.P256 else None
 
     def __repr__(self) -> str:
         return f"PrivateKey({self.curve.value}, {self.public.udf})"
@@ -203,6 +211,12 @@ class PrivateKey:
         return key
 
     @property
+    def _key(self) -> _LibraryPrivate:
+        if self._loaded is None:
+            self._loaded = _library_private(self.curve, self._secret)
+        return self._loaded
+
+    @property
     def public(self) -> PublicKey:
         """Its public key, computed anew at each call."""
         if isinstance(self._key, ec.EllipticCurvePrivateKey):
@@ -228,6 +242,10 @@ class PrivateKey:
         ):
             return ours.exchange(ec.ECDH(), theirs)
         raise Malformed("an exchange of keys of two curves")
+
+    def is_same(self, other: "PrivateKey") -> bool:
+        """Compare with another key, in constant time."""
+        return self.curve is other.curve and compare_digest(self._secret, other.to_secret_bytes())
 
     def to_secret_bytes(self) -> bytes:
         """Give the private octets: 32, 56 or 32, in the curve's order."""
@@ -274,8 +292,6 @@ def _library_public(curve: Curve, x: bytes, y: bytes) -> _LibraryPublic:
 
 
 def _library_private(curve: Curve, secret: bytes) -> _LibraryPrivate:
-    if len(secret) != _SCALAR_OCTETS[curve]:
-        raise Malformed(f"a private key that is not {_SCALAR_OCTETS[curve]} octets long")
     match curve:
         case Curve.X25519:
             return x25519.X25519PrivateKey.from_private_bytes(secret)

@@ -105,6 +105,8 @@ class SqliteStore:
         self._committing: asyncio.Task[None] | None = None
         self._to_erase = lock is not None  # a server before may have been killed before it did
         self.on_commit: Callable[[float], None] = lambda _seconds: None
+        self.on_erase: Callable[[], None] = lambda: None
+        """Called when entries have ended."""
 
     @property
     def spare_octets(self) -> int:
@@ -155,6 +157,8 @@ class SqliteStore:
                     return
                 raise
             batch.tell(None)
+            if batch.erases:
+                self.on_erase()
             self.on_commit(asyncio.get_running_loop().time() - begun)
             if self._to_erase:
                 await self._erase()

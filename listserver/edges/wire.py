@@ -77,11 +77,13 @@ class Wire(asyncio.Protocol):
         """
         if not self._replies:
             self._raise_trouble()
-            self._waiter = asyncio.get_running_loop().create_future()
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            timer = loop.call_later(within.total_seconds(), self._give_up, self._waiter)
             try:
-                async with asyncio.timeout(within.total_seconds()):
-                    await self._waiter
+                await self._waiter
             finally:
+                timer.cancel()
                 self._waiter = None
         if not self._replies:
             self._raise_trouble()
@@ -149,6 +151,10 @@ class Wire(asyncio.Protocol):
         has_news = self._replies or self._trouble is not None
         if has_news and self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def _give_up(self, waiter: "asyncio.Future[None]") -> None:
+        if not waiter.done():
+            waiter.set_exception(TimeoutError())
 
     def _raise_trouble(self) -> None:
         if self._trouble is not None:

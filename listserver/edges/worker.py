@@ -17,6 +17,7 @@ from listserver.jobs import (
     Answered,
     Begin,
     Forget,
+    ForgetKeys,
     Job,
     Order,
     Piece,
@@ -75,6 +76,9 @@ class Worker(asyncio.Protocol):
             case Forget():
                 del self._posts[order.post]
                 self._frames.pop(order.post, None)
+            case ForgetKeys():
+                if self._carrying is not None:
+                    self._carrying.forget()
             case Job() if self._carrying is not None:
                 task = asyncio.create_task(self._do(self._carrying, order, now))
                 self._tasks.add(task)

@@ -21,6 +21,7 @@ from listserver.copies import Frame
 from listserver.jobs import (
     Begin,
     Forget,
+    ForgetKeys,
     Order,
     Piece,
     answers,
@@ -178,6 +179,11 @@ class Workers:
             await found.give(frame, copy, partial(heard.put, at))
         async for each in heard.come(len(copies)):
             yield each
+
+    def forget(self) -> None:
+        """Keep no half in memory."""
+        for each in self._alive:
+            each.order(ForgetKeys())
 
     async def close(self) -> None:
         """Let the workers part from the relay host, and wait for their end."""

@@ -1,0 +1,128 @@
+"""Copies on a courier: what is kept in memory between them, and what comes too late."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from listserver import carrying as carrying_room
+from listserver.carrying import Carried, Carrying, Copy, LoadedKeys, NotBegun
+from listserver.copies import Frame, make_copy, make_frame
+from listserver.outcomes import Answer, Broken, Phase
+from listserver.ports import Outgoing
+from recrypt_core.keys import Curve, PrivateKey
+from tests.builders import new_membership, new_person
+from tests.fakes import TAKEN, ScriptedCourier
+from tests.mails import sealed
+from tests.stored import half_of, stored_post
+
+NAMES = ("alice", "bob", "carol")
+LOST = Broken(Phase.CONNECT, "ConnectionRefusedError")
+
+
+@pytest.fixture(name="post")
+def _post() -> tuple[Frame, list[Copy]]:
+    """Make a post to three."""
+    key = PrivateKey.generate(Curve.X25519)
+    halves = [half_of(new_membership(new_person(f"{name}@example.org"), key)) for name in NAMES]
+    envelope = sealed(key.public)
+    frame = make_frame(stored_post(envelope, *halves), envelope.ciphertext)
+    return frame, [Copy(half, "team-bounces@lists.example", b"") for half in halves]
+
+
+async def carried(carrying: Carrying, frame: Frame, copies: list[Copy]) -> dict[int, Carried]:
+    """Carry; give what came of each."""
+    return {at: found async for at, found in carrying.carry(frame, copies)}
+
+
+@pytest.mark.asyncio
+async def test_halves_are_kept_loaded_and_forgotten_when_any_ends(
+    post: tuple[Frame, list[Copy]],
+) -> None:
+    frame, copies = post
+    courier = ScriptedCourier()
+    carrying = Carrying(courier, 2)
+    await carried(carrying, frame, copies)
+    assert len(carrying._keys._keys) == 3
+    await carried(carrying, frame, copies)
+    first, again = courier.sent[:3], courier.sent[3:]
+    assert [each.parts for each in again] == [each.parts for each in first]
+    assert again[0].parts == make_copy(frame, copies[0].half)
+    carrying.forget()
+    assert not carrying._keys._keys
+    await carried(carrying, frame, copies)  # they may have been read before
+    assert not carrying._keys._keys
+
+
+def test_a_half_is_not_taken_for_another_of_the_same_name(post: tuple[Frame, list[Copy]]) -> None:
+    _, (copy, other, _) = post
+    keys = LoadedKeys()
+    assert keys.known(copy.half, 1.0) is copy.half.recryption
+    same = PrivateKey(Curve.X25519, copy.half.recryption.to_secret_bytes())
+    assert keys.known(replace(copy.half, recryption=same), 1.0) is copy.half.recryption
+    renamed = replace(other.half, member_key=copy.half.member_key)
+    assert keys.known(renamed, 1.0) is other.half.recryption
+
+
+def test_so_many_halves_are_kept_and_no_more(
+    post: tuple[Frame, list[Copy]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carrying_room, "KEYS_KEPT", 2)
+    keys = LoadedKeys()
+    for copy in post[1]:
+        keys.known(copy.half, 1.0)
+    assert len(keys._keys) == 2
+
+
+@pytest.mark.asyncio
+async def test_what_waited_too_long_for_a_connection_is_not_begun(
+    post: tuple[Frame, list[Copy]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carrying_room, "HALF_AGE", timedelta(0))
+    frame, copies = post
+    courier = ScriptedCourier()
+    found = await carried(Carrying(courier, 1), frame, copies)
+    assert all(isinstance(each, NotBegun) for each in found.values())
+    assert courier.sent == []
+
+
+@pytest.mark.asyncio
+async def test_what_waits_while_the_host_is_found_lost_is_not_begun(
+    post: tuple[Frame, list[Copy]],
+) -> None:
+    frame, copies = post
+    courier = ScriptedCourier({"alice@example.org": [LOST]})
+    carrying = Carrying(courier, 1)
+    found = await carried(carrying, frame, copies)
+    assert found[0] == LOST
+    assert all(isinstance(found[at], NotBegun) for at in (1, 2))
+    assert len(courier.sent) == 1
+    assert set((await carried(carrying, frame, copies)).values()) == {TAKEN}
+
+
+@pytest.mark.asyncio
+async def test_who_is_no_longer_waited_for_is_cancelled(post: tuple[Frame, list[Copy]]) -> None:
+    class Silent(ScriptedCourier):
+        """Never answers."""
+
+        ended = 0
+
+        async def deliver(self, mail: Outgoing) -> Answer:
+            """Wait for ever."""
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.ended += 1
+            return await super().deliver(mail)
+
+    frame, copies = post
+    courier = Silent()
+    waiting = asyncio.create_task(carried(Carrying(courier, 2), frame, copies))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await asyncio.sleep(0)
+    assert courier.ended == 2
