@@ -7,15 +7,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from listserver.copies import Frame, make_copy
-from listserver.limits import HALF_AGE, KEYS_KEPT
+from listserver.limits import HALF_AGE, KEYS_KEPT, TAKEN_TO_WIDEN
 from listserver.model import Half
-from listserver.outcomes import Answer, has_reached
+from listserver.outcomes import Accepted, Answer, Phase, has_reached
 from listserver.ports import Courier, Outgoing
 from recrypt_core.keys import PrivateKey
 from recrypt_core.udf import Udf
+
+# A host that takes others' mail meanwhile, and ends a connection so soon, wants fewer of them.
+_BEFORE_MAIL: Final = frozenset({Phase.CONNECT, Phase.HELLO})
 
 Carried: TypeAlias = Answer | Exception
 """What a relay host answered, or what our own program failed at."""
@@ -109,18 +112,57 @@ class LoadedKeys:
         self._after = now + HALF_AGE.total_seconds()
 
 
+class _Lanes:
+    """So many copies at one time: fewer when the relay host wants fewer, slowly more again."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._free = asyncio.Semaphore(most)
+        self._closing = 0  # lanes that end with the copy that is on them
+        self._taken = 0
+        self.width = most
+        self.busy = 0
+
+    async def __aenter__(self) -> None:
+        await self._free.acquire()
+        self.busy += 1
+
+    async def __aexit__(self, *_: object) -> None:
+        self.busy -= 1
+        if self._closing:
+            self._closing -= 1
+        else:
+            self._free.release()
+
+    def narrow(self) -> None:
+        """Have one lane less, but one at the least."""
+        if self.width > 1:
+            self.width -= 1
+            self._closing += 1
+        self._taken = 0
+
+    def widen(self) -> None:
+        """Have one lane more, if so many copies were taken since the last time."""
+        self._taken += 1
+        if self.width < self._most and self._taken >= TAKEN_TO_WIDEN:
+            self._taken = 0
+            self.width += 1
+            self._free.release()
+
+
 class Carrying:
     """A `Carrier` of this process, on one courier.
 
-    connections: how many copies are under way at one time. More may wait for a moment; a half that
-        has waited longer isn't used, as its member may have left.
+    connections: how many copies are under way at one time, at the most. More may wait for a moment;
+        a half that has waited longer isn't used, as its member may have left.
     """
 
     def __init__(self, courier: Courier, connections: int) -> None:
         self._courier = courier
-        self._slots = asyncio.Semaphore(connections)
+        self._lanes = _Lanes(connections)
         self._keys = LoadedKeys()
-        self._lost = 0.0  # when the relay host couldn't be connected to
+        self._taken = 0.0  # when the relay host last took a copy
+        self._lost = 0.0  # when it couldn't be connected to
 
     async def carry(
         self, frame: Frame, copies: Sequence[Copy]
@@ -150,8 +192,9 @@ class Carrying:
     async def carry_one(self, frame: Frame, copy: Copy, came: float) -> Carried:
         """Try one copy once; `came` is the loop's time when it was given."""
         loop = asyncio.get_running_loop()
-        async with self._slots:
-            if max(self._lost, loop.time() - HALF_AGE.total_seconds()) >= came:
+        async with self._lanes:
+            begun = loop.time()
+            if max(self._lost, begun - HALF_AGE.total_seconds()) >= came:
                 return NotBegun()
             try:
                 key = self._keys.known(copy.half, came)
@@ -160,6 +203,16 @@ class Carrying:
                 answer = await self._courier.deliver(mail)
             except Exception as problem:  # noqa: BLE001 - one delivery's fault is no other's
                 return problem
-            if not has_reached(answer):
-                self._lost = loop.time()
-            return answer
+            return self._judged(answer, begun, loop.time())
+
+    def _judged(self, answer: Answer, begun: float, now: float) -> Carried:
+        """See what an answer tells of the host; what it wants no more of now isn't tried yet."""
+        if isinstance(answer, Accepted):
+            self._taken = now
+            self._lanes.widen()
+        elif answer.phase in _BEFORE_MAIL and (self._lanes.busy > 1 or self._taken >= begun):
+            self._lanes.narrow()
+            return NotBegun()
+        elif not has_reached(answer):
+            self._lost = now
+        return answer

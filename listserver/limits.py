@@ -167,6 +167,7 @@ SHARD_MEMBERS: Final = 1000  # ours: of a post's members in one row of the queue
 MAILS_A_CONNECTION: Final = 500  # ours: some hosts end it after as many with a 421
 IN_HAND: Final = 8  # ours: copies for each connection, begun and not on the disk
 LARGE_OCTETS: Final = 2**18  # ours: of a copy; larger ones don't wait for a connection
+TAKEN_TO_WIDEN: Final = 20  # ours: copies taken, until one connection more is tried again
 KEYS_KEPT: Final = 10_000  # ours: halves that are loaded, a KiB each
 RECORD_DELAY: Final = timedelta(seconds=0.002)  # ours: that an outcome waits for others
 HALF_AGE: Final = timedelta(seconds=1)  # ours: that one may wait for a connection

@@ -9,7 +9,8 @@ import pytest
 from listserver import carrying as carrying_room
 from listserver.carrying import Carried, Carrying, Copy, LoadedKeys, NotBegun
 from listserver.copies import Frame, make_copy, make_frame
-from listserver.outcomes import Answer, Broken, Phase
+from listserver.limits import TAKEN_TO_WIDEN
+from listserver.outcomes import Answer, Broken, Phase, Refused
 from listserver.ports import Outgoing
 from recrypt_core.keys import Curve, PrivateKey
 from tests.builders import new_membership, new_person
@@ -85,6 +86,57 @@ async def test_what_waited_too_long_for_a_connection_is_not_begun(
     found = await carried(Carrying(courier, 1), frame, copies)
     assert all(isinstance(each, NotBegun) for each in found.values())
     assert courier.sent == []
+
+
+class Choosy(ScriptedCourier):
+    """Takes so many mails at one time, and parts with who connects beside them."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+        self.under_way = 0
+        self.parted = 0
+
+    async def deliver(self, mail: Outgoing) -> Answer:
+        """Take it, if there are few."""
+        if self.under_way >= self.most:
+            self.parted += 1
+            await asyncio.sleep(0)
+            return Refused(Phase.CONNECT, 421, "too many connections")
+        self.under_way += 1
+        await asyncio.sleep(0)
+        self.under_way -= 1
+        return await super().deliver(mail)
+
+
+@pytest.mark.asyncio
+async def test_a_host_that_takes_fewer_connections_gets_fewer_and_slowly_more_again(
+    post: tuple[Frame, list[Copy]],
+) -> None:
+    frame, (copy, *_) = post
+    courier = Choosy(2)
+    carrying = Carrying(courier, 5)
+    left = 200
+    while left:
+        found = await carried(carrying, frame, [copy] * min(left, 10))
+        left -= sum(each == TAKEN for each in found.values())
+        assert all(each == TAKEN or isinstance(each, NotBegun) for each in found.values())
+    assert carrying._lanes.width in (2, 3)
+    assert 3 <= courier.parted <= 3 + 200 // TAKEN_TO_WIDEN
+    courier.most = 5
+    for _ in range(3 * TAKEN_TO_WIDEN):
+        await carried(carrying, frame, [copy])
+    assert carrying._lanes.width == 5
+
+
+@pytest.mark.asyncio
+async def test_a_host_that_takes_no_connection_at_all_is_told_as_such(
+    post: tuple[Frame, list[Copy]],
+) -> None:
+    frame, copies = post
+    found = await carried(Carrying(Choosy(0), 3), frame, copies)
+    told = [each for each in found.values() if not isinstance(each, NotBegun)]
+    assert told == [Refused(Phase.CONNECT, 421, "too many connections")]
 
 
 @pytest.mark.asyncio
