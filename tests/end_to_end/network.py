@@ -97,6 +97,10 @@ class MailHost:
         self._greets.set()
         self._listener.stop()
 
+    def hang_up(self) -> None:
+        """End the connections that there are, and take others."""
+        self._listener.hang_up()
+
     def refuse(self, recipient: str, reply: str) -> None:
         """Answer RCPT for somebody so; "" takes mail again."""
         self._refused[recipient] = reply

@@ -104,6 +104,7 @@ def test_what_is_no_reply_at_any_verb_is_tried_again_and_holds_little(
     before = memory(child.pid, PEAK)
     for verb, times in MEETS.items():
         host.play(verb, NO_REPLY[words])
+        host.hang_up()  # who has a session says neither of the first verbs
         ledger.take(1)
         host.wait_for_acts(times)
     grown = memory(child.pid, PEAK) - before
