@@ -26,6 +26,7 @@ from listserver.model import (
     Letter,
     LetterKind,
     ListId,
+    StoredList,
 )
 from listserver.ports import Clock
 from listserver.signers import Signers, own_profile, take_fresh
@@ -147,13 +148,8 @@ class Joining:
     ) -> None:
         """Send a token; `take` takes the request in the same transaction, and tells who asks."""
         async with self._store.begin() as work:
-            found = await work.find_list(group)
             await check_mailbox(work, self._house, applicant.account)
-            if found is None or found.state.name.lower() != group.lower():
-                raise Refused(Why.UNKNOWN, _NO_GROUP)
-            if found.state.is_closed:
-                raise Refused(Why.CONFLICT, "the group is closed for good: nobody can join it")
-            await check_goes_on(work, found)
+            found = await _open_list(work, group)
         token = _new_token()
         texts = self._house.catalogue.of_list(found.state)
         octets = await asyncio.to_thread(_letter, texts, applicant, token, now)
@@ -161,6 +157,7 @@ class Joining:
         letter = Letter(account, "", octets, kind=LetterKind.JOIN, list_id=found.id)
         try:
             async with self._store.begin() as work:
+                found = await _open_list(work, group)  # it may have been closed meanwhile
                 await check_often(work, await take(work), applicant, found, now)
                 await work.check_letter_room(letter)
                 if await may_have_letter(work, account, now):
@@ -282,6 +279,17 @@ def states_before(event: Event) -> tuple[JoinState, ...]:
 def _without(banned: Collection[Udf], page: Sequence[JoinRequest]) -> tuple[JoinRequest, ...]:
     """Leave out who is banned: their requests wait, unseen, until their time is over."""
     return tuple(each for each in page if kept_profile(each.profile).identifier not in banned)
+
+
+async def _open_list(work: Work, group: str) -> StoredList:
+    """Find the list of a GroupName that people can ask in at."""
+    found = await work.find_list(group)
+    if found is None or found.state.name.lower() != group.lower():
+        raise Refused(Why.UNKNOWN, _NO_GROUP)
+    if found.state.is_closed:
+        raise Refused(Why.CONFLICT, "the group is closed for good: nobody can join it")
+    await check_goes_on(work, found)
+    return found
 
 
 async def _applicant(

@@ -232,6 +232,11 @@ class Quota:
 
     recryptions_per_day: int
 
+    @property
+    def text(self) -> str:
+        """As a MemberEntry states it."""
+        return f"RecryptData per-day {self.recryptions_per_day}"
+
 
 _QUOTA = re.compile(r"RecryptData per-day (0|[1-9]\d{0,8})", re.ASCII)
 
@@ -262,6 +267,10 @@ class MemberEntry(Document, frozen=True, kw_only=True):
     def addressed(self, account: str) -> "MemberEntry":
         """Give the same entry with this AccountName."""
         return msgspec.structs.replace(self, account_name=account)
+
+    def limited(self, quotas: tuple[str, ...]) -> "MemberEntry":
+        """Give the same entry with these Quotas."""
+        return msgspec.structs.replace(self, quotas=quotas)
 
 
 class RecryptionGroup(Document, frozen=True, kw_only=True):

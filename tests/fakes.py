@@ -1,7 +1,7 @@
 """What stands in for the world outside: clock, log, courier; and a server on a real store."""
 
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -262,12 +262,20 @@ class Bench:
             if "wal_checkpoint" not in sql:
                 noted.append(_VALUES.sub("?", sql))
 
-        connection = self.store._rows._connection
-        connection.set_trace_callback(note)
-        try:
+        with self.traced(note):
             yield noted
+
+    @contextmanager
+    def traced(self, note: Callable[[str], None]) -> Iterator[None]:
+        """Have the store tell of each statement before it runs."""
+        connection = self.store._rows._connection
+        # There, as a statement that runs there may want Python's lock while this waits for its end.
+        thread = self.store._thread
+        thread.submit(connection.set_trace_callback, note).result()
+        try:
+            yield
         finally:
-            connection.set_trace_callback(None)
+            thread.submit(connection.set_trace_callback, None).result()
 
     async def tried(self, batch: Batch) -> list[Record]:
         """Try each that was claimed, one after the other."""

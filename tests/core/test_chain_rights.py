@@ -93,6 +93,9 @@ def test_only_a_super_gives_takes_or_touches_a_power(
         of(ADMIN, Privilege.RECRYPT),
         of(ADMIN, status=Status.SUSPENDED),
         of(ADMIN, Privilege.RECRYPT, status=Status.REVOKED),
+        stated(of(ADMIN), quotas=("RecryptData per-day 0",)),
+        stated(of(ADMIN), account_name=None),
+        stated(of(SUPER), quotas=("RecryptData per-day 0",)),
     ]
     for change in changes:
         fresh = History(GROUP, list(BEGUN.changes), list(BEGUN.states))

@@ -173,6 +173,18 @@ def test_a_key_is_signed_anew_under_the_same_generation(history: History) -> Non
         refused(Why.CONFLICT, history, BOB.online, current_encryption_key=wrong.signed)
 
 
+def test_a_key_is_signed_at_the_head_of_the_chain(history: History) -> None:
+    """Else who only had the online key could keep one ready for when it is taken away."""
+    former = history.state.head
+    history.change_group(ALICE.online, policy=Policy(notice=False))
+    for key in (FOLLOWER, GROUP.key):
+        for head in (former, Head(former.seq + 1, former.hash)):
+            stated = {} if key is FOLLOWER else {"generation": 1, "previous": None}
+            wrong = following(history, key, head=head, **stated).signed
+            words = refused(Why.CONFLICT, history, ALICE.online, current_encryption_key=wrong)
+            assert words.startswith("a key whose Head isn't the group's")
+
+
 def test_a_key_that_the_master_did_not_sign_is_not_authentic(history: History) -> None:
     stranger = new_group()
     for master in (stranger.master, BOB):

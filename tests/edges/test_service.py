@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from listserver.config import ServiceSettings
+from listserver.edges import bodies
 from listserver.edges.service import Service, application, open_socket
 from listserver.model import House
 from listserver.sections import Endpoint
@@ -128,6 +129,31 @@ async def test_what_is_held_of_large_bodies_is_bounded_and_small_ones_have_room(
     assert {(await each).status_code for each in waiting} == {400}
     again = await client.post(PATH, content=HELLO.ljust(REQUEST_OCTETS), headers=SIGNED)
     assert again.status_code == 400
+
+
+@pytest.mark.asyncio
+async def test_so_many_requests_are_in_hand_at_once_and_their_places_are_given_back(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "_REQUESTS", 2)
+    begun, going_on = asyncio.Semaphore(0), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        begun.release()
+        await going_on.wait()
+        yield HELLO
+
+    sending = [
+        asyncio.create_task(client.post(PATH, content=slow(), headers=PLAIN)) for _ in range(2)
+    ]
+    for _ in sending:
+        await begun.acquire()
+    refused = await client.post(PATH, content=HELLO, headers=PLAIN)
+    assert status_of(refused, "Recrypt") == 503
+    assert "too many requests at once: try again later" in refused.text
+    going_on.set()
+    assert [(await each).status_code for each in sending] == [201, 201]
+    assert (await client.post(PATH, content=HELLO, headers=PLAIN)).status_code == 201
 
 
 @pytest.mark.asyncio

@@ -1,5 +1,7 @@
 """A list that its administrators close for good: nothing comes in, what was taken goes out."""
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +15,7 @@ from listserver.edges import sqlite_stops
 from listserver.edges.sqlite_upkeep import copy_store
 from listserver.outcomes import Phase
 from listserver.outcomes import Refused as Turned
+from listserver.store import Store, Work
 from recrypt_core.documents import Privilege, RecryptionGroup
 from recrypt_core.encoding import write_b64url
 from recrypt_core.messages import (
@@ -238,6 +241,33 @@ async def test_who_waits_to_join_is_forgotten_and_nobody_asks_in(team: Team) -> 
     words = "Refused: the group is closed for good: nobody can join it."
     assert said(await asks(erin)) == (409, words)
     assert (await team.ask(GetJoinRequests(group_id=TEAM))).status == 201
+
+
+@dataclass
+class Meanwhile:
+    """A store before whose second transaction something else is done."""
+
+    store: Store
+    do: Callable[[], Awaitable[Response]]
+    begun: int = 0
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Work]:
+        """Begin a transaction."""
+        self.begun += 1
+        if self.begun == 2:
+            assert (await self.do()).status == 201
+        async with self.store.begin() as work:
+            yield work
+
+
+@pytest.mark.asyncio
+async def test_who_asks_in_while_it_closes_leaves_nothing(team: Team) -> None:
+    dave = new_person("dave@example.org")
+    team.bench.transactions._joining._store = Meanwhile(team.bench.store, team.close)
+    message = JoinGroup(group_name=TEAM, account_name=dave.address, profile=dave.signed)
+    assert (await team.ask(message, dave)).status == 409
+    assert await team.bench.count("joins") == await team.bench.count("letters") == 0
 
 
 @pytest.mark.asyncio

@@ -12,11 +12,12 @@ from recrypt_core.documents import Privilege, Status
 from recrypt_core.encoding import write_b64url
 from recrypt_core.errors import NotAuthentic
 from recrypt_core.keys import Curve, PrivateKey
-from recrypt_core.messages import AddMember, Redeliver, UpdateMember, write_message
+from recrypt_core.messages import AddMember, GetGroup, Redeliver, UpdateMember, write_message
 from recrypt_core.sealing import seal
 from recrypt_core.signature_keys import SignatureCurve, SignaturePrivateKey
 from recrypt_core.signing import Jws, Link, sign_request
 from recrypt_core.wire import SealedKey
+from tests.asking import noted_verifications
 from tests.builders import (
     EVERY_POWER,
     NOW,
@@ -134,6 +135,27 @@ async def test_a_bad_signature_an_unknown_signer_and_an_unknown_group_are_one(te
     ):
         assert said(await team.bench.send(change, entry)) == STRANGE
     assert (await team.bench.send(honest, entry)).status == 201
+
+
+@pytest.mark.asyncio
+async def test_a_signature_is_verified_for_strangers_too(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose key is known isn't told by time: of a change, a read, and what breaks the format."""
+    bob, entry = new_person("bob@example.org"), team.entry(new_person("carol@example.org"))
+    await team.join(bob)
+    honest = signed(team, entry, team.alice.online)
+    verified = noted_verifications(monkeypatch)
+    for key in (bob.online, new_person("mallory@example.org").online):
+        bad = b'{"GetGroupRequest":{"GroupID":"%s","Limit":"all"}}' % team.group.name.encode()
+        reads = [
+            sign_request(payload, key, url=URL, now=NOW)
+            for payload in (write_message(GetGroup(group_id=team.group.name)), bad)
+        ]
+        for made in (signed(team, entry, key), *reads):
+            other = Jws(made.payload, made.protected, honest.signature)
+            assert said(await team.bench.send(other, entry)) == STRANGE
+    assert verified == [False] * 6
 
 
 @pytest.mark.asyncio

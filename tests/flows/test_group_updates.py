@@ -11,6 +11,7 @@ from msgspec.structs import replace as but
 from recrypt_core import chain
 from recrypt_core.documents import MemberEntry, Privilege, RecryptionGroup, Status, VerifiedGroupKey
 from recrypt_core.keys import Curve, PrivateKey
+from recrypt_core.members import AHEAD
 from recrypt_core.messages import (
     Change,
     GetGroup,
@@ -251,6 +252,15 @@ async def test_a_master_and_the_administrators_keys_are_replaced(team: Team) -> 
     assert (await team.ask(master=unsigned.signed, current_encryption_key=key.signed))[0] == 409
     key = signed_group_key(unsigned, team.key, head=team.history.state.head)
     assert (await team.ask(master=unsigned.signed, current_encryption_key=key.signed))[0] == 201
+
+
+@pytest.mark.asyncio
+async def test_a_master_dated_ahead_is_refused(team: Team) -> None:
+    """No later one could take its place until then."""
+    master = team.history.group.master.changed(seconds=86_401)
+    assert await team.ask(master=master.signed) == (400, f"Malformed: {AHEAD}.")
+    team.bench.clock.advance(timedelta(seconds=1))
+    assert (await team.ask(master=master.signed))[0] == 201
 
 
 @pytest.mark.asyncio

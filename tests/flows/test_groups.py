@@ -27,6 +27,7 @@ from tests.builders import (
     new_group,
     new_membership,
     new_person,
+    signed_group_key,
 )
 from tests.fakes import Bench, administrator
 from tests.lists import said
@@ -115,6 +116,12 @@ async def test_a_name_is_taken_once_and_a_repeat_is_answered_again(bench: Bench)
     assert said(await ask(bench, message, rival, entry)) == taken
     message = create_message(group, [first], alice.online)
     assert said(await ask(bench, message, group, first)) == taken
+    # Nor is an Identifier given twice, under another name.
+    master = group.master.changed(accounts=("crew@lists.example",))
+    crew = replace(group, master=master, signed_key=signed_group_key(master, group.key))
+    entry = administrator(alice, crew)
+    message = create_message(crew, [entry], alice.online)
+    assert said(await ask(bench, message, crew, entry)) == taken
     assert await bench.count("lists") == 1
 
 
@@ -191,6 +198,7 @@ async def test_halves_that_do_not_match_are_refused(bench: Bench, curve: Curve) 
     for_another_key = new_membership(bob, PrivateKey.generate(curve))
     (entry,), (wrong,) = for_another_key.entry.entries, one.entry.entries
     relabelled = but(entry, encryption_key_udf=wrong.encryption_key_udf)
+    another_r = but(wrong, recryption_public=entry.recryption_public)
     (x,), (y,) = one.halves, other.halves
     for memberships, words in (
         ([replace(one, halves={x: other.halves[y]})], NO_MATCH),
@@ -199,6 +207,7 @@ async def test_halves_that_do_not_match_are_refused(bench: Bench, curve: Curve) 
             [replace(for_another_key, entry=but(for_another_key.entry, entries=(relabelled,)))],
             NO_MATCH,
         ),
+        ([replace(one, entry=but(one.entry, entries=(another_r,)))], NO_MATCH),
         ([replace(one, halves={})], "an entry without its half beside the signature"),
         ([one, replace(other, halves={})], "an entry without its half beside the signature"),
         (

@@ -131,6 +131,11 @@ def joining(person: Person, address: str = "", *, group: str = TEAM) -> JoinGrou
 @pytest_asyncio.fixture
 async def door(bench: Bench) -> Door:
     """Create the list."""
+    return await new_door(bench)
+
+
+async def new_door(bench: Bench) -> Door:
+    """Create the list."""
     group = new_group()
     alice, bob, carol = (new_person(f"{name}@example.org") for name in ("alice", "bob", "carol"))
     admin = new_membership(bob, group.key, privileges=(Privilege.RECRYPT, Privilege.ADMIN))

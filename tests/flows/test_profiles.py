@@ -26,7 +26,7 @@ from recrypt_core.messages import (
 from recrypt_core.policy import History as Kept
 from recrypt_core.policy import Policy, PostRight
 from recrypt_core.signature_keys import SignatureCurve, SignaturePrivateKey
-from recrypt_core.signing import request_body, sign_request
+from recrypt_core.signing import Link, request_body, sign_request
 from recrypt_core.udf import Udf
 from tests.builders import (
     NOW,
@@ -136,6 +136,21 @@ async def test_a_newer_profile_counts_at_once_but_for_the_chain(team: Team) -> N
     withdrawn = await team.bench.send(team.history.sign(added, newer.online), carol)
     assert said(withdrawn) == STRANGE
     await team.bench.change(team.history.sign(added, team.bob.online), carol, history=team.history)
+
+
+@pytest.mark.asyncio
+async def test_who_is_told_what_is_malformed_is_who_could_ask_it(team: Team) -> None:
+    newer = with_other_keys(team.bob)
+    await team.send(newer)
+    change = b'{"AddMemberRequest":{"RecryptionGroup":"%s","MemberEntry":7}}' % TEAM.encode()
+    read = b'{"GetGroupRequest":{"GroupID":"%s","Limit":"all"}}' % TEAM.encode()
+    head = team.history.state.head
+    link = Link(team.history.group.master.udf, head.seq + 1, head.hash)
+    for payload, told, place in ((change, team.bob, link), (read, newer, None)):
+        for by in (team.bob, newer):
+            made = sign_request(payload, by.online, url=URL, now=NOW, link=place)
+            expected = 400 if by is told else 401
+            assert (await team.bench.send(made)).status == expected
 
 
 @pytest.mark.asyncio

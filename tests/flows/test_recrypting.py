@@ -14,7 +14,6 @@ from recrypt_core.agreement import partial
 from recrypt_core.documents import Privilege, RecryptionGroup, Status
 from recrypt_core.encoding import read_b64url
 from recrypt_core.envelope import Envelope, Recryption
-from recrypt_core.errors import RecryptError
 from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.messages import (
     RecryptData,
@@ -28,10 +27,9 @@ from recrypt_core.opening import open_decryption_key, open_whole, open_with_halv
 from recrypt_core.policy import History as Kept
 from recrypt_core.policy import Policy
 from recrypt_core.sealing import seal
-from recrypt_core.signature_keys import SignaturePublicKey
-from recrypt_core.signing import SignedRequest, sign_request
+from recrypt_core.signing import sign_request
 from recrypt_core.wire import EphemeralKey
-from tests.asking import asked
+from tests.asking import asked, noted_verifications
 from tests.builders import (
     NOW,
     TEAM,
@@ -217,18 +215,7 @@ async def test_a_stranger_costs_the_same_work_as_a_member(
     team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whose X it is isn't told by time: a row is read and a signature verified for everybody."""
-    verified: list[bool] = []
-    original = SignedRequest.verify
-
-    def verify(self: SignedRequest, key: SignaturePublicKey) -> None:
-        try:
-            original(self, key)
-        except RecryptError:
-            verified.append(False)
-            raise
-        verified.append(True)
-
-    monkeypatch.setattr(SignedRequest, "verify", verify)
+    verified = noted_verifications(monkeypatch)
     statements: list[list[str]] = []
     unknown = but(team.question, member_key_udf=new_person("x@example.org").devices[0].public.udf)
     for message, by in (
