@@ -7,7 +7,8 @@ A module uses its own floor and those below, never one above:
   waits is let in by rule, all else kept in order), over `inviting`, `rekeying` (a new group key),
   `refreshing` (members' newer profiles), `removing` (an administrator who left), `restoring` (a
   service's back-up), `joining` (ask in), `deciding` (let in; decline), `devices` (one profile on
-  several machines), `publishing` (it is sent to services, and noted until it is)
+  several machines), `publishing` (it is sent to services, and noted until it is), `quotas` (how
+  often a member may have the service recrypt)
 * flows: `founding` (a profile, a group), `administering` (members), `moderating` (what waits, who
   is banned), `writing` (believe a key, seal), `reading` (open, check who wrote it),
   `showing` (as text), `submitting` (what becomes of mail that a program hands over),

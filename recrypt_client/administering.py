@@ -313,14 +313,14 @@ def _mail_off(
 
 
 def _with_status(member: Member, status: Status, key: PrivateKey | None) -> Made:
-    if status is Status.REVOKED:
-        privileges = (Privilege.RECRYPT,) if has_powers(member) else None
-        return Made(entries.revised(member.entry, status, privileges=privileges), {})
+    is_out = Status.REVOKED in (status, member.entry.status)
+    privileges = (Privilege.RECRYPT,) if is_out and has_powers(member) else None
     if key is None or member.entry_for(key.public.udf) is not None:
-        return Made(entries.revised(member.entry, status), {})
+        return Made(entries.revised(member.entry, status, privileges=privileges), {})
     made = entries.split_for(member.profile, member.account, key)
     every = (*member.entry.entries, *made.entry.entries)
-    return Made(entries.revised(member.entry, status, entries=every), made.halves)
+    revised = entries.revised(member.entry, status, privileges=privileges, entries=every)
+    return Made(revised, made.halves)
 
 
 def _anew(

@@ -1,7 +1,7 @@
 """A group's chain, fetched, replayed and held against the pin; and one change more (spec §5)."""
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
@@ -28,14 +28,23 @@ from recrypt_core.messages import (
 from recrypt_core.signature_keys import SignaturePrivateKey
 from recrypt_core.signing import Jws, Link, read_signed, request_body, sign_request
 from recrypt_core.udf import Udf, read_udf
-from recrypt_core.wire import UdfText
+from recrypt_core.wire import Document, UdfText
 
 R = TypeVar("R", bound=Response)
+Told = Callable[[str, int, int], None]
 
 PAGE_CHANGES: Final = 100  # the service bounds their octets, and those of members
 PAGE_MEMBERS: Final = 1000
 
 _CONFLICT: Final = 409
+
+
+class _Named(Document, frozen=True):
+    """A member whose entry isn't read."""
+
+
+class _Counted(Document, frozen=True):
+    members: tuple[_Named, ...] = ()
 
 
 class Aside(Response, frozen=True, kw_only=True):
@@ -46,28 +55,38 @@ class Aside(Response, frozen=True, kw_only=True):
     left: tuple[UdfText, ...] = ()
     newer_profiles: tuple[Jws, ...] = ()
     stopped: datetime | None = None
+    recryption_group: _Counted = _Counted()
 
 
 P = TypeVar("P", GetGroupResponse, Aside)
 
 
+def _untold(_what: str, _done: int, _total: int) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """An administrator at work on a group: its home, the group's service and pin, and a key."""
+    """An administrator at work on a group: its home, the group's service and pin, and a key.
+
+    Attributes:
+        told: Is told what is being read, how much of it is, and how much there is.
+    """
 
     home: Home
     service: Service
     pin: Pin
     key: SignaturePrivateKey
+    told: Told = _untold
 
 
-def open_desk(home: Home, service: Service, pin: Pin) -> Desk:
+def open_desk(home: Home, service: Service, pin: Pin, told: Told = _untold) -> Desk:
     """Sit down: what is signed here is signed by the profile's online key (spec §4).
 
     Raises:
         Trouble: if the home has no profile, or not its keys.
     """
-    return Desk(home, service, pin, home.signing_key(home.profile()))
+    return Desk(home, service, pin, home.signing_key(home.profile()), told)
 
 
 def walk(desk: Desk, *, now: datetime) -> Iterator[tuple[GroupState, Change]]:
@@ -103,12 +122,13 @@ def shown(desk: Desk, *, now: datetime) -> Iterator[tuple[GroupState, Change]]:
     """
     state: GroupState | None = None
     with about(where := _where(desk)):
-        for signed in _fetch(desk, now=now):
+        for signed, total in _fetch(desk, now=now):
             change = chain.read_change(signed)
             try:
                 state = chain.begin(change) if state is None else chain.advance(state, change)
             except (NotAuthentic, Refused) as problem:
                 raise _broken(where, state, problem) from problem
+            desk.told("Verifying", state.head.seq, total)
             yield state, change
 
 
@@ -231,9 +251,12 @@ def asides(desk: Desk, state: GroupState, *, now: datetime) -> Iterator[Aside]:
 
 def _pages(desk: Desk, state: GroupState, kind: type[P], *, now: datetime) -> Iterator[P]:
     after: Udf | None = None
+    count = 0
     for _ in range(len(state.members) + 1):  # a page that has a next one holds a member
         request = GetGroup(group_id=desk.pin.identifier, after=after, limit=PAGE_MEMBERS)
         answer = ask(desk, request, kind, now=now)
+        count += len(answer.recryption_group.members)
+        desk.told("Comparing", count, len(state.members))
         yield answer
         if answer.next is None:
             return
@@ -254,13 +277,16 @@ def _where(desk: Desk) -> str:
     return f"the history of {desk.pin.group_name} at {desk.service.url}"
 
 
-def _fetch(desk: Desk, *, now: datetime) -> Iterator[Jws]:
-    """Fetch the changes in pages, until there are as many as the service's head says."""
+def _fetch(desk: Desk, *, now: datetime) -> Iterator[tuple[Jws, int]]:
+    """Fetch the changes in pages, until there are as many as the service's head says.
+
+    With each comes how many there are, as the service says.
+    """
     after = 0
     while True:
         request = GetChanges(group_id=desk.pin.identifier, after=after, limit=PAGE_CHANGES)
         answer = ask(desk, request, GetChangesResponse, now=now)
-        yield from answer.changes
+        yield from ((each, answer.head.seq) for each in answer.changes)
         after += len(answer.changes)
         if after >= answer.head.seq:
             return

@@ -19,6 +19,7 @@ from recrypt_client.commands import (
     members,
     moderating,
     profile,
+    quotas,
     rescue,
     sending,
     syncing,
@@ -41,6 +42,7 @@ COMMANDS: Final = (
     members.redeliver,
     members.members,
     audit.audit,
+    quotas.quota,
     joining.join,
     deciding.requests,
     deciding.approve,
@@ -82,6 +84,10 @@ class Recrypt(Group):
             return super().invoke(ctx)
         except Trouble as trouble:
             return _fail(ctx, str(trouble))
+        except KeyboardInterrupt:
+            Terminal().end_line()
+            done = "What was done until then stays"
+            return _fail(ctx, f"stopped. {done}: give the same command again to go on")
         except BrokenPipeError:
             # Whoever read our output has gone; on leaving, nothing may be written to it either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

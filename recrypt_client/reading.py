@@ -174,8 +174,8 @@ def _no_way(envelope: Envelope, home: Home, what: str) -> Trouble:
         )
     return Trouble(
         f"{what} is sealed to keys that aren't here, and holds no recryption",
-        "If it is for a group of yours, meet that with recrypt key GROUP first; "
-        f"is {home.root} the right home?",
+        "If it is for a group of yours, fetch its key with recrypt key GROUP first; "
+        f"else see that {home.root} is the right home",
     )
 
 

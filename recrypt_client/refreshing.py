@@ -4,10 +4,10 @@ The service only hands the profiles on (spec §6, GetGroup). Each is signed by t
 the member's fingerprint names, is later than the chain's, and not older than one seen here.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
+from typing import Final
 
 from recrypt_client import chains, contacts, custody, entries, escrows
 from recrypt_client.administering import Outcome, has_powers
@@ -40,6 +40,24 @@ class Refresh:
     lost: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is known of members beside the newer profiles that the service hands on.
+
+    Attributes:
+        profiles: Of them; those that are newer are taken in too.
+        accounts: Where members have proven that their mail is to go from now on (spec §6).
+        back: Who is about to be resumed: theirs are taken in too where they are REVOKED.
+    """
+
+    profiles: Sequence[VerifiedProfile] = ()
+    accounts: Mapping[Udf, str] = field(default_factory=dict)
+    back: frozenset[Udf] = frozenset()
+
+
+NOTHING: Final = Beside()
+
+
 def newer(state: GroupState, pages: Iterable[Aside]) -> dict[Udf, VerifiedProfile]:
     """Read the members' newer profiles; what is no newer one of a member is passed over.
 
@@ -51,34 +69,27 @@ def newer(state: GroupState, pages: Iterable[Aside]) -> dict[Udf, VerifiedProfil
     return _latest(state, shown)
 
 
-def refresh(
-    desk: Desk,
-    state: GroupState,
-    pace: Pace,
-    *,
-    given: Iterable[VerifiedProfile] = (),
-    accounts: Mapping[Udf, str] = MappingProxyType({}),
-) -> Refresh:
+def refresh(desk: Desk, state: GroupState, pace: Pace, *, beside: Beside = NOTHING) -> Refresh:
     """Take the newer profiles into the chain, with fresh splits where devices changed (D§3.6).
 
     Args:
         desk: The administrator.
         state: The group, verified just now.
         pace: The time.
-        given: Profiles that came by another way than the service; newer ones are taken too.
-        accounts: Where members have proven that their mail is to go from now on (spec §6).
+        beside: What came by another way than the service.
 
     Raises:
         Trouble: if a profile isn't what it has to be, or the service doesn't take the change.
     """
+    accounts = beside.accounts
     shown = newer(state, chains.asides(desk, state, now=pace.clock()))
-    found = _latest(state, (*shown.values(), *given))
+    found = _latest(state, (*shown.values(), *beside.profiles))
     found |= {
         udf: state.members[udf].profile
         for udf, account in accounts.items()
         if udf not in found and udf in state.members and account != state.members[udf].account
     }
-    waiting = _waiting(desk, state, found, accounts, now=pace.clock())
+    waiting = _waiting(desk, state, found, beside, now=pace.clock())
     named = [udf for udf in found if udf not in waiting]
     if not named:
         return Refresh(Outcome(state, (), ()), tuple(waiting.values()))
@@ -122,7 +133,7 @@ def _waiting(
     desk: Desk,
     state: GroupState,
     found: Mapping[Udf, VerifiedProfile],
-    accounts: Mapping[Udf, str],
+    beside: Beside,
     *,
     now: datetime,
 ) -> dict[Udf, str]:
@@ -133,17 +144,21 @@ def _waiting(
     obstacles = {}
     for udf, profile in found.items():
         member = state.members[udf]
-        account = accounts.get(udf, member.account)
-        why = _obstacle(desk, member, profile, account, now=now)
+        account = beside.accounts.get(udf, member.account)
+        is_out = member.entry.status is Status.REVOKED and udf not in beside.back
+        why = _is_revoked(member) if is_out else None
+        why = why or _obstacle(desk, member, profile, account, now=now)
         obstacles[udf] = why or claims.obstacle(profile)
     return {udf: why for udf, why in obstacles.items() if why is not None}
+
+
+def _is_revoked(member: Member) -> str:
+    return f"{member.account} is REVOKED: the newer profile waits for recrypt resume"
 
 
 def _obstacle(
     desk: Desk, member: Member, profile: VerifiedProfile, account: str, *, now: datetime
 ) -> str | None:
-    if member.entry.status is Status.REVOKED:
-        return f"{member.account} is REVOKED: the newer profile waits for recrypt resume"
     if account not in profile.profile.accounts:
         return f"{account} is no Account of the member's newer profile: ask the member"
     if not profile.profile.encryption_keys:

@@ -13,6 +13,7 @@ from recrypt_client.chains import Desk
 from recrypt_client.changing import TRIES, Pace, change_members
 from recrypt_client.entries import Made
 from recrypt_client.errors import ServiceRefused, Trouble
+from recrypt_client.home import Home
 from recrypt_core.chain import GroupState
 from recrypt_core.documents import RecryptionGroup, UserDecryptionEntry
 from recrypt_core.keys import PrivateKey
@@ -53,6 +54,12 @@ class Plan:
     def lacking(self) -> int:
         """How many members have no entry for the next key yet."""
         return self.state.lacking(self.key.public.udf)
+
+
+def is_under_way(home: Home, state: GroupState) -> bool:
+    """Tell whether a rekey was begun in this home and cut off before the switch."""
+    known = home.document(paths.rekey_file(state.name), Rekey)
+    return known is not None and known.previous_udf == state.key.udf
 
 
 def begin(desk: Desk, state: GroupState, *, now: datetime) -> Plan:
@@ -215,8 +222,13 @@ def _with_next(member: Member, state: GroupState, plan: Plan) -> Made:
 def _kept(
     member: Member, state: GroupState, given_up: Collection[Udf]
 ) -> tuple[UserDecryptionEntry, ...]:
-    stay = entries.kept(member.entry, state)
-    return tuple(each for each in stay if each.encryption_key_udf not in given_up)
+    return _without(entries.kept(member.entry, state), given_up)
+
+
+def _without(
+    held: Iterable[UserDecryptionEntry], given_up: Collection[Udf]
+) -> tuple[UserDecryptionEntry, ...]:
+    return tuple(each for each in held if each.encryption_key_udf not in given_up)
 
 
 def _switch(desk: Desk, state: GroupState, key: PrivateKey, *, now: datetime) -> RecryptionGroup:
@@ -240,15 +252,11 @@ def _without_past(
     def write(state: GroupState) -> Iterator[Made]:
         for each in state.members.values():
             held = each.entry.entries
-            stay = _kept(each, state, given_up)
-            if stay != held if is_past_over else _names(held).intersection(given_up):
+            stay = _kept(each, state, given_up) if is_past_over else _without(held, given_up)
+            if stay != held:
                 yield Made(entries.revised(each.entry, each.entry.status, entries=stay), {})
 
     if not is_past_over and not given_up:
         return state
     state, _ = change_members(desk, UpdateMember, write, Pace(pace.clock), state=state)
     return state
-
-
-def _names(held: Iterable[UserDecryptionEntry]) -> set[Udf]:
-    return {each.encryption_key_udf for each in held}

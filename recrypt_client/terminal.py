@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from recrypt_core.encoding import JsonObject, write_json
@@ -25,8 +25,12 @@ _LINE_LETTERS: Final = 1000  # of an error, which may quote a service
 class Terminal:
     """Where a command tells its answer: as words, or as JSON for programs."""
 
-    def __init__(self, *, is_json: bool = False) -> None:
+    def __init__(
+        self, *, is_json: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.is_json = is_json
+        self._clock = clock
+        self._has_bar = False
 
     def answer(self, value: JsonObject, *words: str) -> None:
         """Give the answer: `value` for a program, `words` for a person, a line each."""
@@ -72,6 +76,11 @@ class Terminal:
         """Tell why the command failed, in one line."""
         self.note(f"recrypt: {text[:_LINE_LETTERS]}.")
 
+    def end_line(self) -> None:
+        """Let what follows stand by itself, where a terminal shows the ^C that was typed."""
+        if sys.stderr.isatty():
+            print(file=sys.stderr)
+
     @contextmanager
     def waiting(self, words: str) -> Iterator[None]:
         """Tell, on a terminal only, what is waited for, if it takes over two seconds."""
@@ -90,10 +99,10 @@ class Terminal:
     def progress(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
         """Show a bar with rate and time left, on a terminal only, if it takes over two seconds.
 
-        The given function moves it on.
+        The given function moves it on. Within a bar that is shown no other one is.
         """
         if not sys.stderr.isatty():
-            yield lambda _done: None
+            yield _untold
             return
         from rich.console import Console
         from rich.progress import (
@@ -111,22 +120,50 @@ class Terminal:
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
         )
-        bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        bar = Progress(*columns, console=Console(stderr=True), transient=True, get_time=self._clock)
         task = bar.add_task(label, total=total, rate="")
-        began, count = time.monotonic(), 0
+        began, count, is_shown = self._clock(), 0, False
 
         def advance(done: int) -> None:
-            nonlocal count
+            nonlocal count, is_shown
             count += done
-            elapsed = time.monotonic() - began
-            if elapsed > SLOW_SECONDS:
-                bar.start()
+            elapsed = self._clock() - began
             bar.update(task, advance=done, rate=f"{count / max(elapsed, 0.001):.0f}/s")
+            if elapsed > SLOW_SECONDS and not self._has_bar:
+                is_shown = self._has_bar = True
+                bar.start()
 
         try:
             yield advance
         finally:
-            bar.stop()
+            if is_shown:
+                self._has_bar = False
+                bar.stop()
+
+    @contextmanager
+    def bars(self) -> Iterator[Callable[[str, int, int], None]]:
+        """Show bars, one after another, of what tells by itself how far it is, and of how much."""
+        label, count = "", 0
+        advance: Callable[[int], None] = _untold
+        with ExitStack() as shown:
+
+            def told(what: str, done: int, total: int) -> None:
+                nonlocal label, count, advance
+                if what != label or done < count:
+                    shown.close()
+                    label, count = what, 0
+                    advance = shown.enter_context(self.progress(what, total))
+                advance(done - count)
+                count = done
+                if done >= total:
+                    shown.close()
+                    label = ""
+
+            yield told
+
+
+def _untold(_done: int) -> None:
+    """Show nothing."""
 
 
 def plain(text: str) -> str:

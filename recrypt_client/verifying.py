@@ -8,7 +8,16 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
-from recrypt_client import administering, chains, changing, custody, debts, refreshing, sharing
+from recrypt_client import (
+    administering,
+    chains,
+    changing,
+    custody,
+    debts,
+    refreshing,
+    rekeying,
+    sharing,
+)
 from recrypt_client.chains import Aside, Desk
 from recrypt_client.debts import Owed
 from recrypt_client.errors import Trouble
@@ -84,6 +93,7 @@ def _report(desk: Desk, owed: Owed, shown: list[Line], *, now: datetime) -> Repo
     if not state.is_closed:  # else nothing that is to be done can be
         lines += [_private_keys(desk, state), _sealed_keys(desk, state), _entries(state)]
         lines += [Line("private keys elsewhere", Result.ADVICE, each) for each in owed.words()]
+        lines += _rekey(desk, state)
     lines.append(
         Line(
             "head",
@@ -241,6 +251,13 @@ def _entries(state: GroupState) -> Line:
         return Line("entries", Result.OK, "every ACTIVE member has one for the key of now")
     words = f"{', '.join(lacking)}: no entry, so no mail. recrypt resume {state.name} ADDRESS"
     return Line("entries", Result.WRONG, words)
+
+
+def _rekey(desk: Desk, state: GroupState) -> list[Line]:
+    if not rekeying.is_under_way(desk.home, state):
+        return []
+    words = f"begun here and cut off; the old key counts until recrypt rekey {state.name} goes on"
+    return [Line("rekey", Result.ADVICE, words)]
 
 
 def _newer(state: GroupState, asides: list[Aside]) -> Line:

@@ -26,6 +26,7 @@ from recrypt_client.debts import Owed
 from recrypt_client.deciding import Waiting
 from recrypt_client.errors import Trouble, about, is_passing
 from recrypt_client.invitations import Book
+from recrypt_client.refreshing import Beside
 from recrypt_core.chain import GroupState
 from recrypt_core.documents import Status
 from recrypt_core.mailboxes import check_domain, folded
@@ -132,8 +133,10 @@ def go_round(desk: Desk, rules: Rules, pace: Pace) -> Iterator[Event]:
         desk,
         ended.outcome.state,
         pace,
-        given=[each.profile for each in moved],
-        accounts={each.profile.identifier: each.account for each in moved},
+        beside=Beside(
+            profiles=[each.profile for each in moved],
+            accounts={each.profile.identifier: each.account for each in moved},
+        ),
     )
     yield from _told(done, state.name)
     yield from _tended(desk, done.outcome.state, owed, pace)

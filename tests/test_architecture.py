@@ -58,7 +58,7 @@ LAYERS = {
         "administering closing founding reading writing exporting importing renewing "
         "plain_mail syncing",
         "showing moderating rekeying refreshing removing restoring joining deciding inviting "
-        "leaving publishing devices",
+        "leaving publishing devices quotas",
         "recovering verifying watching",
         "commands.*",
         "cli",

@@ -10,6 +10,7 @@ from recrypt_client.commands.frame import Command, GroupName, tools
 from recrypt_client.commands.keeping import refreshed
 from recrypt_client.deciding import Waiting
 from recrypt_client.invitations import Book
+from recrypt_client.refreshing import Beside
 from recrypt_core.chain import GroupState
 from recrypt_core.encoding import JsonObject, write_time
 
@@ -72,7 +73,8 @@ def approve(context: click.Context, group: str, who: Sequence[str]) -> None:
     with using.alone(), using.desk(group) as desk, adding as progress:
         done = deciding.approve(desk, who, Pace(using.now, progress))
         people = [each.profile for each in done.chosen]
-        state = refreshed(using, desk, done.outcome.state, given=people, accounts=done.accounts)
+        beside = Beside(people, done.accounts)
+        state = refreshed(using, desk, done.outcome.state, beside=beside)
         deciding.settle(desk, done.chosen, now=using.now())
         state = using.tend(desk, state)
     outcome = done.outcome.then(state, people)

@@ -112,7 +112,7 @@ class Tools:
         if pin is None:
             raise Trouble(
                 f"{group} isn't known in {self.home.root}",
-                f"Meet it with recrypt key {group}",
+                f"Meet it with recrypt key {group} --fingerprint UDF, as you were told it",
             )
         return pin
 
@@ -127,8 +127,8 @@ class Tools:
     def desk(self, group: str) -> Iterator[Desk]:
         """Sit down to administer a group."""
         pin = self.pin(group)
-        with self.service(pin.service) as service:
-            yield open_desk(self.home, service, pin)
+        with self.service(pin.service) as service, self.terminal.bars() as told:
+            yield open_desk(self.home, service, pin, told)
 
     def warn(self, key: VerifiedGroupKey) -> None:
         """Tell that the key that is written to ends soon, if it does."""

@@ -1,9 +1,8 @@
 """`recrypt rekey`, `set`, `refresh`, `verify`: a group is kept in order."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from types import MappingProxyType
 
 import click
 
@@ -28,11 +27,11 @@ from recrypt_client.commands import restored
 from recrypt_client.commands.frame import Command, GroupName, Tools, tools
 from recrypt_client.debts import Owed
 from recrypt_client.errors import Trouble
+from recrypt_client.refreshing import NOTHING, Beside
 from recrypt_core.chain import GroupState
 from recrypt_core.documents import Privilege, RecryptionGroup, VerifiedProfile
 from recrypt_core.encoding import JsonObject
 from recrypt_core.policy import Policy
-from recrypt_core.udf import Udf
 
 
 @click.command(cls=Command, epilog="Example: recrypt rekey team@lists.example")
@@ -120,8 +119,10 @@ def refresh(context: click.Context, group: str) -> None:
             desk,
             ended.outcome.state,
             Pace(using.now),
-            given=[each.profile for each in moved],
-            accounts={each.profile.identifier: each.account for each in moved},
+            beside=Beside(
+                profiles=[each.profile for each in moved],
+                accounts={each.profile.identifier: each.account for each in moved},
+            ),
         )
         state = using.tend(desk, custody.share(desk, done.outcome.state, Pace(using.now)))
         is_same = state.head == before.state.head
@@ -185,19 +186,10 @@ def _alone_at(using: Tools, group: str) -> Iterator[Desk]:
 
 
 def refreshed(
-    using: Tools,
-    desk: Desk,
-    state: GroupState,
-    *,
-    given: Iterable[VerifiedProfile] = (),
-    accounts: Mapping[Udf, str] = MappingProxyType({}),
+    using: Tools, desk: Desk, state: GroupState, *, beside: Beside = NOTHING
 ) -> GroupState:
-    """Take in the newer profiles of members, on the way, and these too if they are newer.
-
-    accounts: where members have proven that their mail is to go.
-    """
-    people = [*given]
-    done = refreshing.refresh(desk, state, Pace(using.now), given=people, accounts=accounts)
+    """Take in the newer profiles of members, on the way; and what is known beside them."""
+    done = refreshing.refresh(desk, state, Pace(using.now), beside=beside)
     for who in done.outcome.changed:
         using.terminal.note(f"{who} has a newer profile: the entries were made anew for it.")
     for why in done.waiting:
@@ -207,7 +199,7 @@ def refreshed(
             f"{who} administers {state.name}, and a device that is gone had its private keys: "
             f"recrypt rekey {state.name} gives it other ones"
         )
-    _tell_shared(using, done.outcome.state, people)
+    _tell_shared(using, done.outcome.state, beside.profiles)
     return done.outcome.state
 
 

@@ -13,6 +13,7 @@ from recrypt_client.changing import Pace
 from recrypt_client.commands.frame import Command, GroupName, Tools, When, read_profile, tools
 from recrypt_client.commands.keeping import refreshed, settle
 from recrypt_client.commands.rosters import Source, add_all, write_members
+from recrypt_client.refreshing import Beside
 from recrypt_core.documents import Privilege, Status
 from recrypt_core.encoding import JsonObject, write_time
 from recrypt_core.members import Member
@@ -67,9 +68,9 @@ def add(
     adding = using.terminal.progress("Adding", len(people))
     with using.alone(), using.desk(group) as desk, adding as progress:
         outcome = administering.add(desk, people, terms, Pace(using.now, progress))
-        state = using.tend(desk, refreshed(using, desk, outcome.state, given=people))
+        state = using.tend(desk, refreshed(using, desk, outcome.state, beside=Beside(people)))
         outcome = outcome.then(state, people)
-    _tell(using, outcome, "added to")
+    tell(using, outcome, "added to")
 
 
 @click.command(cls=Command, epilog="Example: recrypt delete team@lists.example bob@example.org")
@@ -89,7 +90,7 @@ def delete(context: click.Context, group: str, who: Sequence[str]) -> None:
             outcome, owed = removing.remove(desk, who, Pace(using.now, progress))
         state, left = (outcome.state, []) if owed is None else settle(using, desk, owed)
         outcome = replace(outcome, state=using.tend(desk, state))
-    _tell(using, outcome, f"now {Status.REVOKED.value} in", left)
+    tell(using, outcome, f"now {Status.REVOKED.value} in", left)
     for words in left:
         using.terminal.alarm(f"Left to do: {words}")
 
@@ -218,11 +219,17 @@ def _row(member: Member, off: Container[Udf], left: Container[Udf]) -> tuple[str
 def _set_status(using: Tools, group: str, who: Sequence[str], status: Status) -> Outcome:
     changing = using.terminal.progress("Changing", len(who))
     with using.alone(), using.desk(group) as desk, changing as progress:
-        outcome = administering.set_status(desk, who, status, Pace(using.now, progress))
-        if status is Status.ACTIVE:
-            outcome = replace(outcome, state=refreshed(using, desk, outcome.state))
+        before = chains.current(desk, now=using.now())
+        directory = administering.Directory(before)
+        found = [directory.find(one).profile for one in who]
+        state, pace = before, Pace(using.now, progress)
+        if status is Status.ACTIVE:  # a device that is gone gets no entry on the way
+            back = frozenset(each.identifier for each in found)
+            state = refreshed(using, desk, before, beside=Beside(back=back))
+        outcome = administering.set_status(desk, who, status, pace, state=state)
+        outcome = replace(outcome, state=before).then(outcome.state, found)
         outcome = replace(outcome, state=using.tend(desk, outcome.state))
-    _tell(using, outcome, f"now {status.value} in")
+    tell(using, outcome, f"now {status.value} in")
     return outcome
 
 
@@ -241,7 +248,8 @@ def _told(done: Redelivery) -> str:
     )
 
 
-def _tell(using: Tools, outcome: Outcome, done: str, left: Sequence[str] = ()) -> None:
+def tell(using: Tools, outcome: Outcome, done: str, left: Sequence[str] = ()) -> None:
+    """Answer who is what now in the group, who was already, and what is left to do."""
     state = outcome.state
     value: JsonObject = {
         "GroupName": state.name,

@@ -75,8 +75,8 @@ def recover(context: click.Context, group: str, file: str, service: str | None) 
 
     @contextmanager
     def sit() -> Iterator[Desk]:
-        with using.alone(), using.service(url) as called:
-            yield Desk(using.home, called, using.pin(group), master)
+        with using.alone(), using.service(url) as called, using.terminal.bars() as told:
+            yield Desk(using.home, called, using.pin(group), master, told)
 
     if is_wanted and using.home.pin(group) is not None:
         restored.accept(context, group, sit)

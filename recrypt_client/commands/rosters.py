@@ -12,6 +12,7 @@ from recrypt_client.commands.frame import SECRET_MODE, Tools, read_input, read_p
 from recrypt_client.commands.keeping import refreshed
 from recrypt_client.errors import Trouble
 from recrypt_client.inviting import Plan
+from recrypt_client.refreshing import Beside
 from recrypt_client.rosters import Roster, Row
 from recrypt_core.chain import GroupState
 from recrypt_core.documents import VerifiedProfile
@@ -61,7 +62,8 @@ def add_all(using: Tools, group: str, source: Source) -> None:
         if profiles:
             with adding as progress:
                 outcome = administering.add(desk, profiles, terms, Pace(using.now, progress))
-            state = using.tend(desk, refreshed(using, desk, outcome.state, given=profiles))
+            state = refreshed(using, desk, outcome.state, beside=Beside(profiles))
+            state = using.tend(desk, state)
             outcome = outcome.then(state, profiles)
         if people.others:
             named = [row.address for row in people.others]

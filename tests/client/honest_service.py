@@ -217,23 +217,28 @@ class HonestService:
             case SetMail():
                 return self._wish(message, signed)
             case GetEntry():
-                return GetEntryResponse(entries=self._member(signed).entry.entries)
+                member = self._member(signed, message.member_udf)
+                return GetEntryResponse(entries=member.entry.entries)
             case RecryptData():
                 return self._recrypt(message, signed)
             case GetAudit():
                 return self._audit(message, signed)
 
-    def _member(self, signed: SignedRequest) -> Member:
+    def _member(self, signed: SignedRequest, named: Udf | None) -> Member:
         self._check_signer(signed)
         assert self.state is not None
         holders = self.state.members.holders(signed.signer)
-        (member,) = holders or [self.state.members[udf] for udf in self._newest(signed.signer)]
+        known = holders or [self.state.members[udf] for udf in self._newest(signed.signer)]
+        found = [each for each in known if named in (None, each.profile.identifier)]
+        if len(found) != 1:
+            raise Refused(Why.CONFLICT, "several profiles have your key: name your own")
+        (member,) = found
         if not member.is_active:
             raise Refused(Why.FORBIDDEN, "only an ACTIVE member has entries")
         return member
 
     def _recrypt(self, message: RecryptData, signed: SignedRequest) -> Response:
-        member = self._member(signed)
+        member = self._member(signed, message.member_udf)
         entry = member.entry_for(message.group_key_id)
         if entry is None or entry.member_key_udf != message.member_key_udf:
             raise Refused(Why.UNKNOWN, "there is no such entry of yours here")

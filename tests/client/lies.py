@@ -84,7 +84,12 @@ ADMINISTRATORS: Final = tuple(
         f"audit {TEAM}",
         f"held {TEAM}",
         f"ban {TEAM} bob@example.org",
+        f"unban {TEAM} bob@example.org",
         f"escrow {TEAM} --out {{}}/again.escrow",
+        f"requests {TEAM}",
+        f"invite {TEAM} henry@example.org --show",
+        f"watch {TEAM} --once",
+        f"close {TEAM} --yes",
     )
 )
 LOOKS: Final = ADMINISTRATORS[:3]

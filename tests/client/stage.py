@@ -8,11 +8,14 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
+from recrypt_client import chains
 from recrypt_client.cli import main
 from recrypt_client.commands.frame import Outside
 from recrypt_client.home import Home
 from recrypt_client.mail import envelope_in
-from recrypt_client.service import Transport
+from recrypt_client.service import Service, Transport
+from recrypt_core.documents import MemberEntry
+from recrypt_core.messages import UpdateMember
 from recrypt_core.passphrases import Cost
 from tests.client.honest_service import HonestService
 
@@ -104,6 +107,16 @@ class Stage:
         self.does("alice", "create", TEAM, "--service", URL)
         if names:
             self.does("alice", "add", TEAM, *(str(self.person(name)) for name in names))
+
+    def restates(self, who: str, entry: MemberEntry) -> None:
+        """Let an administrator state a member's entry so by another client than ours."""
+        home, group = self.keys(who), self.service.state
+        pin = home.pin(TEAM)
+        assert pin is not None
+        assert group is not None
+        desk = chains.open_desk(home, Service(URL, self.service.transport), pin)
+        message = UpdateMember(recryption_group=group.identifier, member_entry=(entry,))
+        chains.append(desk, group, message, halves={}, now=self.now)
 
     def copy(self, post: bytes, member: str) -> bytes:
         """Give a member's copy of a post that `recrypt seal` has made."""

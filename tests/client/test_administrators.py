@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec.structs import replace as but
 
 from recrypt_client import sharing
 from recrypt_client.service import Service
@@ -201,9 +202,13 @@ def test_a_super_without_the_master_key_says_what_is_left_to_do(stage: Stage) ->
     assert "another online key" in stage.run("alice", "delete", TEAM, CAROL).stderr
 
 
-def test_who_comes_back_is_a_plain_member(stage: Stage) -> None:
+@pytest.mark.parametrize("client", ["ours", "another"])
+def test_who_comes_back_is_a_plain_member(stage: Stage, client: str) -> None:
     two(stage, "ADMIN")
     stage.does("alice", "delete", TEAM, BOB)
+    if client == "another":  # which may leave him his privileges
+        entry = member(stage, BOB).entry
+        stage.restates("alice", but(entry, privileges=(*entry.privileges, Privilege.ADMIN)))
     stage.does("alice", "resume", TEAM, BOB)
     assert not member(stage, BOB).may(Privilege.ADMIN)
     assert "403" in stage.fails("bob", "members", TEAM)

@@ -21,7 +21,7 @@ from recrypt_core.messages import GetEntryResponse, RecryptDataResponse, Respons
 from recrypt_core.records import AuditEntry, AuditResult
 from recrypt_core.wire import SealedKey
 from tests.builders import new_membership, new_person
-from tests.client.malicious_members import let_in
+from tests.client.malicious_members import let_in, listing, online
 from tests.client.stage import MESSAGE, TEAM, URL, Stage
 
 PLAN = b"the plan"
@@ -245,6 +245,13 @@ def test_an_entry_of_who_lists_ones_encryption_key_too_is_passed_over(
         assert stage.does("carol", "decrypt", "-", stdin=sealed) == PLAN
     shows(stage, mallory)
     assert "Only its members can read it" in stage.fails("carol", "decrypt", "-", stdin=sealed)
+
+
+def test_a_member_whose_online_key_another_lists_asks_by_the_own_profile(
+    stage: Stage, sealed: bytes
+) -> None:
+    let_in(stage, listing(online(stage, "bob")))
+    assert stage.does("bob", "decrypt", "-", stdin=sealed) == PLAN
 
 
 def test_an_x_that_belongs_to_another_group_is_refused(stage: Stage, sealed: bytes) -> None:

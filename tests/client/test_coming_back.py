@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec.structs import replace as but
 
 from recrypt_client.mail import envelope_in
 from recrypt_core.documents import Privilege, Status
@@ -66,6 +67,9 @@ def test_an_administrator_who_was_removed_comes_back_with_recrypt_alone(
     file = str(stage.folder / "bob.json")
     stage.does("alice", "add", TEAM, file, "--privilege", "ADMIN", "--privilege", "RECRYPT")
     stage.does("alice", "delete", TEAM, BOB)
+    assert bob(stage).entry.privileges == (Privilege.RECRYPT,)
+    powers = (Privilege.ADMIN, Privilege.RECRYPT)  # which another client may have left him
+    stage.restates("alice", but(bob(stage).entry, privileges=powers))
     service.wait(stage.keys("bob").profile(), BOB)
     stage.does("alice", "approve", TEAM, BOB)
     assert bob(stage).is_active

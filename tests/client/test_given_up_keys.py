@@ -76,6 +76,20 @@ def test_who_leaves_while_a_rekey_is_cut_off_knows_no_key_that_comes(
     assert_given_up(stage, given_up)
 
 
+def test_who_is_suspended_meanwhile_keeps_the_entry_of_the_key_that_posts_came_to(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.team("bob", "carol")
+    old = state(stage).key.udf
+    cut_off(stage, monkeypatch)
+    stage.does("alice", "suspend", TEAM, BOB)
+    stage.does("alice", "rekey", TEAM)
+    assert [each.encryption_key_udf for each in member(stage, BOB).entry.entries] == [old]
+    stage.does("alice", "resume", TEAM, BOB)
+    held = [each.encryption_key_udf for each in member(stage, BOB).entry.entries]
+    assert held == [old, state(stage).key.udf]
+
+
 def test_a_device_that_is_lost_meanwhile_finds_no_key_that_comes(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

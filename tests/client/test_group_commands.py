@@ -110,6 +110,13 @@ def test_a_group_that_is_known_is_not_made_again(stage: Stage) -> None:
     assert "409" in stage.fails("bob", "create", TEAM, "--service", URL)
 
 
+def test_who_has_not_met_a_group_is_told_how_to(stage: Stage) -> None:
+    stage.person("bob")
+    words = stage.fails("bob", "members", TEAM)
+    assert f"{TEAM} isn't known in {stage.home('bob')}" in words
+    assert f"recrypt key {TEAM} --fingerprint UDF" in words
+
+
 def test_first_contact_says_that_it_is_trust_on_first_use(stage: Stage) -> None:
     stage.team()
     assert stage.service.state is not None

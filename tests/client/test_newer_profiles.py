@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace as but
 
-from recrypt_core.chain import GroupState
+from recrypt_core.chain import GroupState, read_change
 from recrypt_core.documents import Privilege, VerifiedProfile, sign_profile
 from recrypt_core.errors import NotForThisKey
 from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.members import Member
-from recrypt_core.messages import GetGroupResponse, Response
+from recrypt_core.messages import GetGroupResponse, Response, UpdateMember
 from recrypt_core.opening import open_whole
 from recrypt_core.signing import Jws
 from recrypt_core.wire import from_json
@@ -130,6 +130,37 @@ def test_what_cannot_be_taken_in_is_told(stage: Stage) -> None:
     told = stage.does("alice", "refresh", TEAM).decode()
     assert f"{BOB} is no Account of the member's newer profile" in told
     assert "carol@example.org is REVOKED" in told
+
+
+@pytest.mark.parametrize("command", ["delete", "suspend"])
+def test_who_is_resumed_has_at_no_time_an_entry_for_a_device_that_is_gone(
+    stage: Stage, command: str
+) -> None:
+    stage.team("bob")
+    lost = lose_the_device(stage, "bob")
+    published(stage, "bob")
+    stage.does("alice", command, TEAM, BOB)
+    given = {each.member_key_udf for each in member(stage).entry.entries}
+    count = len(stage.service.changes)
+    told = stage.does("alice", "resume", TEAM, BOB).decode()
+    assert told == f"{BOB} now ACTIVE in {TEAM}\n"
+    entries = [
+        entry
+        for signed in stage.service.changes[count:]
+        for stated in message_of(signed).member_entry
+        for entry in stated.entries
+    ]
+    assert not given & {each.member_key_udf for each in entries}
+    for entry in entries:
+        with pytest.raises(NotForThisKey):
+            open_whole(entry.decryption_key.envelope, [lost])
+    assert b"At one?" in stage.does("bob", "read", stdin=stage.copy(stage.sealed(), "bob"))
+
+
+def message_of(signed: Jws) -> UpdateMember:
+    message = read_change(signed).message
+    assert isinstance(message, UpdateMember)
+    return message
 
 
 def shows(stage: Stage, profile: Jws) -> None:

@@ -62,7 +62,9 @@ def test_the_group_key_names_the_head_and_the_key_before_it(stage: Stage) -> Non
     assert key.not_after - key.created == limits.GROUP_KEY_LIFE
 
 
-@pytest.mark.parametrize(("history", "generations"), [(History.NONE, 2), (History.ALL, 3)])
+@pytest.mark.parametrize(
+    ("history", "generations"), [(History.NONE, 2), (History.SINCE_JOIN, 3), (History.ALL, 3)]
+)
 def test_entries_of_older_keys_stay_as_history_says(
     stage: Stage, history: History, generations: int
 ) -> None:
@@ -74,14 +76,16 @@ def test_entries_of_older_keys_stay_as_history_says(
     assert len(keys_of(stage, "bob")) == generations
 
 
-def test_a_newcomer_gets_entries_for_all_keys_if_history_is_all(stage: Stage) -> None:
+@pytest.mark.parametrize("history", History)
+def test_a_newcomer_gets_entries_for_all_keys_only_if_history_is_all(
+    stage: Stage, history: History
+) -> None:
     stage.team()
-    stage.does("alice", "set", TEAM, "history=all")
+    stage.does("alice", "set", TEAM, f"history={history.value}")
     stage.does("alice", "rekey", TEAM)
     stage.does("alice", "add", TEAM, str(stage.person("bob")))
-    assert set(keys_of(stage, "bob")) == {
-        key.udf for key in (state(stage).key, *state(stage).past_keys)
-    }
+    past = {key.udf for key in state(stage).past_keys} if history is History.ALL else set()
+    assert set(keys_of(stage, "bob")) == {state(stage).key.udf, *past}
 
 
 def test_without_past_keys_past_entries_end_with_the_switch(stage: Stage) -> None:
@@ -135,6 +139,28 @@ def test_a_rekey_that_was_cut_off_at_any_page_goes_on_there(
     assert state(stage).key.document.generation == 2
     assert len(stage.service.halves) == halves + 3  # one split a member, none twice
     assert not list(stage.home("alice").glob("groups/*.rekey"))
+
+
+def test_who_stops_a_rekey_is_told_how_it_goes_on_and_so_is_who_verifies(stage: Stage) -> None:
+    stage.team("bob")
+    stage.does("alice", "members", TEAM)
+
+    def press_ctrl_c() -> None:
+        raise KeyboardInterrupt
+
+    stage.service.before = press_ctrl_c
+    told = stage.fails("alice", "rekey", TEAM)
+    assert told == (
+        "recrypt: stopped. What was done until then stays: give the same command again to go on.\n"
+    )
+    (advice,) = (line for line in verified(stage) if line.startswith("advice"))
+    assert f"the old key counts until recrypt rekey {TEAM} goes on" in advice
+    stage.does("alice", "rekey", TEAM)
+    assert not [line for line in verified(stage) if line.startswith("advice")]
+
+
+def verified(stage: Stage) -> list[str]:
+    return stage.does("alice", "verify", TEAM).decode().splitlines()
 
 
 def test_a_rekey_whose_last_answer_was_lost_is_not_done_twice(stage: Stage) -> None:

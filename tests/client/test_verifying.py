@@ -208,6 +208,14 @@ def test_members_without_an_entry_are_named(stage: Stage) -> None:
     stage.does("alice", "add", TEAM, str(stage.person("bob")), "--status", "revoked")
     stage.does("alice", "resume", TEAM, "bob@example.org")
     assert checks(stage, status=0)["entries"][0] == "ok"
+    (bob,) = (each for each in state(stage).members.values() if each.account == "bob@example.org")
+    stage.restates("alice", but(bob.entry, entries=()))
+    result, words = checks(stage, status=1)["entries"]
+    assert result == "wrong"
+    assert words.startswith("bob@example.org: no entry, so no mail")
+    assert f"recrypt resume {TEAM}" in words
+    stage.does("alice", "resume", TEAM, "bob@example.org")
+    assert checks(stage, status=0)["entries"][0] == "ok"
 
 
 def test_a_home_without_the_groups_keys_is_told(stage: Stage) -> None:

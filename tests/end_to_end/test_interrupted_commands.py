@@ -68,7 +68,7 @@ def test_who_was_added_before_ctrl_c_stays_and_the_same_command_adds_the_others(
         server.program.wait_for("kind='AddMember' status=201")
         adding.press_ctrl_c()
         assert adding.wait() == 1
-    assert adding.shown.rstrip().endswith("Aborted!")
+    assert adding.shown.rstrip().endswith("give the same command again to go on.")
     assert "Traceback" not in adding.shown
     members = json.loads(alice.recrypt("members", TEAM, "--json"))["Members"]
     assert len(members) == 1 + A_CHANGE
