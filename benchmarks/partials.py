@@ -58,7 +58,7 @@ def operations(curve: Curve) -> dict[str, Callable[[], object]]:
         "partials": lambda: partial(r, epk),
         "seals": lambda: seal(CONTENT, [whole.public]),
         "openings": lambda: open_with_halves(envelope, recryption, x),
-        "splits": lambda: split(whole),
+        "splits": lambda: split(whole).decryption.public,  # which an entry names
     }
 
 
