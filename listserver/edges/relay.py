@@ -296,24 +296,33 @@ class Relay(Generic[F, C, R]):
                     self._done.task_done()
 
     async def _record(self, records: list[R]) -> None:
-        """Write outcomes, again and again until the store takes them."""
-        while True:
-            try:
-                await self._queue.record(records)
-            except Exception as problem:  # noqa: BLE001 - one outcome's fault is no other's
-                if may_pass(problem):
-                    self._log.event("record-trouble", error=str(problem))
-                    await asyncio.sleep(STORE_RETRY.total_seconds())
-                    continue
-                self._log.event("record-fault", error=type(problem).__name__)
-                if len(records) > 1:
-                    for each in records:
-                        await self._record([each])
-                return  # alone, it stays claimed until the next start, and counts as a fault then
-            else:
-                break
+        """Write outcomes; while the store doesn't take them, they are in hand still."""
+        kept = 0
+        try:
+            while not await self._is_written(records):
+                self._in_hand += len(records) - kept
+                kept = len(records)
+                await asyncio.sleep(STORE_RETRY.total_seconds())
+        finally:
+            self._in_hand -= kept
+            self._room.set()
+
+    async def _is_written(self, records: list[R]) -> bool:
+        """Write outcomes, if the store takes them; one that it never will is left claimed."""
+        try:
+            await self._queue.record(records)
+        except Exception as problem:  # noqa: BLE001 - one outcome's fault is no other's
+            if may_pass(problem):
+                self._log.event("record-trouble", error=str(problem))
+                return False
+            self._log.event("record-fault", error=type(problem).__name__)
+            if len(records) > 1:
+                for each in records:
+                    await self._record([each])
+            return True  # alone, it stays claimed until the next start, and counts as a fault then
         self._arrived.set()  # what was put off is due at a time that `_pause` may not know
         self._tell(records)
+        return True
 
     def _tell(self, records: list[R]) -> None:
         outcomes = [each.outcome for each in records]

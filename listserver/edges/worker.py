@@ -91,7 +91,10 @@ class Worker(asyncio.Protocol):
         return frame
 
     async def _do(self, carrying: Carrying, job: Job, came: float) -> None:
-        carried = await carrying.carry_one(self._frame(job.post), copy_of(job), came)
+        try:
+            carried = await carrying.carry_one(self._frame(job.post), copy_of(job), came)
+        except Exception as problem:  # noqa: BLE001 - the server waits for an answer
+            carried = problem
         if not self._answers:
             asyncio.get_running_loop().call_soon(self._tell)
         self._answers.append(answered(job.number, carried))

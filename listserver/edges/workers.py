@@ -158,7 +158,7 @@ class Workers:
         self._log = log
         self._alive: list[_Worker] = []
         self._room = asyncio.Event()
-        self._closing = False
+        self._closing = asyncio.Event()
         self._keeping: list[asyncio.Task[None]] = []
 
     def open(self) -> None:
@@ -187,7 +187,7 @@ class Workers:
 
     async def close(self) -> None:
         """Let the workers part from the relay host, and wait for their end."""
-        self._closing = True
+        self._closing.set()
         for each in self._alive:
             each.end()
         await asyncio.gather(*self._keeping)
@@ -203,16 +203,16 @@ class Workers:
     async def _keep(self, connections: int) -> None:
         """Run a worker, and another one when it ends; later each time, if nothing came of it."""
         delay = timedelta(0)
-        while not self._closing:
+        while not self._closing.is_set():
             try:
                 served = await self._run(connections)
             except OSError as problem:
                 served = False
                 self._log.event("worker-trouble", error=type(problem).__name__)
-            if not self._closing:
-                delay = timedelta(0) if served else delay
-                await asyncio.sleep(delay.total_seconds())
-                delay = min(WORKER_LONGEST_DELAY, delay * 2 or WORKER_DELAY)
+            delay = timedelta(0) if served else delay
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), delay.total_seconds())
+            delay = min(WORKER_LONGEST_DELAY, delay * 2 or WORKER_DELAY)
 
     async def _run(self, connections: int) -> bool:
         """Run a worker to its end; tell whether anything came of it."""
@@ -229,10 +229,12 @@ class Workers:
         made.order(self._begin(connections))
         self._alive.append(made)
         self._room.set()
+        if self._closing.is_set():
+            made.end()
         await made.gone.wait()
         self._alive.remove(made)
         status = await _ended(process)
-        if not self._closing:
+        if not self._closing.is_set():
             self._log.event("worker-lost", error=f"status {status}")
         return made.served
 

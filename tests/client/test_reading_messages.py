@@ -230,7 +230,7 @@ def test_who_holds_the_groups_private_key_reads_a_post_itself(stage: Stage) -> N
     assert stage.does("alice", "read", stdin=post).endswith(b"At one?\r\n")
     words = stage.fails("bob", "read", stdin=post)
     assert "sealed to keys that aren't here" in words
-    assert "meet that with recrypt key GROUP first" in words
+    assert "fetch its key with recrypt key GROUP first" in words
     assert "RecryptData" not in stage.service.asked
 
 

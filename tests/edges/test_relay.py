@@ -216,6 +216,39 @@ async def test_outcomes_that_cannot_be_written_at_first_are_not_lost(tmp_path: P
 
 
 @pytest.mark.asyncio
+async def test_what_cannot_be_written_is_in_hand_until_it_is(tmp_path: Path) -> None:
+    class Full(Delivering):
+        """Writes no outcome while it is full; claims all the same."""
+
+        full = True
+
+        async def record(self, records: Sequence[Record]) -> None:
+            """Write, or don't."""
+            if self.full:
+                raise StoreTrouble("Full")
+            await super().record(records)
+
+    async with open_bench(tmp_path) as bench:
+        await queued(bench, 40)
+        carrying = Carrying(bench.courier, CONNECTIONS)
+
+        async def claimed() -> int:
+            return len(await bench.rows("SELECT 1 FROM deliveries WHERE state = 1"))
+
+        async def more_than_one_group() -> bool:
+            return await claimed() > CONNECTIONS
+
+        full = Full(bench.store, carrying, bench.links, bench.clock, Schedule())
+        async with running(bench, full):
+            await until(more_than_one_group)
+            for _ in range(100):
+                assert len(bench.courier.sent) <= await claimed() <= IN_HAND * CONNECTIONS
+            full.full = False
+            await until(in_state(bench))
+        assert len(bench.courier.sent) == 40
+
+
+@pytest.mark.asyncio
 async def test_claims_that_come_to_nothing_are_claimed_again(tmp_path: Path) -> None:
     async with open_bench(tmp_path) as bench:
         await queued(bench, 2)

@@ -113,6 +113,20 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
+class TwoEvents(ListLog):
+    """Tells when it has two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.full = asyncio.Event()
+
+    def event(self, name: str, **counts: int | str) -> None:
+        """Note it."""
+        super().event(name, **counts)
+        if len(self.events) == 2:
+            self.full.set()
+
+
 def children() -> list[int]:
     """Give the processes that this one has started."""
     found = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
@@ -211,3 +225,20 @@ async def test_a_copy_that_cannot_be_made_is_no_others_trouble(
     assert found[0] == Accepted(250, "taken")
     assert str(found[1]) == "Malformed"
     assert len(host.mails) == 1
+
+
+@pytest.mark.asyncio
+async def test_workers_that_cannot_run_are_started_later_and_later_and_hold_up_no_end(
+    post: tuple[Frame, list[Copy]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers_room, "_PROGRAM", "raise SystemExit(3)")
+    monkeypatch.setattr(workers_room, "WORKER_DELAY", timedelta(hours=1))
+    frame, given = post
+    log = TwoEvents()
+    async with workers_to(1, log, workers=1) as workers:
+        waiting = asyncio.create_task(carried(workers, frame, given[:1]))
+        await asyncio.wait_for(log.full.wait(), 10)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+    assert log.events == [("worker-lost", {"error": "status 3"})] * 2
+    assert children() == []

@@ -87,4 +87,4 @@ def check_all_read(team: Team, mail_host: MailHost) -> None:
 def five_minutes_pass(server: ListServer) -> None:
     """Let the time pass that a delivery is put off; the processes have no other clock."""
     with closing(sqlite3.connect(server.folder / "store.db")) as store, store:
-        assert store.execute("UPDATE deliveries SET due = due - 300").rowcount == len(MEMBERS)
+        assert store.execute("UPDATE deliveries SET due = due - 300").rowcount > 0
