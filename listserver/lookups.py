@@ -67,7 +67,7 @@ class Lookups:
             newer = await work.newer_profiles(found.id, named)
             stopped = await work.stopped(found.id)
         return messages.GetGroupResponse(
-            recryption_group=found.state.document(members),
+            recryption_group=found.state.document(() if message.beside else members),
             next=named[-1] if more else None,
             head=found.state.head,
             undeliverable=tuple(udf for udf in named if udf in undeliverable),

@@ -28,7 +28,7 @@ from recrypt_core.messages import (
 from recrypt_core.signature_keys import SignaturePrivateKey
 from recrypt_core.signing import Jws, Link, read_signed, request_body, sign_request
 from recrypt_core.udf import Udf, read_udf
-from recrypt_core.wire import Document, UdfText
+from recrypt_core.wire import UdfText
 
 R = TypeVar("R", bound=Response)
 Told = Callable[[str, int, int], None]
@@ -39,23 +39,14 @@ PAGE_MEMBERS: Final = 1000
 _CONFLICT: Final = 409
 
 
-class _Named(Document, frozen=True):
-    """A member whose entry isn't read."""
-
-
-class _Counted(Document, frozen=True):
-    members: tuple[_Named, ...] = ()
-
-
 class Aside(Response, frozen=True, kw_only=True):
-    """What GetGroup tells beside the group itself, which takes far longer to read."""
+    """What GetGroup tells beside the group itself."""
 
     next: str | None = None
     undeliverable: tuple[UdfText, ...] = ()
     left: tuple[UdfText, ...] = ()
     newer_profiles: tuple[Jws, ...] = ()
     stopped: datetime | None = None
-    recryption_group: _Counted = _Counted()
 
 
 P = TypeVar("P", GetGroupResponse, Aside)
@@ -252,11 +243,19 @@ def asides(desk: Desk, state: GroupState, *, now: datetime) -> Iterator[Aside]:
 def _pages(desk: Desk, state: GroupState, kind: type[P], *, now: datetime) -> Iterator[P]:
     after: Udf | None = None
     count = 0
-    for _ in range(len(state.members) + 1):  # a page that has a next one holds a member
-        request = GetGroup(group_id=desk.pin.identifier, after=after, limit=PAGE_MEMBERS)
+    for _ in range(len(state.members) + 1):  # a page that has a next one is of a member or more
+        request = GetGroup(
+            group_id=desk.pin.identifier,
+            after=after,
+            limit=PAGE_MEMBERS,
+            beside=kind is Aside,
+        )
         answer = ask(desk, request, kind, now=now)
-        count += len(answer.recryption_group.members)
-        desk.told("Comparing", count, len(state.members))
+        if isinstance(answer, GetGroupResponse):
+            count += len(answer.recryption_group.members)
+        else:
+            count += PAGE_MEMBERS
+        desk.told("Comparing", min(count, len(state.members)), len(state.members))
         yield answer
         if answer.next is None:
             return

@@ -69,12 +69,13 @@ class UpdateGroup(Document, frozen=True, kw_only=True):
 
 
 class GetGroup(Document, frozen=True, kw_only=True):
-    """Ask for a group, its members in pages after a RecryptUDF."""
+    """Ask for a group, its members in pages after a RecryptUDF; beside: for no entries of them."""
 
     transaction: ClassVar[str] = "GetGroup"
     group_id: GroupId
     after: UdfText | None = None
     limit: PageSize = 100
+    beside: bool = False
 
 
 class GetChanges(Document, frozen=True, kw_only=True):
@@ -244,8 +245,7 @@ class ChangeResponse(Response, frozen=True, kw_only=True):
 class GetGroupResponse(Response, frozen=True, kw_only=True):
     """A group with a page of its members, where the next begins, and the chain's head.
 
-    Undeliverable: to whom mail is off after bounces; Left: who has left and isn't REVOKED yet;
-    NewerProfiles: of those who sent one; Stopped: since when the operator has, if so.
+    Undeliverable: mail is off; Left: and isn't REVOKED yet; Stopped: since when, by the operator.
     """
 
     recryption_group: RecryptionGroup

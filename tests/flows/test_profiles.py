@@ -108,6 +108,9 @@ async def test_administrators_see_a_newer_profile_until_an_entry_has_it(team: Te
     assert page.newer_profiles == (newer.signed,)
     stated = {each.recrypt_udf: each.profile for each in page.recryption_group.members}
     assert stated[team.bob.udf] == team.bob.signed
+    beside = await team.bench.ask(GetGroup(group_id=TEAM, beside=True), team.alice)
+    assert isinstance(beside, GetGroupResponse)
+    assert (beside.newer_profiles, beside.recryption_group.members) == ((newer.signed,), ())
     again = new_membership(
         newer, team.history.group.key, privileges=(Privilege.RECRYPT, Privilege.ADMIN)
     )
