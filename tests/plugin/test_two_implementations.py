@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -120,12 +121,12 @@ def test_python_adds_a_device_of_the_extensions(tmp_path: Path) -> None:
     request.write_text(json.dumps(asked["request"]))
     bob.recrypt("profile", "devices", "add", request, "--code", str(asked["code"]))
     bob.recrypt("profile", "show", "--out", bob.profile)
-    taken = ask("take", home=asked["home"], profile=json.loads(bob.profile.read_text()))
+    taken = take(asked["home"], bob)
     assert taken["codes"] == codes(bob)
     assert asked["code"] in codes(bob)
     bob.recrypt("profile", "devices", "revoke", str(asked["code"]))
     bob.recrypt("profile", "show", "--out", bob.profile)
-    newer = ask("take", home=taken["home"], profile=json.loads(bob.profile.read_text()))
+    newer = take(taken["home"], bob)
     assert newer["codes"] == codes(bob)
     assert asked["code"] not in codes(bob)
 
@@ -147,6 +148,12 @@ def test_the_extension_adds_a_device_of_pythons(tmp_path: Path) -> None:
     assert codes(laptop) == [
         code for code in cast(list[str], added["codes"]) if code != made["Code"]
     ]
+
+
+def take(home: object, bob: programs.Person) -> Mapping[str, object]:
+    """Have the extension take in the profile that `recrypt` has just signed, by the clock of both."""
+    profile = json.loads(bob.profile.read_text())
+    return ask("take", home=home, profile=profile, now=write_time(datetime.now(UTC)))
 
 
 def bring(found: Mapping[str, object], laptop: programs.Person) -> None:
