@@ -18,6 +18,7 @@ from listserver.cli import main as operate
 from recrypt_client.cli import main as recrypt
 
 BIN: Final = Path(sys.executable).parent  # of the virtual environment, with both commands
+ONE_AT_A_TIME: Final = threading.Lock()  # commands here share standard output and environment
 PATIENCE: Final = 30  # seconds, for what takes one or two; then the test fails
 DOMAIN: Final = "lists.example"
 
@@ -151,7 +152,8 @@ class ListServer:
 
     def _do(self, *words: str | Path) -> None:
         """Run a command here, since an interpreter of its own takes most of a second to start."""
-        done = CliRunner(catch_exceptions=False).invoke(operate, [str(word) for word in words])
+        with ONE_AT_A_TIME:
+            done = CliRunner(catch_exceptions=False).invoke(operate, [str(word) for word in words])
         assert done.exit_code == 0, done.output
 
     def start(self) -> None:
@@ -208,7 +210,8 @@ class Person:
         """Run a command that may fail: here, as an interpreter of its own takes half a second."""
         given = [str(word) for word in words]
         runner = CliRunner(env={"RECRYPT_HOME": str(self.folder / "home")}, catch_exceptions=False)
-        done = runner.invoke(recrypt, given, input=stdin)
+        with ONE_AT_A_TIME:
+            done = runner.invoke(recrypt, given, input=stdin)
         return subprocess.CompletedProcess(
             given, done.exit_code, done.stdout_bytes, done.stderr_bytes
         )
