@@ -28,10 +28,12 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import Final
 
 from benchmarks.acceptance import (
@@ -112,9 +114,17 @@ class Server:
     """`listserver serve`, and what its log says."""
 
     def __init__(self, process: "subprocess.Popen[str]", port: int) -> None:
-        self._process = process
+        self._log = SimpleQueue[str]()
         self.pid = process.pid
         self.port = port
+        # Read at once: else the server would wait for it in the end.
+        Thread(target=self._read, args=[process], daemon=True).start()
+
+    def _read(self, process: "subprocess.Popen[str]") -> None:
+        with suppress(ValueError):  # it is closed in the end
+            for line in process.stderr or ():
+                self._log.put(line)
+        self._log.put("")
 
     def processes(self) -> list[int]:
         """Give the server's process, and those of its workers."""
@@ -128,7 +138,7 @@ class Server:
     def await_copies(self, number: int) -> None:
         """Wait until so many more copies are on their way, each recorded."""
         while number > 0:
-            line = self._process.stderr.readline() if self._process.stderr else ""
+            line = self._log.get()
             if not line or OTHERS.search(line):
                 raise SystemExit(f"not all copies went out: {line}")
             if found := DELIVERED.search(line):
