@@ -6,7 +6,7 @@ from enum import Enum
 
 from listserver import limits
 from recrypt_core.errors import Malformed
-from recrypt_core.mailboxes import Address, check_domain, parse_address
+from recrypt_core.mailboxes import Address, check_domain, is_plain, parse_address
 
 __all__ = (
     "Address",
@@ -14,6 +14,7 @@ __all__ = (
     "Role",
     "check_domain",
     "check_list_name",
+    "is_plain",
     "mailbox_of",
     "parse_address",
     "read_list_address",

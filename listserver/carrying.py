@@ -4,6 +4,7 @@ All that is done with r is done here, and nothing here knows the store or the va
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +14,7 @@ from listserver.copies import Frame, make_copy
 from listserver.limits import HALF_AGE, KEYS_KEPT, TAKEN_TO_WIDEN
 from listserver.model import Half
 from listserver.outcomes import Accepted, Answer, Phase, has_reached
-from listserver.ports import Courier, Outgoing
+from listserver.ports import Courier, Errand, Outgoing
 from recrypt_core.keys import PrivateKey
 from recrypt_core.udf import Udf
 
@@ -112,56 +113,35 @@ class LoadedKeys:
         self._after = now + HALF_AGE.total_seconds()
 
 
-class _Lanes:
-    """So many copies at one time: fewer when the relay host wants fewer, slowly more again."""
+@dataclass(slots=True, eq=False)
+class _Job:
+    """A copy to carry, when it was given, and who is told what came of it; it equals itself."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._free = asyncio.Semaphore(most)
-        self._closing = 0  # lanes that end with the copy that is on them
-        self._taken = 0
-        self.width = most
-        self.busy = 0
-
-    async def __aenter__(self) -> None:
-        await self._free.acquire()
-        self.busy += 1
-
-    async def __aexit__(self, *_: object) -> None:
-        self.busy -= 1
-        if self._closing:
-            self._closing -= 1
-        else:
-            self._free.release()
-
-    def narrow(self) -> None:
-        """Have one lane less, but one at the least."""
-        if self.width > 1:
-            self.width -= 1
-            self._closing += 1
-        self._taken = 0
-
-    def widen(self) -> None:
-        """Have one lane more, if so many copies were taken since the last time."""
-        self._taken += 1
-        if self.width < self._most and self._taken >= TAKEN_TO_WIDEN:
-            self._taken = 0
-            self.width += 1
-            self._free.release()
+    frame: Frame
+    copy: Copy
+    came: float
+    tell: Callable[[Carried], None]
 
 
 class Carrying:
     """A `Carrier` of this process, on one courier.
 
-    connections: how many copies are under way at one time, at the most. More may wait for a moment;
-        a half that has waited longer isn't used, as its member may have left.
+    connections: how many copies are under way at one time, at the most: fewer while the relay host
+        wants fewer. More may wait for a moment; a half that has waited longer isn't used, as its
+        member may have left.
     """
 
     def __init__(self, courier: Courier, connections: int) -> None:
+        self.width = connections
+        """On how many connections copies go now."""
+        self._most = connections
         self._courier = courier
-        self._lanes = _Lanes(connections)
+        self._waiting = deque[_Job]()
+        self._lanes = set[asyncio.Task[None]]()  # one for each connection
+        self._begun = set[_Job]()  # and given to the courier
         self._keys = LoadedKeys()
-        self._taken = 0.0  # when the relay host last took a copy
+        self._taken = 0  # copies since the width was changed
+        self._last = 0.0  # when the relay host last took a copy
         self._lost = 0.0  # when it couldn't be connected to
 
     async def carry(
@@ -169,50 +149,91 @@ class Carrying:
     ) -> AsyncIterator[tuple[int, Carried]]:
         """Try each once; see `Carrier`."""
         came, heard = asyncio.get_running_loop().time(), Heard()
-        tasks = [
-            asyncio.create_task(self._carry(frame, copy, came, partial(heard.put, at)))
-            for at, copy in enumerate(copies)
-        ]
+        for at, copy in enumerate(copies):
+            self.give(frame, copy, came, partial(heard.put, at))
         try:
             async for each in heard.come(len(copies)):
                 yield each
-        finally:
-            for task in tasks:
-                task.cancel()
+        except (asyncio.CancelledError, GeneratorExit):
+            self._break_off()
+            raise
+
+    def give(self, frame: Frame, copy: Copy, came: float, tell: Callable[[Carried], None]) -> None:
+        """Have one copy tried once, and be told what came of it; `came` is the loop's time."""
+        self._waiting.append(_Job(frame, copy, came, tell))
+        self._open_lanes()
 
     def forget(self) -> None:
         """Forget the halves that were used, as some have ended."""
         self._keys.forget(asyncio.get_running_loop().time())
 
-    async def _carry(
-        self, frame: Frame, copy: Copy, came: float, tell: Callable[[Carried], None]
-    ) -> None:
-        tell(await self.carry_one(frame, copy, came))
+    def _open_lanes(self) -> None:
+        if self._waiting and len(self._lanes) < self.width:
+            lane = asyncio.create_task(self._courier.carry(self._next))
+            self._lanes.add(lane)
+            lane.add_done_callback(self._end_lane)
 
-    async def carry_one(self, frame: Frame, copy: Copy, came: float) -> Carried:
-        """Try one copy once; `came` is the loop's time when it was given."""
+    def _end_lane(self, lane: "asyncio.Task[None]") -> None:
+        self._lanes.discard(lane)
+        self._open_lanes()
+
+    def _break_off(self) -> None:
+        """End all that is under way, as who waits for it does."""
+        for lane in self._lanes:
+            lane.cancel()
+        for job in (*self._waiting, *self._begun):
+            job.tell(CarrierLost())
+        self._waiting.clear()
+        self._begun.clear()
+
+    def _next(self) -> Errand | None:
+        """Make the next copy, unless there are too many lanes; what waited too long is told so."""
         loop = asyncio.get_running_loop()
-        async with self._lanes:
+        while self._waiting and len(self._lanes) <= self.width:
+            job = self._waiting.popleft()
             begun = loop.time()
-            if max(self._lost, begun - HALF_AGE.total_seconds()) >= came:
-                return NotBegun()
+            if max(self._lost, begun - HALF_AGE.total_seconds()) >= job.came:
+                job.tell(NotBegun())
+                continue
             try:
-                key = self._keys.known(copy.half, came)
-                parts = make_copy(frame, copy.half, key, fields=copy.fields)
-                mail = Outgoing(copy.return_path, copy.half.address, parts)
-                answer = await self._courier.deliver(mail)
+                mail = self._made(job)
             except Exception as problem:  # noqa: BLE001 - one delivery's fault is no other's
-                return problem
-            return self._judged(answer, begun, loop.time())
+                job.tell(problem)
+            else:
+                self._begun.add(job)
+                return Errand(mail, partial(self._end, job, begun))
+        return None
 
-    def _judged(self, answer: Answer, begun: float, now: float) -> Carried:
+    def _made(self, job: _Job) -> Outgoing:
+        half = job.copy.half
+        key = self._keys.known(half, job.came)
+        parts = make_copy(job.frame, half, key, fields=job.copy.fields)
+        return Outgoing(job.copy.return_path, half.address, parts)
+
+    def _end(self, job: _Job, begun: float, answer: Carried) -> None:
         """See what an answer tells of the host; what it wants no more of now isn't tried yet."""
+        self._begun.discard(job)
         if isinstance(answer, Accepted):
-            self._taken = now
-            self._lanes.widen()
-        elif answer.phase in _BEFORE_MAIL and (self._lanes.busy > 1 or self._taken >= begun):
-            self._lanes.narrow()
-            return NotBegun()
-        elif not has_reached(answer):
-            self._lost = now
-        return answer
+            self._last = asyncio.get_running_loop().time()
+            self._widen()
+        elif not isinstance(answer, Exception):
+            if answer.phase in _BEFORE_MAIL and (self._begun or self._last >= begun):
+                self._narrow()
+                job.tell(NotBegun())
+                return
+            if not has_reached(answer):
+                self._lost = asyncio.get_running_loop().time()
+        job.tell(answer)
+
+    def _narrow(self) -> None:
+        """Have one lane less, but one at the least; one that has more than its mail ends."""
+        self.width = max(1, self.width - 1)
+        self._taken = 0
+
+    def _widen(self) -> None:
+        """Have one lane more, if so many copies were taken since the last time."""
+        self._taken += 1
+        if self.width < self._most and self._taken >= TAKEN_TO_WIDEN:
+            self._taken = 0
+            self.width += 1
+            self._open_lanes()

@@ -14,7 +14,7 @@ from listserver.model import Half, StoredPost
 from listserver.plain_text import text_entity
 from recrypt_core import limits
 from recrypt_core.agreement import partial
-from recrypt_core.encoding import write_b64url, write_base64, write_json
+from recrypt_core.encoding import write_b64url, write_base64_lines, write_json
 from recrypt_core.envelope import Envelope, Recipient
 from recrypt_core.errors import Malformed
 from recrypt_core.keys import Curve, PrivateKey
@@ -135,8 +135,8 @@ def make_copy(
     line = post.line + _RECRYPTION + own + b"}"
     # An entry that grew after acceptance may not fit: then this copy alone is longer.
     size = max(post.line_octets, line_octets(post.line, len(own)))
-    own_lines = _base64_lines(line.ljust(size - 1) + b"\n")
-    return (fields, frame.head, *own_lines, *frame.body, frame.tail)
+    own_lines = write_base64_lines(line.ljust(size - 1) + b"\n")
+    return (fields, frame.head, own_lines, *frame.body, frame.tail)
 
 
 def notice(texts: Texts, held: HeldName | None = None) -> tuple[str, ...]:
@@ -156,21 +156,15 @@ def shown_notice(post: StoredPost) -> Sequence[str] | None:
 
 def _recryption(half: Half, part: bytes) -> bytes:
     """Write what RecryptData would answer (spec §6, §7); every value is known to be plain ASCII."""
-    head = write_json(
-        {
-            "GroupKeyID": half.group_key,
-            "MemberKeyUDF": half.member_key,
-            "Split": half.split.value,
-            "Partial": write_b64url(part),
-        }
+    before = (
+        f'{{"GroupKeyID":"{half.group_key}","MemberKeyUDF":"{half.member_key}",'
+        f'"Split":"{half.split.value}","Partial":"{write_b64url(part)}","DecryptionKey":'
     )
-    return head[:-1] + b',"DecryptionKey":' + half.decryption_key + b"}"
+    return before.encode("ascii") + half.decryption_key + b"}"
 
 
 def _base64_lines(octets: bytes) -> Iterator[bytes]:
-    """Encode in lines of 76 characters, CRLF after each (RFC 2045 §6.8), many lines at once."""
+    """Encode in lines, many at once."""
     view = memoryview(octets)
     for at in range(0, len(octets), _CHUNK):
-        text = write_base64(view[at : at + _CHUNK])
-        lines = [text[start : start + 76] for start in range(0, len(text), 76)]
-        yield b"\r\n".join((*lines, b""))
+        yield write_base64_lines(view[at : at + _CHUNK])

@@ -107,8 +107,7 @@ class Delivering:
                     yield claim, Record(claim.id, claim.post, Withdrawn())
                 case _:
                     yield claim, self._after(claim, half)
-        copies = [self._copy(frame, *each) for each in ready]
-        async for at, answer in self._carrier.carry(frame, copies):
+        async for at, answer in self._carrier.carry(frame, self._copies(frame, ready)):
             yield ready[at][0], self._record(ready[at][0], answer)
 
     async def _halves(self, claims: Sequence[Claim]) -> Sequence[Half | Exception | None]:
@@ -124,10 +123,12 @@ class Delivering:
             return [NotBegun()] * len(claims) if halves is None else halves
         return [(await self._halves([each]))[0] for each in claims]
 
-    def _copy(self, frame: Frame, claim: Claim, half: Half) -> Copy:
-        to = (frame.post.list_address, claim.post, claim.member)
-        fields = self._links.leave_fields(*to, stays=half.stays)
-        return Copy(half, self._links.return_path(*to), fields)
+    def _copies(self, frame: Frame, ready: Sequence[tuple[Claim, Half]]) -> list[Copy]:
+        if not ready:
+            return []
+        readers = [(claim.member, half.stays) for claim, half in ready]
+        own = self._links.of_copies(frame.post.list_address, ready[0][0].post, readers)
+        return [Copy(half, *each) for (_, half), each in zip(ready, own, strict=True)]
 
     def _record(self, claim: Claim, answer: Answer | Exception) -> Record | Exception:
         if isinstance(answer, Exception):

@@ -75,8 +75,8 @@ class Job(_Message, tag=4):
     address: str
     group_key: str
     member_key: str
-    split: str
-    curve: str
+    split: Split
+    curve: Curve
     r: bytes
     decryption_key: bytes
 
@@ -112,7 +112,7 @@ class Bundles(Generic[M]):
         self._decoder = decoder
         self._heard = bytearray()
 
-    def read(self, octets: bytes) -> Iterator[M]:
+    def read(self, octets: bytes | memoryview) -> Iterator[M]:
         """Give the messages of all bundles that are whole now."""
         heard = self._heard
         heard += octets
@@ -177,8 +177,8 @@ def job_of(number: int, post: int, copy: Copy) -> Job:
         half.address,
         half.group_key,
         half.member_key,
-        half.split.value,
-        half.recryption.curve.value,
+        half.split,
+        half.recryption.curve,
         half.recryption.to_secret_bytes(),
         half.decryption_key,
     )
@@ -187,12 +187,12 @@ def job_of(number: int, post: int, copy: Copy) -> Job:
 def copy_of(job: Job) -> Copy:
     """Read what is one member's."""
     half = Half(
-        address=job.address,
-        group_key=Udf(job.group_key),
-        member_key=Udf(job.member_key),
-        split=Split(job.split),
-        recryption=PrivateKey(Curve(job.curve), job.r),
-        decryption_key=job.decryption_key,
+        job.address,
+        Udf(job.group_key),
+        Udf(job.member_key),
+        job.split,
+        PrivateKey(job.curve, job.r),
+        job.decryption_key,
     )
     return Copy(half, job.return_path, job.fields)
 

@@ -165,16 +165,19 @@ STOP_TIMEOUT: Final = timedelta(seconds=25)  # ours: service managers kill after
 PAGE_OCTETS: Final = 4 * 2**20  # ours: of changes in one answer, but for the last one
 SHARD_MEMBERS: Final = 1000  # ours: of a post's members in one row of the queue
 MAILS_A_CONNECTION: Final = 500  # ours: some hosts end it after as many with a 421
-IN_HAND: Final = 8  # ours: copies for each connection, begun and not on the disk
+IN_HAND: Final = 16  # ours: copies for each connection, begun and not on the disk
 LARGE_OCTETS: Final = 2**18  # ours: of a copy; larger ones don't wait for a connection
 TAKEN_TO_WIDEN: Final = 20  # ours: copies taken, until one connection more is tried again
 KEYS_KEPT: Final = 10_000  # ours: halves that are loaded, a KiB each
-RECORD_DELAY: Final = timedelta(seconds=0.002)  # ours: that an outcome waits for others
+RECORD_DELAY: Final = timedelta(seconds=0.005)  # ours: that an outcome waits for others
+ANSWER_DELAY: Final = timedelta(seconds=0.002)  # ours: that a worker's waits for others
+QUICK_REPLY: Final = timedelta(seconds=0.25)  # ours: to a mail, for the next to be begun behind it
 HALF_AGE: Final = timedelta(seconds=1)  # ours: that one may wait for a connection
 WORKERS: Final = 0  # default of [relay] workers
 WORKERS_MOST: Final = 64  # ours: processes that carry copies
 WORKER_DELAY: Final = timedelta(seconds=1)  # ours, doubling: before one that died is started anew
 WORKER_LONGEST_DELAY: Final = timedelta(minutes=1)  # ours
+WORKER_OCTETS: Final = 2**16  # ours: that are read at once of a worker, or by it
 WORKER_STOP_TIMEOUT: Final = timedelta(seconds=10)  # ours: for its QUITs; then it is killed
 FAULT_DELAY: Final = timedelta(minutes=5)  # ours: until it is tried again
 FAULTS: Final = 3  # ours, as Mailman: after so many of our own faults a delivery is held

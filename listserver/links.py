@@ -1,12 +1,13 @@
 """What of a copy is one delivery's own: where it comes back to, and how its member leaves."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from string import ascii_lowercase
 from typing import Final
 
 from listserver.addresses import ListAddress, Role, write_list_address
 from listserver.model import House, MemberId, PostId
-from listserver.tokens import DeliveryToken, LeaveToken, write_token
+from listserver.tokens import write_copy_tokens
 from listserver.vault import Vault
 
 LEAVE_PAGE: Final = "/u/"  # under public_url, and a copy's token after it: to leave
@@ -25,20 +26,18 @@ class Links:
         self._public_url = public_url
         self._forms: dict[str, _Forms] = {}
 
-    def return_path(self, list_address: str, post: PostId, member: MemberId) -> str:
-        """Write the envelope sender: a token for each delivery, unlinkable (spec §7)."""
-        token = write_token(self._vault, DeliveryToken(post, member))
-        return token.join(self._forms_of(list_address).path)
+    def of_copies(
+        self, list_address: str, post: PostId, readers: Sequence[tuple[MemberId, int]]
+    ) -> Iterator[tuple[str, bytes]]:
+        """Write the envelope sender of each copy, unlinkable (spec §7), and its own fields.
 
-    def leave_fields(
-        self, list_address: str, post: PostId, member: MemberId, *, stays: int
-    ) -> bytes:
-        """Write the fields of a copy by which mail programs offer to leave; of one length.
+        The fields are those by which mail programs offer to leave; of one length.
 
-        stays: how often the member has stayed, or come back, so far.
+        readers: of each copy the member, and how often that one has stayed, or come back, so far.
         """
-        token = write_token(self._vault, LeaveToken(post, member, stays))
-        return token.join(self._forms_of(list_address).fields).encode("ascii")
+        forms = self._forms_of(list_address)
+        for returns, leaves in write_copy_tokens(self._vault, post, readers):
+            yield returns.join(forms.path), leaves.join(forms.fields).encode("ascii")
 
     def _forms_of(self, list_address: str) -> "_Forms":
         """Give what stands around the tokens of a list's copies; it is written once."""

@@ -270,6 +270,9 @@ class Claim:
     attempts: int
     since: datetime
 
+    def __hash__(self) -> int:
+        return hash(self.id)
+
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:

@@ -1,8 +1,9 @@
 """What the flows ask of the world outside, and the edges of the flows: each a manual page."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from listserver.addresses import ListAddress
 from listserver.outcomes import Answer
@@ -91,8 +92,31 @@ class Outgoing:
     eight_bit: bool = False
 
 
+@dataclass(slots=True)
+class Errand:
+    """One mail, and who is told once what came of it: an answer, or what our own program failed at.
+
+    From when it is given until it is told, the relay host may have the mail.
+    """
+
+    mail: Outgoing
+    tell: Callable[[Answer | Exception], None]
+
+
+Errands: TypeAlias = Callable[[], Errand | None]
+"""Gives the next one to begin now; None if there is none."""
+
+
 class Courier(Protocol):
     """Carries mail to the relay host."""
+
+    async def carry(self, errands: Errands) -> None:
+        """Carry one mail after the other, while there is one, or until others wait to be carried.
+
+        One or two are begun at any time, so that the relay host needn't wait for the second. It
+        raises nothing: each errand is told.
+        """
+        ...
 
     async def deliver(self, mail: Outgoing) -> Answer:
         """Try once, and tell what came of it; what it means is for `outcomes.outcome_of`.

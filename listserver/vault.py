@@ -103,7 +103,7 @@ class Vault:
         return new_key_line() + _NAMING + naming + b"\n"
 
     def encipher(self, block: bytes, *, use: str = "token") -> bytes:
-        """Encipher one block of 16 octets; the block must hold its own check octets.
+        """Encipher blocks of 16 octets, each alone; a block must hold its own check octets.
 
         Each use has a key of its own, so a block of one tells nothing of those of another.
         """

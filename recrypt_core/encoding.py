@@ -45,9 +45,9 @@ def read_b64url(text: str) -> bytes:
     return octets
 
 
-def write_base64(octets: bytes | memoryview) -> bytes:
-    """Write base64 with padding, in one line (RFC 4648 §4)."""
-    return pybase64.b64encode(octets)
+def write_base64_lines(octets: bytes | memoryview) -> bytes:
+    """Write base64 in lines of 76 characters, CRLF after each (RFC 2045 §6.8)."""
+    return pybase64.encodebytes(octets).replace(b"\n", b"\r\n")
 
 
 def read_base64(text: bytes) -> bytes:

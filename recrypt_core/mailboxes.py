@@ -16,6 +16,7 @@ _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LOCAL = re.compile(rf"{_ATOM}(\.{_ATOM})*")
 _LABEL: Final = rf"[a-z0-9](?:[a-z0-9-]{{0,{LABEL_OCTETS - 2}}}[a-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_PLAIN = re.compile(f"{_LOCAL.pattern}@{_DOMAIN.pattern}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +68,13 @@ def parse_address(text: str) -> Address:
     if not _LOCAL.fullmatch(local):
         raise Malformed("The part before the @ must be ASCII letters, digits and dots, unquoted.")
     return Address(local, check_domain(domain))
+
+
+def is_plain(text: str) -> bool:
+    """Tell whether `parse_address` takes a text and gives it as it is; in less than half its time.
+
+    That is, if it is an address, and its domain in lower case.
+    """
+    at = text.find("@")
+    fits = at <= LOCAL_PART_OCTETS and len(text) - at - 1 <= DOMAIN_OCTETS
+    return fits and len(text) <= ACCOUNT_OCTETS and _PLAIN.fullmatch(text) is not None

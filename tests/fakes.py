@@ -28,7 +28,7 @@ from listserver.model import Claim, House, Record, Scoring
 from listserver.notices import Notices
 from listserver.outcomes import Accepted, Answer, Schedule
 from listserver.owner_mail import OwnerMail
-from listserver.ports import Courier, Outgoing
+from listserver.ports import Courier, Errands, Outgoing
 from listserver.posting import Posting
 from listserver.probing import Probing
 from listserver.receiving import Receiving
@@ -125,6 +125,15 @@ class ScriptedCourier:
         self.sent.append(mail)
         script = self._scripts.get(mail.recipient)
         return script.pop(0) if script else TAKEN
+
+    async def carry(self, errands: Errands) -> None:
+        """Deliver what is given, one after the other."""
+        while (errand := errands()) is not None:
+            try:
+                answer: Answer | Exception = await self.deliver(errand.mail)
+            except Exception as problem:  # noqa: BLE001 - as it is with a real one
+                answer = problem
+            errand.tell(answer)
 
     async def close(self) -> None:
         """Do nothing."""

@@ -39,10 +39,10 @@ LAYERS = {
         "redelivering profiles wishes join_bounds joining inviting greeting groups transactions "
         "recrypting notices audit stopping",
         "edges.gateway edges.sessions edges.connections edges.content edges.door edges.disk "
-        "edges.wire edges.courier edges.worker edges.workers edges.relay edges.housekeeping "
-        "edges.service edges.heads edges.bodies edges.pages edges.templates edges.own_words "
-        "edges.sqlite edges.sqlite_* edges.postgres edges.clock edges.logs edges.metrics "
-        "edges.certificates edges.checkup edges.checkup_*",
+        "edges.wire edges.dialogue edges.courier edges.worker edges.workers edges.relay "
+        "edges.housekeeping edges.service edges.heads edges.bodies edges.pages edges.templates "
+        "edges.own_words edges.sqlite edges.sqlite_* edges.postgres edges.clock edges.logs "
+        "edges.metrics edges.certificates edges.checkup edges.checkup_*",
         "app rotation",
         "options",
         "cli upkeep_cli letters_cli checkup_cli",
@@ -110,7 +110,7 @@ NEVER = {
 # Every import from outside has its rooms, so that it can be replaced.
 DEPENDENCIES = {
     "aiosmtpd": "listserver.edges.connections listserver.edges.sessions recrypt_client.smtp_door",
-    "aiosmtplib": "listserver.edges.courier recrypt_client.upstream",
+    "aiosmtplib": "listserver.edges.dialogue recrypt_client.upstream",
     "click": (
         "listserver.options listserver.cli listserver.upkeep_cli listserver.checkup_cli "
         "recrypt_client.cli recrypt_client.commands.*"
@@ -130,7 +130,7 @@ DEPENDENCIES = {
         "recrypt_core.encoding recrypt_core.wire recrypt_core.passphrases recrypt_core.policy "
         "recrypt_core.documents recrypt_core.records recrypt_core.messages recrypt_core.signing "
         "recrypt_core.moderation recrypt_core.invitations "
-        "recrypt_core.authorship listserver.jobs"
+        "recrypt_core.authorship listserver.jobs listserver.edges.sqlite_halves"
     ),
     "prometheus_client": "listserver.edges.metrics",
     "platformdirs": "recrypt_client.home recrypt_client.paths listserver.options",

@@ -163,7 +163,10 @@ class Relay(Generic[F, C, R]):
         self._room = asyncio.Event()
         self._host = _Host()
         self._log = log
-        self._done: asyncio.Queue[R] = asyncio.Queue()
+        self._done: list[R] = []  # and not on the disk
+        self._is_done = asyncio.Event()
+        self._is_written = asyncio.Event()  # all that is done
+        self._is_written.set()
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._troubles = Counter[C]()
@@ -197,7 +200,7 @@ class Relay(Generic[F, C, R]):
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-        await asyncio.wait_for(self._done.join(), STOP_TIMEOUT.total_seconds())
+        await asyncio.wait_for(self._is_written.wait(), STOP_TIMEOUT.total_seconds())
 
     async def _turn(self) -> None:
         """Claim deliveries of one post and begin them, as many at once as may be in hand."""
@@ -215,7 +218,7 @@ class Relay(Generic[F, C, R]):
             if self._stopping or self._host.pauses:
                 self._in_hand += len(left)
                 for claim in left:
-                    self._done.put_nowait(self._queue.untried(claim))
+                    self._judged(self._queue.untried(claim))
                 return
             group, left = left[:room], left[room:]
             self._in_hand += len(group)
@@ -241,7 +244,7 @@ class Relay(Generic[F, C, R]):
                 self._end(claim, found)
         except asyncio.CancelledError:
             for claim in left:
-                self._done.put_nowait(self._queue.cut_off(claim))
+                self._judged(self._queue.cut_off(claim))
             raise
         except Exception as problem:  # noqa: BLE001 - one delivery's fault is no other's
             for claim in left:
@@ -259,7 +262,13 @@ class Relay(Generic[F, C, R]):
             self._ahead = min(self._ahead + 1, self._connections * IN_HAND)
         elif isinstance(record.outcome, Untried):  # it would have waited too long
             self._ahead = self._connections
-        self._done.put_nowait(record)
+        self._judged(record)
+
+    def _judged(self, record: R) -> None:
+        """Have an outcome written."""
+        self._done.append(record)
+        self._is_done.set()
+        self._is_written.clear()
 
     def _after(self, problem: Exception, claim: C) -> R:
         """Put off what failed; the store's trouble is that one's own fault only if it goes on."""
@@ -282,24 +291,22 @@ class Relay(Generic[F, C, R]):
         disk: a crash repeats no more than may be in hand.
         """
         while True:
-            records = [await self._done.get()]
-            if self._in_hand > len(records):
+            await self._is_done.wait()
+            if self._in_hand > len(self._done):
                 await asyncio.sleep(RECORD_DELAY.total_seconds())
-            while not self._done.empty():
-                records.append(self._done.get_nowait())
+            records, self._done = self._done, []
+            self._is_done.clear()
             self._in_hand -= len(records)
             self._room.set()
-            try:
-                await self._record(records)
-            finally:
-                for _ in records:
-                    self._done.task_done()
+            await self._record(records)
+            if not self._done:
+                self._is_written.set()
 
     async def _record(self, records: list[R]) -> None:
         """Write outcomes; while the store doesn't take them, they are in hand still."""
         kept = 0
         try:
-            while not await self._is_written(records):
+            while not await self._takes(records):
                 self._in_hand += len(records) - kept
                 kept = len(records)
                 await asyncio.sleep(STORE_RETRY.total_seconds())
@@ -307,7 +314,7 @@ class Relay(Generic[F, C, R]):
             self._in_hand -= kept
             self._room.set()
 
-    async def _is_written(self, records: list[R]) -> bool:
+    async def _takes(self, records: list[R]) -> bool:
         """Write outcomes, if the store takes them; one that it never will is left claimed."""
         try:
             await self._queue.record(records)
@@ -326,15 +333,16 @@ class Relay(Generic[F, C, R]):
 
     def _tell(self, records: list[R]) -> None:
         outcomes = [each.outcome for each in records]
+        kinds = Counter(map(type, outcomes))
         self._log.event(
             "relayed",
             what=self._what,
-            delivered=sum(isinstance(each, Delivered) for each in outcomes),
-            later=sum(isinstance(each, TryLater) for each in outcomes),
+            delivered=kinds[Delivered],
+            later=kinds[TryLater],
             in_doubt=sum(isinstance(each, TryLater) and each.ambiguous for each in outcomes),
-            given_up=sum(isinstance(each, GaveUp) for each in outcomes),
-            faulted=sum(isinstance(each, Faulted) for each in outcomes),
-            withdrawn=sum(isinstance(each, Withdrawn) for each in outcomes),
+            given_up=kinds[GaveUp],
+            faulted=kinds[Faulted],
+            withdrawn=kinds[Withdrawn],
         )
 
 

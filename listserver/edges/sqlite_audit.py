@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from listserver.edges.sqlite_groups import read_half
+from listserver.edges.sqlite_halves import read_half
 from listserver.edges.sqlite_profiles import ProfileTables
 from listserver.edges.sqlite_queue import seconds
 from listserver.edges.sqlite_rows import number, octets

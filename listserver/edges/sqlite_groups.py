@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from listserver.edges.sqlite_halves import read_half, seal_half
 from listserver.edges.sqlite_rows import Value, number, octets
-from listserver.edges.sqlite_signers import ROW_OCTETS, SignerTables
+from listserver.edges.sqlite_signers import SignerTables
 from listserver.model import EntryRow, Half, ListId, StoredList
-from listserver.vault import Vault
-from recrypt_core.agreement import Split
 from recrypt_core.chain import GroupState
 from recrypt_core.documents import (
     Head,
@@ -27,18 +26,16 @@ from recrypt_core.documents import (
 from recrypt_core.encoding import (
     JsonObject,
     read_b64url,
-    read_json,
     read_object,
     read_text,
     write_b64url,
     write_json,
 )
 from recrypt_core.errors import Malformed
-from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.members import Member, Members
 from recrypt_core.policy import Policy
 from recrypt_core.signing import Jws
-from recrypt_core.udf import Udf, read_udf
+from recrypt_core.udf import Udf
 from recrypt_core.wire import from_json, to_json
 
 _MEMBER: Final = "SELECT sealed, name FROM members WHERE list_id = ?"
@@ -257,7 +254,7 @@ class GroupTables(SignerTables):
     def _entry_row(self, row: EntryRow) -> tuple[Value, ...]:
         half = row.half
         name = self._vault.name("half", half.member_key)
-        sealed = self._vault.seal("entries", _write_half(half), row=name)
+        sealed = seal_half(self._vault, half, name)
         return (self._vault.name("key", half.group_key), name, row.own_octets, sealed)
 
     async def _read_members(
@@ -321,34 +318,6 @@ class _MemberRows:
     row: tuple[Value, ...]
     signers: list[tuple[Value, ...]]
     entries: list[tuple[Value, ...]]
-
-
-def read_half(vault: Vault, sealed: bytes, name: bytes, *, stays: int = 0) -> Half:
-    """Open the row of an entry."""
-    row = read_json(vault.unseal("entries", sealed, row=name), limit=ROW_OCTETS)
-    return Half(
-        address=read_text(row, "address", what=_ROW),
-        group_key=read_udf(read_text(row, "group_key", what=_ROW)),
-        member_key=read_udf(read_text(row, "member_key", what=_ROW)),
-        split=Split(row["split"]),
-        recryption=PrivateKey(Curve(row["curve"]), read_b64url(read_text(row, "r", what=_ROW))),
-        decryption_key=read_text(row, "decryption_key", what=_ROW).encode(),
-        stays=stays,
-    )
-
-
-def _write_half(half: Half) -> bytes:
-    return write_json(
-        {
-            "address": half.address,
-            "group_key": half.group_key,
-            "member_key": half.member_key,
-            "split": half.split.value,
-            "curve": half.recryption.curve.value,
-            "r": write_b64url(half.recryption.to_secret_bytes()),
-            "decryption_key": half.decryption_key.decode(),
-        }
-    )
 
 
 def _write_list(state: GroupState, secret: bytes) -> bytes:

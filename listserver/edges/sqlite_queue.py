@@ -7,14 +7,13 @@ crash repeats what was in flight and nothing else, and a million members cost a 
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 from enum import IntEnum
 from functools import partial
 from struct import pack
 from typing import Final
 
-from listserver.edges.sqlite_groups import read_half
+from listserver.edges.sqlite_halves import read_half
 from listserver.edges.sqlite_rows import Rows, Value, moment, moment_or_long_ago, number, octets
 from listserver.limits import BUSY_POSTS, FAULT_DELAY, FAULTS, LONGEST_DELAY, SHARD_MEMBERS
 from listserver.model import (
@@ -196,9 +195,7 @@ class QueueTables:
             return None
         rows = await self._rows.all(_HALVES, (*found[0], _listed(members)))
         halves = {
-            member: replace(
-                read_half(self._vault, octets(sealed), octets(name)), stays=number(stays)
-            )
+            member: read_half(self._vault, octets(sealed), octets(name), stays=number(stays))
             for member, stays, sealed, name in rows
         }
         return [halves.get(member) for member in members]

@@ -21,17 +21,23 @@ class BadReply(ConnectionError):
     """What the peer said is no reply, or a reply to nothing."""
 
 
-class Wire(asyncio.Protocol):
-    """Takes a connection over from who opened it, by `take_over`."""
+class Wire(asyncio.BufferedProtocol):
+    """Takes a connection over from who opened it, by `take_over`.
+
+    It reads into a buffer of its own: asyncio makes one of 256 KiB else, for each reply anew.
+    """
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self._heard = bytearray()
+        self._buffer = memoryview(bytearray(_LINE_OCTETS))
+        self._heard = b""
         self._lines: list[bytes] = []
         self._held = 0
         self._replies = deque[Reply]()
         self._trouble: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._flows = asyncio.Event()
         self._flows.set()
 
@@ -69,6 +75,10 @@ class Wire(asyncio.Protocol):
             self._raise_trouble()
             raise ConnectionResetError
 
+    def next_reply(self) -> Reply | None:
+        """Give the next reply, if it has come already."""
+        return self._replies.popleft() if self._replies else None
+
     async def reply(self, within: timedelta) -> Reply:
         """Give the next reply.
 
@@ -79,11 +89,10 @@ class Wire(asyncio.Protocol):
             self._raise_trouble()
             loop = asyncio.get_running_loop()
             self._waiter = loop.create_future()
-            timer = loop.call_later(within.total_seconds(), self._give_up, self._waiter)
+            self._watch(loop.time() + within.total_seconds())
             try:
                 await self._waiter
             finally:
-                timer.cancel()
                 self._waiter = None
         if not self._replies:
             self._raise_trouble()
@@ -95,18 +104,20 @@ class Wire(asyncio.Protocol):
 
     # What asyncio tells
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's
+        """Give room for what comes next."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take what the peer said, whatever pieces it comes in."""
-        self._heard += data[:_HELD_OCTETS]
-        start = 0
-        while self._trouble is None and (end := self._heard.find(b"\n", start)) >= 0:
-            self._take(bytes(self._heard[start : min(end, start + _LINE_OCTETS)]))
-            start = end + 1
-        del self._heard[:start]
-        if len(self._heard) > _LINE_OCTETS or len(data) > _HELD_OCTETS:
+        *lines, self._heard = (self._heard + self._buffer[:nbytes]).split(b"\n")
+        for line in lines:
+            if self._trouble is None:
+                self._take(line)
+        if len(self._heard) > _LINE_OCTETS:
             self._trouble = self._trouble or BadReply()
         if self._trouble is not None:
-            self._heard.clear()
+            self._heard = b""
             self._lines.clear()
             self._transport.abort()  # else it would go on
         self._wake()
@@ -119,6 +130,7 @@ class Wire(asyncio.Protocol):
         """Take note that there is no connection any more."""
         self._end(exc if isinstance(exc, OSError) else ConnectionResetError())
         self._flows.set()
+        self._stop_watching()
 
     def pause_writing(self) -> None:
         """Take note that the peer is slow."""
@@ -130,18 +142,21 @@ class Wire(asyncio.Protocol):
 
     def _take(self, line: bytes) -> None:
         """Read one line of a reply (RFC 5321 §4.2); the last one's code is the reply's."""
-        code, more = line[:3], line[3:4] == b"-"
+        code = line[:3]
         self._held += len(line) + 1
         too_much = self._held > _HELD_OCTETS or max(len(self._lines), len(self._replies)) > _MOST
         if too_much or len(line) >= _LINE_OCTETS or len(code) < 3 or not code.isdigit():
             self._trouble = BadReply()
             return
-        self._lines.append(line[4:].strip(b" \t\r"))
-        if not more:
-            text = b"\n".join(self._lines).decode("utf-8", "surrogateescape")
-            self._replies.append((int(code), text))
+        words = line[4:].strip(b" \t\r")
+        if line[3:4] == b"-":
+            self._lines.append(words)
+            return
+        if self._lines:
+            words = b"\n".join((*self._lines, words))
             self._lines.clear()
-            self._held = 0
+        self._replies.append((int(code), words.decode("utf-8", "surrogateescape")))
+        self._held = 0
 
     def _end(self, problem: Exception) -> None:
         self._trouble = self._trouble or problem
@@ -152,9 +167,25 @@ class Wire(asyncio.Protocol):
         if has_news and self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _give_up(self, waiter: "asyncio.Future[None]") -> None:
-        if not waiter.done():
-            waiter.set_exception(TimeoutError())
+    def _watch(self, until: float) -> None:
+        """Give up waiting then; one timer serves many waits, as most of them are short."""
+        self._until = until
+        if self._timer is None or self._timer.when() > until:
+            self._stop_watching()
+            self._timer = asyncio.get_running_loop().call_at(until, self._give_up)
+
+    def _give_up(self) -> None:
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if asyncio.get_running_loop().time() < self._until:
+            self._watch(self._until)
+        else:
+            self._waiter.set_exception(TimeoutError())
+
+    def _stop_watching(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _raise_trouble(self) -> None:
         if self._trouble is not None:

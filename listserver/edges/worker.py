@@ -8,8 +8,9 @@ import asyncio
 import signal
 import socket
 import sys
+from functools import partial
 
-from listserver.carrying import Carrying
+from listserver.carrying import Carried, Carrying
 from listserver.config import RelaySettings, Security
 from listserver.copies import Frame
 from listserver.edges.courier import SmtpCourier
@@ -28,20 +29,22 @@ from listserver.jobs import (
     frame_of,
     orders,
 )
+from listserver.limits import ANSWER_DELAY, WORKER_OCTETS
 
 
-class Worker(asyncio.Protocol):
+class Worker(asyncio.BufferedProtocol):
     """Does what the server asks for."""
 
     def __init__(self) -> None:
         self.ended = asyncio.Event()
         self._transport: asyncio.Transport | None = None
+        self._buffer = memoryview(bytearray(WORKER_OCTETS))
         self._orders = orders()
         self._courier: SmtpCourier | None = None
         self._carrying: Carrying | None = None
         self._posts: dict[int, tuple[Post, list[bytes]]] = {}
         self._frames: dict[int, Frame] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._in_hand = 0
         self._answers: list[Answered] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -49,10 +52,14 @@ class Worker(asyncio.Protocol):
         if isinstance(transport, asyncio.Transport):
             self._transport = transport
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's
+        """Give room for what comes next."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Do what is asked for."""
         now = asyncio.get_running_loop().time()
-        for order in self._orders.read(data):
+        for order in self._orders.read(self._buffer[:nbytes]):
             self._obey(order, now)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
@@ -61,7 +68,7 @@ class Worker(asyncio.Protocol):
 
     async def part(self) -> None:
         """Part from the relay host, if nothing is in hand; else drop it all."""
-        if self._courier is not None and not self._tasks:
+        if self._courier is not None and not self._in_hand:
             await self._courier.close()
 
     def _obey(self, order: Order, now: float) -> None:
@@ -80,9 +87,7 @@ class Worker(asyncio.Protocol):
                 if self._carrying is not None:
                     self._carrying.forget()
             case Job() if self._carrying is not None:
-                task = asyncio.create_task(self._do(self._carrying, order, now))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._do(self._carrying, order, now)
 
     def _frame(self, number: int) -> Frame:
         frame = self._frames.get(number)
@@ -90,14 +95,21 @@ class Worker(asyncio.Protocol):
             frame = self._frames[number] = frame_of(*self._posts[number])
         return frame
 
-    async def _do(self, carrying: Carrying, job: Job, came: float) -> None:
+    def _do(self, carrying: Carrying, job: Job, came: float) -> None:
+        tell = partial(self._end, job.number)
+        self._in_hand += 1
         try:
-            carried = await carrying.carry_one(self._frame(job.post), copy_of(job), came)
+            carrying.give(self._frame(job.post), copy_of(job), came, tell)
         except Exception as problem:  # noqa: BLE001 - the server waits for an answer
-            carried = problem
+            tell(problem)
+
+    def _end(self, number: int, carried: Carried) -> None:
+        """Answer, with what ends about the same time."""
+        self._in_hand -= 1
         if not self._answers:
-            asyncio.get_running_loop().call_soon(self._tell)
-        self._answers.append(answered(job.number, carried))
+            delay = ANSWER_DELAY.total_seconds()
+            asyncio.get_running_loop().call_later(delay, self._tell)
+        self._answers.append(answered(number, carried))
 
     def _tell(self) -> None:
         """Send what came of all that ended at one time."""

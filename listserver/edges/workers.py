@@ -30,22 +30,30 @@ from listserver.jobs import (
     job_of,
     post_of,
 )
-from listserver.limits import IN_HAND, WORKER_DELAY, WORKER_LONGEST_DELAY, WORKER_STOP_TIMEOUT
+from listserver.limits import (
+    IN_HAND,
+    WORKER_DELAY,
+    WORKER_LONGEST_DELAY,
+    WORKER_OCTETS,
+    WORKER_STOP_TIMEOUT,
+)
 from listserver.ports import Log
 
 _PROGRAM: Final = "from listserver.edges.worker import main; main()"
 
 
-class _Worker(asyncio.Protocol):
+class _Worker(asyncio.BufferedProtocol):
     """The server's end of one worker."""
 
-    def __init__(self, room: int, has_room: Callable[[], None]) -> None:
-        self.room = room
+    def __init__(self, connections: int, has_room: Callable[[], None]) -> None:
+        self.room = connections * IN_HAND
         """How many more copies it may have in hand."""
+        self._crowded = self.room - connections
         self.gone = asyncio.Event()
         self.served = False
         """Whether anything came of it yet."""
         self._has_room = has_room
+        self._buffer = memoryview(bytearray(WORKER_OCTETS))
         self._answers = answers()
         self._transport: asyncio.Transport | None = None
         self._flows = asyncio.Event()
@@ -56,6 +64,11 @@ class _Worker(asyncio.Protocol):
         self._known = set[int]()  # numbers of posts, of which some may be gone
         self._numbers = 0
 
+    @property
+    def is_free(self) -> bool:
+        """Whether it has fewer copies in hand than connections."""
+        return self.room > self._crowded
+
     # What asyncio tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -63,10 +76,14 @@ class _Worker(asyncio.Protocol):
         if isinstance(transport, asyncio.Transport):
             self._transport = transport
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's
+        """Give room for what comes next."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Tell what came of jobs."""
         self.served = True
-        for answer in self._answers.read(data):
+        for answer in self._answers.read(self._buffer[:nbytes]):
             self._end(answer.number, carried_of(answer))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
@@ -92,10 +109,10 @@ class _Worker(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._send)
         self._orders.append(order)
 
-    async def give(self, frame: Frame, copy: Copy, tell: Callable[[Carried], None]) -> None:
-        """Have a copy made and carried."""
-        post = await self._introduced(frame)
+    def give(self, post: int, copy: Copy, tell: Callable[[Carried], None]) -> None:
+        """Have a copy of a post it knows made and carried."""
         self._numbers += 1
+        self.room -= 1
         self._jobs[self._numbers] = tell
         self.order(job_of(self._numbers, post, copy))
         if self.gone.is_set():
@@ -111,7 +128,7 @@ class _Worker(asyncio.Protocol):
         self._has_room()
         self._jobs.pop(number)(carried)
 
-    async def _introduced(self, frame: Frame) -> int:
+    async def introduced(self, frame: Frame) -> int:
         """Give a post's number; send what its copies have in common, if it hasn't gone there yet.
 
         The worker forgets posts that nobody here has any more.
@@ -173,10 +190,12 @@ class Workers:
     ) -> AsyncIterator[tuple[int, Carried]]:
         """Try each once; see `Carrier`."""
         heard = Heard()
+        numbers: dict[_Worker, int] = {}  # of the post
         for at, copy in enumerate(copies):
-            found = await self._with_room()
-            found.room -= 1
-            await found.give(frame, copy, partial(heard.put, at))
+            found = await self._taker(copy)
+            if found not in numbers:
+                numbers[found] = await found.introduced(frame)
+            found.give(numbers[found], copy, partial(heard.put, at))
         async for each in heard.come(len(copies)):
             yield each
 
@@ -192,11 +211,17 @@ class Workers:
             each.end()
         await asyncio.gather(*self._keeping)
 
-    async def _with_room(self) -> _Worker:
+    async def _taker(self, copy: Copy) -> _Worker:
+        """Wait for one with room: if it can be, for who has the half loaded since the last post.
+
+        But no copy waits for a connection of that one while another has one free.
+        """
         while True:
-            found = max(self._alive, key=lambda each: each.room, default=None)
-            if found is not None and found.room > 0:
-                return found
+            freest = max(self._alive, key=lambda each: (each.is_free, each.room), default=None)
+            if freest is not None and freest.room > 0:
+                usual = self._alive[hash(copy.half.member_key) % len(self._alive)]
+                is_better = usual.is_free or (usual.room > 0 and not freest.is_free)
+                return usual if is_better else freest
             self._room.clear()
             await self._room.wait()
 
@@ -224,7 +249,7 @@ class Workers:
                 stdin=DEVNULL,
                 stdout=DEVNULL,
             )
-        made = _Worker(connections * IN_HAND, self._room.set)
+        made = _Worker(connections, self._room.set)
         await asyncio.get_running_loop().create_unix_connection(lambda: made, sock=ours)
         made.order(self._begin(connections))
         self._alive.append(made)

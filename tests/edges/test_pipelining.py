@@ -14,7 +14,8 @@ from listserver import limits
 from listserver.config import RelaySettings, Security
 from listserver.edges.courier import SmtpCourier
 from listserver.outcomes import Accepted, Answer, Broken, Phase, Refused
-from listserver.ports import Outgoing
+from listserver.ports import Errand, Errands, Outgoing
+from recrypt_core.errors import Malformed
 from tests.doors import make_certificate
 
 HOST = "127.0.0.1"
@@ -39,6 +40,7 @@ class Peer:
         self.scripts = list(scripts)
         self.heard: list[bytes] = []
         self.tasks: list[asyncio.Task[None]] = []
+        self.begun = asyncio.Event()
         self.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self.port = 0
 
@@ -56,6 +58,8 @@ class Peer:
                 while heard and len(heard) < len(wanted):
                     heard += await reader.read(len(wanted) - len(heard))
                 self.heard[session] += heard
+                if heard == GROUP:
+                    self.begun.set()
                 assert heard in {wanted, b""}
                 for piece in pieces:
                     writer.write(piece)
@@ -248,3 +252,168 @@ async def test_what_is_offered_counts_as_of_the_last_greeting(
     settings = dataclasses.replace(RELAY, security=Security.STARTTLS)
     async with courier_to(peer, settings, ssl.create_default_context(cafile=certificate)) as it:
         assert await it.deliver(MAIL) == Accepted(250, "g")
+
+
+def given(peer_answers: list[Answer | Exception], number: int) -> Errands:
+    """Give the mail so often; take down what came of each."""
+    errands = iter([Errand(MAIL, peer_answers.append)] * number)
+    return lambda: next(errands, None)
+
+
+async def carried(peer: Peer, number: int) -> list[Answer | Exception]:
+    """Have so many mails carried on one connection."""
+    found: list[Answer | Exception] = []
+    async with courier_to(peer) as courier:
+        await courier.carry(given(found, number))
+    return found
+
+
+AHEAD: Step = (CONTENT + GROUP, [b"250 taken\r\n" + AGREED])
+FIRST: list[Step] = [OPENING, (GROUP, [AGREED]), (CONTENT, [b"250 first\r\n"]), (GROUP, [AGREED])]
+"""What comes before a host is known to be quick."""
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("size", [1, 5, 1000])
+async def test_the_next_mail_is_begun_behind_the_dot_of_the_one_before(size: int) -> None:
+    said = b"250 taken\r\n" + AGREED
+    pieces = [said[at : at + size] for at in range(0, len(said), size)]
+    peer = Peer([*FIRST, (AHEAD[0], pieces), AHEAD, (CONTENT, [b"250 last\r\n"])])
+    found = await carried(peer, 4)
+    assert found == [
+        Accepted(250, "first"),
+        *[Accepted(250, "taken")] * 2,
+        Accepted(250, "last"),
+    ]
+    assert peer.heard[0].endswith(CONTENT + b"QUIT\r\n")
+
+
+@pytest.mark.asyncio
+async def test_a_refused_content_is_its_own_and_not_the_next_one_s() -> None:
+    peer = Peer(
+        [*FIRST, (AHEAD[0], [b"554 no\r\n" + AGREED]), (CONTENT, [b"250 last\r\n"])],
+    )
+    assert await carried(peer, 3) == [
+        Accepted(250, "first"),
+        Refused(Phase.CONTENT, 554, "no"),
+        Accepted(250, "last"),
+    ]
+
+
+@pytest.mark.asyncio
+async def test_a_mail_that_is_refused_behind_another_is_parted_from_the_next() -> None:
+    peer = Peer(
+        [
+            *FIRST,
+            (AHEAD[0], [b"250 taken\r\n250 a\r\n550 who\r\n354 c\r\n"]),
+            (b".\r\n", [b"554 none\r\n"]),
+            (b"RSET\r\n", [b"250 d\r\n"]),
+            (GROUP, [AGREED]),
+            (CONTENT, [b"250 last\r\n"]),
+        ]
+    )
+    assert await carried(peer, 4) == [
+        Accepted(250, "first"),
+        Accepted(250, "taken"),
+        Refused(Phase.RCPT, 550, "who"),
+        Accepted(250, "last"),
+    ]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("replies", "second"),
+    [
+        ([b"250 taken\r\n", HANG_UP], Accepted(250, "taken")),
+        ([b"250 taken\r\n421 enough\r\n", HANG_UP], Accepted(250, "taken")),
+        ([b"421 enough\r\n", HANG_UP], Refused(Phase.CONTENT, 421, "enough")),
+        ([HANG_UP], Broken(Phase.CONTENT, "ConnectionResetError")),
+    ],
+)
+async def test_what_was_begun_behind_a_last_mail_goes_out_on_another_connection(
+    replies: list[bytes], second: Answer
+) -> None:
+    peer = Peer(
+        [*FIRST, (AHEAD[0], replies)],
+        [OPENING, (GROUP, [AGREED]), (CONTENT, [b"250 last\r\n"])],
+    )
+    assert await carried(peer, 3) == [Accepted(250, "first"), second, Accepted(250, "last")]
+    assert [heard.count(CONTENT) for heard in peer.heard] == [2, 1]
+
+
+@pytest.mark.asyncio
+async def test_a_cut_behind_the_content_is_told_of_each_mail_with_its_phase() -> None:
+    peer = Peer([*FIRST, (AHEAD[0], [b"250 taken\r\n250 a\r\n", HANG_UP])])
+    first, second, third = await carried(peer, 3)
+    assert (first, second) == (Accepted(250, "first"), Accepted(250, "taken"))
+    assert isinstance(third, Broken)
+    assert third.phase is Phase.RCPT
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_begun_behind_a_mail_that_a_host_is_slow_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "QUICK_REPLY", datetime.timedelta(0))
+    turn: list[Step] = [(GROUP, [AGREED]), (CONTENT, [b"250 taken\r\n"])]
+    peer = Peer([OPENING, *turn, *turn, *turn])
+    assert await carried(peer, 3) == [Accepted(250, "taken")] * 3
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_begun_behind_the_last_mail_of_a_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "MAILS_A_CONNECTION", 2)
+    turn: list[Step] = [(GROUP, [AGREED]), (CONTENT, [b"250 taken\r\n"])]
+    peer = Peer([OPENING, *turn, *turn], [OPENING, *turn])
+    assert await carried(peer, 3) == [Accepted(250, "taken")] * 3
+    assert peer.heard[0].endswith(CONTENT + b"QUIT\r\n")
+
+
+@pytest.mark.asyncio
+async def test_who_waits_for_a_connection_gets_the_next_that_is_free() -> None:
+    turn: list[Step] = [(GROUP, [AGREED]), (CONTENT, [b"250 taken\r\n"])]
+    peer = Peer([OPENING, *turn * 6])
+    found: list[Answer | Exception] = []
+    waiting = set[asyncio.Task[Answer]]()
+
+    async with courier_to(peer) as courier:
+        errands = given(found, 5)
+
+        def begun() -> Errand | None:
+            errand = errands()
+            if len(found) == 1 and not waiting:
+                waiting.add(asyncio.create_task(courier.deliver(MAIL)))
+            return errand
+
+        await courier.carry(begun)
+        (letter,) = waiting
+        assert await letter == Accepted(250, "taken")
+        assert len(found) < 5
+        await courier.carry(begun)
+    assert found == [Accepted(250, "taken")] * 5
+
+
+@pytest.mark.asyncio
+async def test_a_bad_address_among_others_is_told_and_never_said() -> None:
+    peer = Peer([OPENING, (GROUP, [AGREED]), (CONTENT, [b"250 taken\r\n"])])
+    found: list[Answer | Exception] = []
+    bad = dataclasses.replace(MAIL, recipient="bob@example.org> X")
+    errands = iter([Errand(bad, found.append), Errand(MAIL, found.append)])
+    async with courier_to(peer) as courier:
+        await courier.carry(lambda: next(errands, None))
+    assert isinstance(found[0], Malformed)
+    assert found[1:] == [Accepted(250, "taken")]
+
+
+@pytest.mark.asyncio
+async def test_a_stop_breaks_off_what_is_under_way_and_begins_nothing() -> None:
+    peer = Peer([OPENING, (GROUP, [])], [])
+    found: list[Answer | Exception] = []
+    async with courier_to(peer) as courier:
+        task = asyncio.create_task(courier.carry(given(found, 3)))
+        await peer.begun.wait()
+        await courier.close()
+        await task
+    assert found == [Broken(Phase.MAIL, "ConnectionResetError")]

@@ -242,3 +242,20 @@ async def test_workers_that_cannot_run_are_started_later_and_later_and_hold_up_n
         await asyncio.gather(waiting, return_exceptions=True)
     assert log.events == [("worker-lost", {"error": "status 3"})] * 2
     assert children() == []
+
+
+@pytest.mark.asyncio
+async def test_no_copy_waits_for_the_usual_worker_while_another_has_a_connection_free(
+    post: tuple[Frame, list[Copy]],
+) -> None:
+    frame, (copy, *_) = post
+    async with peer() as it, workers_to(it.port, ListLog()) as workers:
+        while len(workers._alive) < 2:
+            await carried(workers, frame, [copy])
+            await it.dots.acquire()
+        it.gate.clear()
+        task = asyncio.create_task(carried(workers, frame, [copy] * 3))
+        for _ in range(3):
+            await asyncio.wait_for(it.dots.acquire(), 10)
+        it.gate.set()
+        assert all(isinstance(each, Accepted) for each in (await task).values())

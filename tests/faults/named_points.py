@@ -112,12 +112,12 @@ class DotSent:
         def seen(wire: Wire, octets: Iterable[bytes | memoryview]) -> None:
             said = list(octets)
             say(wire, said)
-            (self._sent.add if said[-1] == b".\r\n" else self._sent.discard)(wire)
+            (self._sent.add if b".\r\n" in said else self._sent.discard)(wire)
 
         _replace(Wire, "say", seen)
 
     def __call__(self, arguments: tuple[object, ...], _result: object) -> bool:
-        """Tell whether the dot was the last that was written."""
+        """Tell whether the dot was in what was written last, with another mail behind it or not."""
         return arguments[0] in self._sent
 
 

@@ -121,12 +121,12 @@ async def test_a_host_that_takes_fewer_connections_gets_fewer_and_slowly_more_ag
         found = await carried(carrying, frame, [copy] * min(left, 10))
         left -= sum(each == TAKEN for each in found.values())
         assert all(each == TAKEN or isinstance(each, NotBegun) for each in found.values())
-    assert carrying._lanes.width in (2, 3)
+    assert carrying.width in (2, 3)
     assert 3 <= courier.parted <= 3 + 200 // TAKEN_TO_WIDEN
     courier.most = 5
     for _ in range(3 * TAKEN_TO_WIDEN):
         await carried(carrying, frame, [copy])
-    assert carrying._lanes.width == 5
+    assert carrying.width == 5
 
 
 @pytest.mark.asyncio

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
 from listserver.model import House
 from listserver.transactions import Transactions
@@ -176,6 +177,17 @@ async def test_the_pages_of_a_group_hold_each_member_once(team: Team, limit: int
     expected = {each.entry.recrypt_udf: each.entry for each in team.memberships}
     assert len(found) == MEMBERS
     assert {each.recrypt_udf: each for each in found} == expected
+
+
+@pytest.mark.asyncio
+async def test_the_same_pages_tell_what_is_beside_the_members_without_them(team: Team) -> None:
+    for limit in (2, MEMBERS):
+        whole = await team.read(GetGroup(group_id=TEAM, limit=limit))
+        beside = await team.read(GetGroup(group_id=TEAM, limit=limit, beside=True))
+        assert isinstance(whole, GetGroupResponse)
+        assert isinstance(beside, GetGroupResponse)
+        group = replace(whole.recryption_group, members=())
+        assert beside == replace(whole, recryption_group=group)
 
 
 @pytest.mark.asyncio

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Final, TypeVar
 
 from listserver.edges.sqlite import open_store
-from listserver.edges.sqlite_groups import read_half
+from listserver.edges.sqlite_halves import read_half
 from listserver.edges.sqlite_rows import octets
 from listserver.model import Half
 from listserver.vault import Vault

@@ -74,7 +74,7 @@ def copy_of(post: bytes, policy: Policy) -> bytes:
     half = half_of(MEMBERSHIP)
     stored = finished(prepared, longest_own=copies.recryption_octets(half), poster=None)
     assert isinstance(stored, StoredPost)
-    own = Links(Vault(bytes(32)), URL).leave_fields(TEAM, PostId(1), MemberId(1), stays=0)
+    ((_, own),) = Links(Vault(bytes(32)), URL).of_copies(TEAM, PostId(1), [(MemberId(1), 0)])
     frame = copies.make_frame(stored, prepared.envelope.ciphertext)
     return b"".join(copies.make_copy(frame, half, fields=own))
 

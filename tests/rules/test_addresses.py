@@ -9,6 +9,7 @@ from listserver.addresses import (
     ListAddress,
     Role,
     check_list_name,
+    is_plain,
     parse_address,
     read_list_address,
     write_list_address,
@@ -32,14 +33,17 @@ WITH_TOKEN = [Role.UNSUBSCRIBE, Role.CONFIRM, Role.BOUNCES]
 @given(ADDRESSES)
 def test_an_address_is_written_as_it_was_read(text: str) -> None:
     assert str(parse_address(text)) == text
+    assert is_plain(text)
 
 
-@given(st.text(max_size=30))
+@given(st.text(max_size=30) | st.from_regex(r"[A-Za-z.@-]{3,90}", fullmatch=True))
 def test_any_text_is_an_address_that_reads_the_same_again_or_malformed(text: str) -> None:
     try:
         address = parse_address(text)
     except Malformed:
+        assert not is_plain(text)
         return
+    assert is_plain(text) == (str(address) == text)
     assert parse_address(str(address)) == address
     assert not set('\r\n\0 <>,;:"()[]\\') & set(str(address))
 

@@ -1,6 +1,7 @@
 """Tokens: each delivery has one, nobody else can make or link them."""
 
 import base64
+import hashlib
 import itertools
 import re
 from datetime import UTC, datetime, timedelta
@@ -17,8 +18,10 @@ from listserver.tokens import (
     ProbeToken,
     StayToken,
     Token,
+    base32,
     read_own_token,
     read_token,
+    write_copy_tokens,
     write_token,
 )
 from listserver.vault import Vault
@@ -128,3 +131,27 @@ def test_a_block_whose_time_is_none_is_no_token() -> None:
 def test_an_id_that_is_too_large_is_a_fault_and_not_a_wrong_token(post: int, member: int) -> None:
     with pytest.raises(OverflowError):
         token(post, member)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 127, 128, 129, 300])
+def test_many_blocks_are_written_as_each_is(number: int) -> None:
+    octets = hashlib.shake_128(b"%d" % number).digest(16 * number)
+    blocks = [octets[at : at + 16] for at in range(0, len(octets), 16)]
+    each = [base64.b32encode(block).decode().rstrip("=").lower() for block in blocks]
+    assert base32(octets) == each
+
+
+@given(
+    st.integers(1, 2**47 - 1).map(PostId),
+    st.lists(st.tuples(st.integers(1, 2**48 - 1).map(MemberId), st.integers(0, 2**20))),
+)
+def test_the_tokens_of_many_copies_are_those_of_each(
+    post: PostId, readers: list[tuple[MemberId, int]]
+) -> None:
+    assert [*write_copy_tokens(VAULT, post, readers)] == [
+        (
+            write_token(VAULT, DeliveryToken(post, member)),
+            write_token(VAULT, LeaveToken(post, member, stays)),
+        )
+        for member, stays in readers
+    ]
