@@ -5,7 +5,6 @@ import json
 import shutil
 import subprocess
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -15,6 +14,7 @@ from typing import Final, cast
 import pytest
 
 from listserver import replies
+from listserver.edges.clock import SystemClock
 from recrypt_client import posts
 from recrypt_client.exporting import Export, read_export, write_export
 from recrypt_core.authorship import sign_content, split_content, verify_author, verify_sender
@@ -151,9 +151,9 @@ def test_the_extension_adds_a_device_of_pythons(tmp_path: Path) -> None:
 
 
 def take(home: object, bob: programs.Person) -> Mapping[str, object]:
-    """Have the extension take in the profile that `recrypt` has just signed, by the clock of both."""
+    """Have the extension take in the profile that `recrypt` has just signed, now."""
     profile = json.loads(bob.profile.read_text())
-    return ask("take", home=home, profile=profile, now=write_time(datetime.now(UTC)))
+    return ask("take", home=home, profile=profile, now=write_time(SystemClock().now()))
 
 
 def bring(found: Mapping[str, object], laptop: programs.Person) -> None:
