@@ -77,7 +77,6 @@ class App:
         self._workers = Workers(config.relay, config.domain, self._log, password=password)
         connections = config.relay.connections
         carrier = self._workers if config.relay.workers else Carrying(self._courier, connections)
-        store.on_erase = carrier.forget
         self._delivering = Delivering(store, carrier, links, self._clock, schedule)
         self._mailing = Mailing(store, self._courier, self._clock, schedule)
         self._written = asyncio.Event()

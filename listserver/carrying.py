@@ -11,12 +11,10 @@ from functools import partial
 from typing import Final, Protocol, TypeAlias
 
 from listserver.copies import Frame, make_copy
-from listserver.limits import HALF_AGE, KEYS_KEPT, TAKEN_TO_WIDEN
+from listserver.limits import HALF_AGE, TAKEN_TO_WIDEN
 from listserver.model import Half
 from listserver.outcomes import Accepted, Answer, Phase, has_reached
 from listserver.ports import Courier, Errand, Outgoing
-from recrypt_core.keys import PrivateKey
-from recrypt_core.udf import Udf
 
 # A host that takes others' mail meanwhile, and ends a connection so soon, wants fewer of them.
 _BEFORE_MAIL: Final = frozenset({Phase.CONNECT, Phase.HELLO})
@@ -57,10 +55,6 @@ class Carrier(Protocol):
         """
         ...
 
-    def forget(self) -> None:
-        """Keep no half in memory, as some have ended."""
-        ...
-
 
 class Heard:
     """What came of some copies, in the order in which it came."""
@@ -85,32 +79,6 @@ class Heard:
             number -= len(found)
             for each in found:
                 yield each
-
-
-class LoadedKeys:
-    """Halves that were used, as loading one takes as long as a partial does.
-
-    Each was read from the store before it is looked up here, so what ended isn't used. When any
-    ends, all are forgotten; those that may have been read before aren't kept.
-    """
-
-    def __init__(self) -> None:
-        self._keys: dict[Udf, PrivateKey] = {}
-        self._after = 0.0
-
-    def known(self, half: Half, came: float) -> PrivateKey:
-        """Give a half's r; loaded, if it was used before. came: about when it was read."""
-        key = self._keys.get(half.member_key)
-        if key is not None and key.is_same(half.recryption):
-            return key
-        if len(self._keys) < KEYS_KEPT and came > self._after:
-            self._keys[half.member_key] = half.recryption
-        return half.recryption
-
-    def forget(self, now: float) -> None:
-        """Forget all, as some ended until now."""
-        self._keys.clear()
-        self._after = now + HALF_AGE.total_seconds()
 
 
 @dataclass(slots=True, eq=False)
@@ -139,7 +107,6 @@ class Carrying:
         self._waiting = deque[_Job]()
         self._lanes = set[asyncio.Task[None]]()  # one for each connection
         self._begun = set[_Job]()  # and given to the courier
-        self._keys = LoadedKeys()
         self._taken = 0  # copies since the width was changed
         self._last = 0.0  # when the relay host last took a copy
         self._lost = 0.0  # when it couldn't be connected to
@@ -162,10 +129,6 @@ class Carrying:
         """Have one copy tried once, and be told what came of it; `came` is the loop's time."""
         self._waiting.append(_Job(frame, copy, came, tell))
         self._open_lanes()
-
-    def forget(self) -> None:
-        """Forget the halves that were used, as some have ended."""
-        self._keys.forget(asyncio.get_running_loop().time())
 
     def _open_lanes(self) -> None:
         if self._waiting and len(self._lanes) < self.width:
@@ -206,8 +169,7 @@ class Carrying:
 
     def _made(self, job: _Job) -> Outgoing:
         half = job.copy.half
-        key = self._keys.known(half, job.came)
-        parts = make_copy(job.frame, half, key, fields=job.copy.fields)
+        parts = make_copy(job.frame, half, fields=job.copy.fields)
         return Outgoing(job.copy.return_path, half.address, parts)
 
     def _end(self, job: _Job, begun: float, answer: Carried) -> None:

@@ -17,7 +17,7 @@ from recrypt_core.agreement import partial
 from recrypt_core.encoding import write_b64url, write_base64_lines, write_json
 from recrypt_core.envelope import Envelope, Recipient
 from recrypt_core.errors import Malformed
-from recrypt_core.keys import Curve, PrivateKey
+from recrypt_core.keys import Curve
 from recrypt_core.moderation import HeldName
 
 LINE_OCTETS: Final = 2052  # spec §7: times a power of two; 36 lines of base64 of 57 octets each
@@ -117,21 +117,18 @@ def frame_octets(frame: Frame) -> int:
     return len(frame.head) + sum(map(len, frame.body))
 
 
-def make_copy(
-    frame: Frame, half: Half, key: PrivateKey | None = None, *, fields: bytes = b""
-) -> tuple[bytes, ...]:
+def make_copy(frame: Frame, half: Half, *, fields: bytes = b"") -> tuple[bytes, ...]:
     """Make one member's copy, in parts of which only those around the head are its own.
 
     It computes the partial, which is all that is done with r.
 
-    key: the half's r, if it is loaded already.
     fields: header fields of this copy alone, CRLF lines; they come first.
 
     Raises:
         Malformed: if the half isn't of the post's curve.
     """
     post = frame.post
-    own = _recryption(half, partial(key or half.recryption, post.epk))
+    own = _recryption(half, partial(half.recryption, post.epk))
     line = post.line + _RECRYPTION + own + b"}"
     # An entry that grew after acceptance may not fit: then this copy alone is longer.
     size = max(post.line_octets, line_octets(post.line, len(own)))

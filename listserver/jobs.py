@@ -9,7 +9,7 @@ from typing import Final, Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from listserver.carrying import Carried, Copy, NotBegun
+from listserver.carrying import Carried, NotBegun
 from listserver.copies import Frame
 from listserver.model import Half, StoredPost
 from listserver.outcomes import Accepted, Broken, Phase, Refused
@@ -59,19 +59,10 @@ class Piece(_Message, tag=2):
     octets: bytes
 
 
-class Forget(_Message, tag=3):
-    """To a worker: no more copies of a post."""
-
-    post: int
-
-
-class Job(_Message, tag=4):
-    """To a worker: make one copy and carry it."""
+class Entry(_Message, tag=3):
+    """To a worker: a half, which copies are made with from now on."""
 
     number: int
-    post: int
-    return_path: str
-    fields: bytes
     address: str
     group_key: str
     member_key: str
@@ -81,7 +72,23 @@ class Job(_Message, tag=4):
     decryption_key: bytes
 
 
-class Answered(_Message, tag=5):
+class Forget(_Message, tag=4):
+    """To a worker: no more copies of a post, or with a half; numbers are of either."""
+
+    number: int
+
+
+class Job(_Message, tag=5):
+    """To a worker: make one copy and carry it."""
+
+    number: int
+    post: int
+    half: int
+    return_path: str
+    fields: bytes
+
+
+class Answered(_Message, tag=6):
     """Of a worker: what came of a job."""
 
     number: int
@@ -91,11 +98,7 @@ class Answered(_Message, tag=5):
     text: str = ""
 
 
-class ForgetKeys(_Message, tag=6):
-    """To a worker: keep no half in memory."""
-
-
-Order: TypeAlias = ForgetKeys | Begin | Post | Piece | Forget | Job
+Order: TypeAlias = Begin | Post | Piece | Entry | Forget | Job
 
 
 M = TypeVar("M", bound=_Message)
@@ -166,14 +169,10 @@ def frame_of(post: Post, body: Sequence[bytes]) -> Frame:
     return Frame(stored, post.head, tuple(body), post.tail)
 
 
-def job_of(number: int, post: int, copy: Copy) -> Job:
-    """Write what is one member's."""
-    half = copy.half
-    return Job(
+def entry_of(number: int, half: Half) -> Entry:
+    """Write a half."""
+    return Entry(
         number,
-        post,
-        copy.return_path,
-        copy.fields,
         half.address,
         half.group_key,
         half.member_key,
@@ -184,17 +183,16 @@ def job_of(number: int, post: int, copy: Copy) -> Job:
     )
 
 
-def copy_of(job: Job) -> Copy:
-    """Read what is one member's."""
-    half = Half(
-        job.address,
-        Udf(job.group_key),
-        Udf(job.member_key),
-        job.split,
-        PrivateKey(job.curve, job.r),
-        job.decryption_key,
+def half_of(entry: Entry) -> Half:
+    """Read a half."""
+    return Half(
+        entry.address,
+        Udf(entry.group_key),
+        Udf(entry.member_key),
+        entry.split,
+        PrivateKey(entry.curve, entry.r),
+        entry.decryption_key,
     )
-    return Copy(half, job.return_path, job.fields)
 
 
 def answered(number: int, carried: Carried) -> Answered:

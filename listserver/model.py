@@ -72,9 +72,11 @@ class StoredList:
     secret: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Half:
     """A recryption key r and what goes with it into a copy: the sealed part of an entry's row.
+
+    It equals itself alone.
 
     Attributes:
         address: Where the member's copies go.

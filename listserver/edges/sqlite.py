@@ -20,6 +20,7 @@ from listserver.edges.sqlite_audit import AuditTables
 from listserver.edges.sqlite_bounces import BounceTables
 from listserver.edges.sqlite_connection import BUSY_TIME, Connection
 from listserver.edges.sqlite_greeting import GreetingTables
+from listserver.edges.sqlite_halves import Halves
 from listserver.edges.sqlite_holding import HoldTables
 from listserver.edges.sqlite_joins import JoinTables
 from listserver.edges.sqlite_known import Known
@@ -100,13 +101,12 @@ class SqliteStore:
         self._vault = vault
         self._lists = Known[StoredList]()
         self._members = Known[Member]()
+        self._halves = Halves(vault)
         self._turn = asyncio.Lock()
         self._batch: _Batch | None = None
         self._committing: asyncio.Task[None] | None = None
         self._to_erase = lock is not None  # a server before may have been killed before it did
         self.on_commit: Callable[[float], None] = lambda _seconds: None
-        self.on_erase: Callable[[], None] = lambda: None
-        """Called when entries have ended."""
 
     @property
     def spare_octets(self) -> int:
@@ -121,7 +121,7 @@ class SqliteStore:
         """
         problem: Exception | None = None
         async with self._turn:
-            tables = SqliteTables(self._rows, self._vault, self._lists, self._members)
+            tables = SqliteTables(self._rows, self._vault, self._lists, self._members, self._halves)
             batch = self._batch or self._new_batch()
             try:
                 await self._rows.enter()
@@ -158,7 +158,7 @@ class SqliteStore:
                 raise
             batch.tell(None)
             if batch.erases:
-                self.on_erase()
+                self._halves.clear()
             self.on_commit(asyncio.get_running_loop().time() - begun)
             if self._to_erase:
                 await self._erase()

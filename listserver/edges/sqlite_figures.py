@@ -15,8 +15,7 @@ from typing import Final
 from urllib.parse import quote
 
 from listserver.edges.sqlite_queue import seconds
-from listserver.edges.sqlite_rows import moment_or_long_ago
-from listserver.edges.sqlite_signers import ROW_OCTETS
+from listserver.edges.sqlite_rows import ROW_OCTETS, moment_or_long_ago
 from listserver.edges.sqlite_troubles import trouble
 from listserver.limits import LONGEST_DELAY
 from listserver.vault import Vault

@@ -1,14 +1,16 @@
 """The sealed row of an entry: what its member's copies are made with.
 
-It is read once a copy, so it is read into its form at once. Who wrote it is known: the vault has
-opened it.
+It is read for each copy, so it is read into its form at once, and kept: to open one takes longer
+than to look it up, and to load its r as long as a partial does. Who wrote it is known: the vault
+has opened it.
 """
 
 from typing import Final
 
 import msgspec
 
-from listserver.edges.sqlite_signers import ROW_OCTETS
+from listserver.edges.sqlite_rows import ROW_OCTETS
+from listserver.limits import HALVES_KEPT
 from listserver.model import Half
 from listserver.vault import Vault
 from recrypt_core.agreement import Split
@@ -34,6 +36,31 @@ class _Row(msgspec.Struct, gc=False):
 
 
 _READER: Final = msgspec.json.Decoder(_Row)
+
+
+class Halves:
+    """Halves that were read before, each good while its row is the same.
+
+    When any entry has ended all are forgotten: no r outlives its row for long.
+    """
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._kept: dict[bytes, tuple[bytes, Half]] = {}
+
+    def read(self, sealed: bytes, name: bytes, *, stays: int) -> Half:
+        """Give what the row of an entry holds; see `read_half`."""
+        kept = self._kept.get(name)
+        if kept is not None and kept[0] == sealed and kept[1].stays == stays:
+            return kept[1]
+        half = read_half(self._vault, sealed, name, stays=stays)
+        if kept is not None or len(self._kept) < HALVES_KEPT:
+            self._kept[name] = (sealed, half)
+        return half
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._kept.clear()
 
 
 def read_half(vault: Vault, sealed: bytes, name: bytes, *, stays: int = 0) -> Half:

@@ -6,8 +6,15 @@ from typing import Final
 
 from listserver import quick
 from listserver.edges.sqlite_queue import due_bounds, seconds
-from listserver.edges.sqlite_rows import Rows, Value, moment, moment_or_long_ago, number, octets
-from listserver.edges.sqlite_signers import ROW_OCTETS
+from listserver.edges.sqlite_rows import (
+    ROW_OCTETS,
+    Rows,
+    Value,
+    moment,
+    moment_or_long_ago,
+    number,
+    octets,
+)
 from listserver.edges.sqlite_telling import UNTELL
 from listserver.limits import (
     FAULT_DELAY,

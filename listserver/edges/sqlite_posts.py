@@ -8,8 +8,7 @@ from functools import partial
 from itertools import accumulate, islice
 
 from listserver.edges.sqlite_queue import seconds, shard_rows
-from listserver.edges.sqlite_rows import Rows, Value, number, octets
-from listserver.edges.sqlite_signers import ROW_OCTETS
+from listserver.edges.sqlite_rows import ROW_OCTETS, Rows, Value, number, octets
 from listserver.limits import ERASED_OCTETS, ERASED_POSTS, SHARD_MEMBERS, TOKEN_LIFE
 from listserver.model import Erased, ListId, MemberId, PostId, Readers, StoredPost
 from listserver.vault import Vault

@@ -13,7 +13,7 @@ from functools import partial
 from struct import pack
 from typing import Final
 
-from listserver.edges.sqlite_halves import read_half
+from listserver.edges.sqlite_halves import Halves
 from listserver.edges.sqlite_rows import Rows, Value, moment, moment_or_long_ago, number, octets
 from listserver.limits import BUSY_POSTS, FAULT_DELAY, FAULTS, LONGEST_DELAY, SHARD_MEMBERS
 from listserver.model import (
@@ -100,12 +100,13 @@ _SERVED_BY: Final = (
     "SELECT key_name, review FROM posts JOIN lists ON lists.id = list_id"
     " WHERE posts.id = ? AND suspended IS NULL"
 )
-# Of those who are to have it now; of each the first entry is the last row.
+# Of those who are to have it now; a member with some devices has as many entries.
 _HALVES: Final = (
-    "SELECT m.id, coalesce(m.stays, 0), e.sealed, e.half_name FROM json_each(?3)"
-    " JOIN members m ON m.id = value JOIN entries e ON e.member_id = m.id AND e.key_name = ?1"
+    "SELECT m.id, e.id, coalesce(m.stays, 0), e.sealed, e.half_name FROM json_each(?3)"
+    " CROSS JOIN members m ON m.id = value"  # in this order: else it begins at all of the key
+    " CROSS JOIN entries e ON e.member_id = m.id AND e.key_name = ?1"
     " WHERE m.served AND m.off IS NULL AND m.paused IS NULL AND m.leaving IS NULL"
-    " AND (NOT ?2 OR m.powerful) ORDER BY e.id DESC"
+    " AND (NOT ?2 OR m.powerful)"
 )
 _UNBEGUN: Final = (
     "SELECT post_id, members, position FROM posts JOIN shards ON post_id = posts.id"
@@ -124,9 +125,10 @@ _TAKE: Final = (
 class QueueTables:
     """The part of `Work` that the relay uses."""
 
-    def __init__(self, rows: Rows, vault: Vault) -> None:
+    def __init__(self, rows: Rows, vault: Vault, halves: Halves) -> None:
         self._rows = rows
         self._vault = vault
+        self._halves = halves
 
     async def release_claims(self) -> int:
         await self._rows.run(
@@ -194,9 +196,10 @@ class QueueTables:
         if not found:
             return None
         rows = await self._rows.all(_HALVES, (*found[0], _listed(members)))
+        rows.sort(key=lambda row: number(row[1]), reverse=True)  # of each, its first entry counts
         halves = {
-            member: read_half(self._vault, octets(sealed), octets(name), stays=number(stays))
-            for member, stays, sealed, name in rows
+            member: self._halves.read(octets(sealed), octets(name), stays=number(stays))
+            for member, _, stays, sealed, name in rows
         }
         return [halves.get(member) for member in members]
 

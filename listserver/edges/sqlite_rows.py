@@ -8,6 +8,7 @@ T = TypeVar("T")
 
 Value: TypeAlias = bytes | int | str | None
 
+ROW_OCTETS: Final = 64 * 2**20  # of a sealed row opened: our own writing, bounded all the same
 _YEAR_9999: Final = 253_370_764_800  # seconds since 1970
 
 

@@ -1,10 +1,10 @@
 """Who may create groups, how many they created, and nonces: the rows and their SQL."""
 
 from datetime import datetime
-from typing import Final
 
+from listserver.edges.sqlite_halves import Halves
 from listserver.edges.sqlite_known import Known
-from listserver.edges.sqlite_rows import Rows, Value, number, octets
+from listserver.edges.sqlite_rows import ROW_OCTETS, Rows, Value, number, octets
 from listserver.model import StoredList
 from listserver.vault import Vault
 from recrypt_core.documents import VerifiedProfile, kept_profile
@@ -14,19 +14,23 @@ from recrypt_core.signing import Jws
 from recrypt_core.udf import Udf
 from recrypt_core.wire import from_json
 
-ROW_OCTETS: Final = 64 * 2**20  # of a sealed row opened: our own writing, bounded all the same
-
 
 class SignerTables:
     """The part of `Work` that looks at who signs, whatever the list."""
 
     def __init__(
-        self, rows: Rows, vault: Vault, lists: Known[StoredList], members: Known[Member]
+        self,
+        rows: Rows,
+        vault: Vault,
+        lists: Known[StoredList],
+        members: Known[Member],
+        halves: Halves,
     ) -> None:
         self._rows = rows
         self._vault = vault
         self._lists = lists
         self._members = members
+        self._halves = halves
         self.erased = False
         """Whether an r was erased."""
 

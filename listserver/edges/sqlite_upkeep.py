@@ -17,8 +17,7 @@ from listserver.edges.sqlite_held import HeldLetters
 from listserver.edges.sqlite_list_stops import ListStops
 from listserver.edges.sqlite_posts import post_row
 from listserver.edges.sqlite_queue import delivery_row, seconds
-from listserver.edges.sqlite_rows import moment
-from listserver.edges.sqlite_signers import ROW_OCTETS
+from listserver.edges.sqlite_rows import ROW_OCTETS, moment
 from listserver.edges.sqlite_troubles import trouble
 from listserver.limits import LONGEST_DELAY
 from listserver.model import DeliveryId, PostId

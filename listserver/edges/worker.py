@@ -10,26 +10,27 @@ import socket
 import sys
 from functools import partial
 
-from listserver.carrying import Carried, Carrying
+from listserver.carrying import Carried, Carrying, Copy
 from listserver.config import RelaySettings, Security
 from listserver.copies import Frame
 from listserver.edges.courier import SmtpCourier
 from listserver.jobs import (
     Answered,
     Begin,
+    Entry,
     Forget,
-    ForgetKeys,
     Job,
     Order,
     Piece,
     Post,
     answered,
     bundle,
-    copy_of,
     frame_of,
+    half_of,
     orders,
 )
 from listserver.limits import ANSWER_DELAY, WORKER_OCTETS
+from listserver.model import Half
 
 
 class Worker(asyncio.BufferedProtocol):
@@ -44,6 +45,7 @@ class Worker(asyncio.BufferedProtocol):
         self._carrying: Carrying | None = None
         self._posts: dict[int, tuple[Post, list[bytes]]] = {}
         self._frames: dict[int, Frame] = {}
+        self._halves: dict[int, Half] = {}
         self._in_hand = 0
         self._answers: list[Answered] = []
 
@@ -80,12 +82,12 @@ class Worker(asyncio.BufferedProtocol):
                 self._posts[order.number] = (order, [])
             case Piece():
                 self._posts[order.post][1].append(order.octets)
+            case Entry():
+                self._halves[order.number] = half_of(order)
             case Forget():
-                del self._posts[order.post]
-                self._frames.pop(order.post, None)
-            case ForgetKeys():
-                if self._carrying is not None:
-                    self._carrying.forget()
+                self._posts.pop(order.number, None)
+                self._frames.pop(order.number, None)
+                self._halves.pop(order.number, None)
             case Job() if self._carrying is not None:
                 self._do(self._carrying, order, now)
 
@@ -99,7 +101,8 @@ class Worker(asyncio.BufferedProtocol):
         tell = partial(self._end, job.number)
         self._in_hand += 1
         try:
-            carrying.give(self._frame(job.post), copy_of(job), came, tell)
+            copy = Copy(self._halves[job.half], job.return_path, job.fields)
+            carrying.give(self._frame(job.post), copy, came, tell)
         except Exception as problem:  # noqa: BLE001 - the server waits for an answer
             tell(problem)
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Final
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from listserver.carrying import Carried, CarrierLost, Copy, Heard
 from listserver.config import RelaySettings
@@ -21,13 +21,13 @@ from listserver.copies import Frame
 from listserver.jobs import (
     Begin,
     Forget,
-    ForgetKeys,
+    Job,
     Order,
     Piece,
     answers,
     bundle,
     carried_of,
-    job_of,
+    entry_of,
     post_of,
 )
 from listserver.limits import (
@@ -37,6 +37,7 @@ from listserver.limits import (
     WORKER_OCTETS,
     WORKER_STOP_TIMEOUT,
 )
+from listserver.model import Half
 from listserver.ports import Log
 
 _PROGRAM: Final = "from listserver.edges.worker import main; main()"
@@ -62,6 +63,7 @@ class _Worker(asyncio.BufferedProtocol):
         self._jobs: dict[int, Callable[[Carried], None]] = {}
         self._posts = WeakKeyDictionary[Frame, tuple[int, asyncio.Task[None]]]()
         self._known = set[int]()  # numbers of posts, of which some may be gone
+        self._halves: dict[ref[Half], int] = {}
         self._numbers = 0
 
     @property
@@ -111,10 +113,11 @@ class _Worker(asyncio.BufferedProtocol):
 
     def give(self, post: int, copy: Copy, tell: Callable[[Carried], None]) -> None:
         """Have a copy of a post it knows made and carried."""
+        half = self._lent(copy.half)
         self._numbers += 1
         self.room -= 1
         self._jobs[self._numbers] = tell
-        self.order(job_of(self._numbers, post, copy))
+        self.order(Job(self._numbers, post, half, copy.return_path, copy.fields))
         if self.gone.is_set():
             self._end(self._numbers, CarrierLost())
 
@@ -122,6 +125,21 @@ class _Worker(asyncio.BufferedProtocol):
         """Let it go."""
         if self._transport is not None:
             self._transport.close()
+
+    def _lent(self, half: Half) -> int:
+        """Give a half's number; send it, if it hasn't gone there yet."""
+        number = self._halves.get(ref(half))
+        if number is None:
+            self._numbers += 1
+            number = self._halves[ref(half, self._take_back)] = self._numbers
+            self.order(entry_of(number, half))
+        return number
+
+    def _take_back(self, gone: "ref[Half]") -> None:
+        """Have a half forgotten that nobody here has any more."""
+        number = self._halves.pop(gone)
+        if not self.gone.is_set():
+            self.order(Forget(number))
 
     def _end(self, number: int, carried: Carried) -> None:
         self.room += 1
@@ -198,11 +216,6 @@ class Workers:
             found.give(numbers[found], copy, partial(heard.put, at))
         async for each in heard.come(len(copies)):
             yield each
-
-    def forget(self) -> None:
-        """Keep no half in memory."""
-        for each in self._alive:
-            each.order(ForgetKeys())
 
     async def close(self) -> None:
         """Let the workers part from the relay host, and wait for their end."""

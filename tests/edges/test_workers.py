@@ -17,6 +17,7 @@ from listserver.config import RelaySettings, Security
 from listserver.copies import Frame
 from listserver.edges import workers as workers_room
 from listserver.edges.workers import Workers
+from listserver.jobs import Entry, Forget, Job, Order
 from listserver.outcomes import Accepted, Broken, Phase
 from recrypt_core.keys import Curve, PrivateKey
 from tests.builders import new_membership, new_person
@@ -187,6 +188,33 @@ async def test_a_worker_forgets_a_post_that_the_server_has_done_with() -> None:
             assert set(found.values()) == {Accepted(250, "taken")}
             del frame
             assert len(workers._alive[0]._known) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_worker_gets_a_half_once_and_forgets_it_when_the_server_does(
+    post: tuple[Frame, list[Copy]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders: list[Order] = []
+    frame, (copy, *_) = post
+    half = half_of(new_membership(new_person("m@example.org"), PrivateKey.generate(Curve.X25519)))
+    async with peer() as host, workers_to(host.port, ListLog(), workers=1) as workers:
+        await carried(workers, frame, [copy])
+        (worker,) = workers._alive
+        send = worker.order
+
+        def order(it: Order) -> None:
+            orders.append(it)
+            send(it)
+
+        monkeypatch.setattr(worker, "order", order)
+        for _ in range(3):
+            await carried(workers, frame, [copy, replace(copy, half=half)])
+        (entry,) = [each for each in orders if isinstance(each, Entry)]
+        assert (entry.address, entry.r) == (half.address, half.recryption.to_secret_bytes())
+        assert [type(each) for each in orders].count(Job) == 6
+        orders.clear()
+        del half
+        assert orders == [Forget(entry.number)]
 
 
 @pytest.mark.asyncio

@@ -1,14 +1,13 @@
 """Copies on a courier: what is kept in memory between them, and what comes too late."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from listserver import carrying as carrying_room
-from listserver.carrying import Carried, Carrying, Copy, LoadedKeys, NotBegun
-from listserver.copies import Frame, make_copy, make_frame
+from listserver.carrying import Carried, Carrying, Copy, NotBegun
+from listserver.copies import Frame, make_frame
 from listserver.limits import TAKEN_TO_WIDEN
 from listserver.outcomes import Answer, Broken, Phase, Refused
 from listserver.ports import Outgoing
@@ -35,45 +34,6 @@ def _post() -> tuple[Frame, list[Copy]]:
 async def carried(carrying: Carrying, frame: Frame, copies: list[Copy]) -> dict[int, Carried]:
     """Carry; give what came of each."""
     return {at: found async for at, found in carrying.carry(frame, copies)}
-
-
-@pytest.mark.asyncio
-async def test_halves_are_kept_loaded_and_forgotten_when_any_ends(
-    post: tuple[Frame, list[Copy]],
-) -> None:
-    frame, copies = post
-    courier = ScriptedCourier()
-    carrying = Carrying(courier, 2)
-    await carried(carrying, frame, copies)
-    assert len(carrying._keys._keys) == 3
-    await carried(carrying, frame, copies)
-    first, again = courier.sent[:3], courier.sent[3:]
-    assert [each.parts for each in again] == [each.parts for each in first]
-    assert again[0].parts == make_copy(frame, copies[0].half)
-    carrying.forget()
-    assert not carrying._keys._keys
-    await carried(carrying, frame, copies)  # they may have been read before
-    assert not carrying._keys._keys
-
-
-def test_a_half_is_not_taken_for_another_of_the_same_name(post: tuple[Frame, list[Copy]]) -> None:
-    _, (copy, other, _) = post
-    keys = LoadedKeys()
-    assert keys.known(copy.half, 1.0) is copy.half.recryption
-    same = PrivateKey(Curve.X25519, copy.half.recryption.to_secret_bytes())
-    assert keys.known(replace(copy.half, recryption=same), 1.0) is copy.half.recryption
-    renamed = replace(other.half, member_key=copy.half.member_key)
-    assert keys.known(renamed, 1.0) is other.half.recryption
-
-
-def test_so_many_halves_are_kept_and_no_more(
-    post: tuple[Frame, list[Copy]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(carrying_room, "KEYS_KEPT", 2)
-    keys = LoadedKeys()
-    for copy in post[1]:
-        keys.known(copy.half, 1.0)
-    assert len(keys._keys) == 2
 
 
 @pytest.mark.asyncio

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from listserver import copies, jobs
-from listserver.carrying import Carried, Copy, NotBegun
+from listserver.carrying import Carried, NotBegun
 from listserver.outcomes import Accepted, Broken, Phase, Refused
 from recrypt_core.keys import Curve, PrivateKey
 from tests.builders import new_membership, new_person
@@ -23,16 +23,14 @@ def test_a_worker_makes_of_an_order_the_copy_that_the_server_would_make(curve: C
     half = half_of(new_membership(new_person("bob@example.org"), key))
     envelope = sealed(key.public)
     frame = copies.make_frame(stored_post(envelope, half), envelope.ciphertext)
-    copy = Copy(half, "team-bounces+x@lists.example", b"X-Own: 1\r\n")
-    written = jobs.bundle([jobs.post_of(7, frame), jobs.job_of(8, 7, copy)])
-    post, job = jobs.orders().read(written)
+    written = jobs.bundle([jobs.post_of(7, frame), jobs.entry_of(8, half)])
+    post, entry = jobs.orders().read(written)
     assert isinstance(post, jobs.Post)
-    assert isinstance(job, jobs.Job)
-    there, his = jobs.frame_of(post, frame.body), jobs.copy_of(job)
-    assert (job.number, job.post, his.return_path) == (8, 7, copy.return_path)
-    assert his.half.address == "bob@example.org"
-    ours = copies.make_copy(frame, half, fields=copy.fields)
-    assert copies.make_copy(there, his.half, fields=his.fields) == ours
+    assert isinstance(entry, jobs.Entry)
+    assert (post.number, entry.number) == (7, 8)
+    there, his = jobs.frame_of(post, frame.body), jobs.half_of(entry)
+    assert his.address == "bob@example.org"
+    assert copies.make_copy(there, his) == copies.make_copy(frame, half)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +72,6 @@ def test_bundles_may_come_in_any_pieces(data: st.DataObject) -> None:
 def test_neither_a_password_nor_r_nor_an_address_is_printed() -> None:
     key = PrivateKey.generate(Curve.X25519)
     half = half_of(new_membership(new_person("bob@example.org"), key))
-    job = jobs.job_of(1, 2, Copy(half, "team-bounces+x@lists.example", b""))
+    entry, job = jobs.entry_of(1, half), jobs.Job(2, 3, 1, "team-bounces+x@lists.example", b"")
     begin = jobs.Begin("127.0.0.1", 25, "none", "team", "secret", 4, "lists.example")
-    assert (repr(job), repr(begin)) == ("Job", "Begin")
+    assert (repr(entry), repr(job), repr(begin)) == ("Entry", "Job", "Begin")
