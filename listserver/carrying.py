@@ -22,6 +22,9 @@ _BEFORE_MAIL: Final = frozenset({Phase.CONNECT, Phase.HELLO})
 Carried: TypeAlias = Answer | Exception
 """What a relay host answered, or what our own program failed at."""
 
+Found: TypeAlias = list[tuple[int, Carried]]
+"""What came of some copies, each with its place among those that were given."""
+
 
 class CarrierLost(Exception):
     """Who carried it has died; the relay host may have it."""
@@ -48,8 +51,8 @@ class Copy:
 class Carrier(Protocol):
     """Makes copies and carries them to the relay host."""
 
-    def carry(self, frame: Frame, copies: Sequence[Copy]) -> AsyncIterator[tuple[int, Carried]]:
-        """Try each once, at one time; give the place of each, and what came of it, as it comes.
+    def carry(self, frame: Frame, copies: Sequence[Copy]) -> AsyncIterator[Found]:
+        """Try each once, at one time; give what came of them, as it comes.
 
         If who iterates is cancelled, the relay host may have those that aren't given yet.
         """
@@ -60,7 +63,7 @@ class Heard:
     """What came of some copies, in the order in which it came."""
 
     def __init__(self) -> None:
-        self._found: list[tuple[int, Carried]] = []
+        self._found: Found = []
         self._waiter: asyncio.Future[None] | None = None
 
     def put(self, at: int, carried: Carried) -> None:
@@ -69,16 +72,15 @@ class Heard:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def come(self, number: int) -> AsyncIterator[tuple[int, Carried]]:
-        """Give so many, as they come."""
+    async def come(self, number: int) -> AsyncIterator[Found]:
+        """Give so many in all, those together that have come."""
         while number:
             if not self._found:
                 self._waiter = asyncio.get_running_loop().create_future()
                 await self._waiter
             found, self._found = self._found, []
             number -= len(found)
-            for each in found:
-                yield each
+            yield found
 
 
 @dataclass(slots=True, eq=False)
@@ -111,16 +113,14 @@ class Carrying:
         self._last = 0.0  # when the relay host last took a copy
         self._lost = 0.0  # when it couldn't be connected to
 
-    async def carry(
-        self, frame: Frame, copies: Sequence[Copy]
-    ) -> AsyncIterator[tuple[int, Carried]]:
+    async def carry(self, frame: Frame, copies: Sequence[Copy]) -> AsyncIterator[Found]:
         """Try each once; see `Carrier`."""
         came, heard = asyncio.get_running_loop().time(), Heard()
         for at, copy in enumerate(copies):
             self.give(frame, copy, came, partial(heard.put, at))
         try:
-            async for each in heard.come(len(copies)):
-                yield each
+            async for found in heard.come(len(copies)):
+                yield found
         except (asyncio.CancelledError, GeneratorExit):
             self._break_off()
             raise

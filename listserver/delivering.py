@@ -22,7 +22,9 @@ from listserver.limits import (
 from listserver.links import Links
 from listserver.model import Claim, Faulted, Half, PostId, Record, Untried, Withdrawn
 from listserver.outcomes import (
+    Accepted,
     Answer,
+    Delivered,
     GaveUp,
     Outcome,
     Schedule,
@@ -107,8 +109,9 @@ class Delivering:
                     yield claim, Record(claim.id, claim.post, Withdrawn())
                 case _:
                     yield claim, self._after(claim, half)
-        async for at, answer in self._carrier.carry(frame, self._copies(frame, ready)):
-            yield ready[at][0], self._record(ready[at][0], answer)
+        async for found in self._carrier.carry(frame, self._copies(frame, ready)):
+            for at, answer in found:
+                yield ready[at][0], self._record(ready[at][0], answer)
 
     async def _halves(self, claims: Sequence[Claim]) -> Sequence[Half | Exception | None]:
         """Read what these are made with; one that can't be read is no other's trouble."""
@@ -131,6 +134,8 @@ class Delivering:
         return [Copy(half, *each) for (_, half), each in zip(ready, own, strict=True)]
 
     def _record(self, claim: Claim, answer: Answer | Exception) -> Record | Exception:
+        if isinstance(answer, Accepted):  # as most are: it needs no clock
+            return Record(claim.id, claim.post, Delivered(), reached=True)
         if isinstance(answer, Exception):
             return self._after(claim, answer)
         outcome = outcome_of(

@@ -8,7 +8,7 @@ Python doesn't wipe memory: freed octets of a key may stay in it until they are 
 from collections.abc import Mapping
 from enum import Enum
 from hmac import compare_digest
-from typing import Final, Never, TypeAlias
+from typing import Final, Never, TypeAlias, cast
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, x448, x25519
@@ -232,16 +232,21 @@ class PrivateKey:
         Raises:
             Malformed: if `peer` is of another curve.
         """
+        if self.curve is not peer.curve:
+            raise Malformed("an exchange of keys of two curves")
+        # Not isinstance: the library's classes are abstract, which makes that slow.
         ours, theirs = self._key, peer._key  # noqa: SLF001 - of this room
-        if isinstance(ours, x25519.X25519PrivateKey) and isinstance(theirs, x25519.X25519PublicKey):
-            return ours.exchange(theirs)
-        if isinstance(ours, x448.X448PrivateKey) and isinstance(theirs, x448.X448PublicKey):
-            return ours.exchange(theirs)
-        if isinstance(ours, ec.EllipticCurvePrivateKey) and isinstance(
-            theirs, ec.EllipticCurvePublicKey
-        ):
-            return ours.exchange(ec.ECDH(), theirs)
-        raise Malformed("an exchange of keys of two curves")
+        match self.curve:
+            case Curve.X25519:
+                return cast(x25519.X25519PrivateKey, ours).exchange(
+                    cast(x25519.X25519PublicKey, theirs)
+                )
+            case Curve.X448:
+                return cast(x448.X448PrivateKey, ours).exchange(cast(x448.X448PublicKey, theirs))
+            case Curve.P256:
+                return cast(ec.EllipticCurvePrivateKey, ours).exchange(
+                    ec.ECDH(), cast(ec.EllipticCurvePublicKey, theirs)
+                )
 
     def is_same(self, other: "PrivateKey") -> bool:
         """Compare with another key, in constant time."""

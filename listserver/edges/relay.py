@@ -130,7 +130,8 @@ class _Host:
     def note(self, *, reached: bool) -> None:
         """Take note of a try; what was under way when a pause began doesn't prolong it."""
         if reached:
-            self.end_pause()
+            if self.is_lost:
+                self.end_pause()
         elif not self.pauses:
             self._back.clear()
             self._delay = min(HOST_LONGEST_DELAY, self._delay * 2 or HOST_DELAY)

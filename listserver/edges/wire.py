@@ -142,19 +142,19 @@ class Wire(asyncio.BufferedProtocol):
 
     def _take(self, line: bytes) -> None:
         """Read one line of a reply (RFC 5321 §4.2); the last one's code is the reply's."""
-        code = line[:3]
+        code, lines = line[:3], self._lines
         self._held += len(line) + 1
-        too_much = self._held > _HELD_OCTETS or max(len(self._lines), len(self._replies)) > _MOST
+        too_much = self._held > _HELD_OCTETS or len(lines) > _MOST or len(self._replies) > _MOST
         if too_much or len(line) >= _LINE_OCTETS or len(code) < 3 or not code.isdigit():
             self._trouble = BadReply()
             return
         words = line[4:].strip(b" \t\r")
         if line[3:4] == b"-":
-            self._lines.append(words)
+            lines.append(words)
             return
-        if self._lines:
-            words = b"\n".join((*self._lines, words))
-            self._lines.clear()
+        if lines:
+            words = b"\n".join((*lines, words))
+            lines.clear()
         self._replies.append((int(code), words.decode("utf-8", "surrogateescape")))
         self._held = 0
 

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final
 from weakref import WeakKeyDictionary, ref
 
-from listserver.carrying import Carried, CarrierLost, Copy, Heard
+from listserver.carrying import Carried, CarrierLost, Copy, Found, Heard
 from listserver.config import RelaySettings
 from listserver.copies import Frame
 from listserver.jobs import (
@@ -203,19 +203,17 @@ class Workers:
         shares = [connections // count + (at < connections % count) for at in range(count)]
         self._keeping = [asyncio.create_task(self._keep(share)) for share in shares]
 
-    async def carry(
-        self, frame: Frame, copies: Sequence[Copy]
-    ) -> AsyncIterator[tuple[int, Carried]]:
+    async def carry(self, frame: Frame, copies: Sequence[Copy]) -> AsyncIterator[Found]:
         """Try each once; see `Carrier`."""
         heard = Heard()
         numbers: dict[_Worker, int] = {}  # of the post
         for at, copy in enumerate(copies):
-            found = await self._taker(copy)
-            if found not in numbers:
-                numbers[found] = await found.introduced(frame)
-            found.give(numbers[found], copy, partial(heard.put, at))
-        async for each in heard.come(len(copies)):
-            yield each
+            taker = await self._taker(copy)
+            if taker not in numbers:
+                numbers[taker] = await taker.introduced(frame)
+            taker.give(numbers[taker], copy, partial(heard.put, at))
+        async for found in heard.come(len(copies)):
+            yield found
 
     async def close(self) -> None:
         """Let the workers part from the relay host, and wait for their end."""
@@ -230,11 +228,16 @@ class Workers:
         But no copy waits for a connection of that one while another has one free.
         """
         while True:
-            freest = max(self._alive, key=lambda each: (each.is_free, each.room), default=None)
-            if freest is not None and freest.room > 0:
+            if self._alive:
                 usual = self._alive[hash(copy.half.member_key) % len(self._alive)]
-                is_better = usual.is_free or (usual.room > 0 and not freest.is_free)
-                return usual if is_better else freest
+                if usual.is_free:
+                    return usual
+                free = [each for each in self._alive if each.is_free]
+                if usual.room > 0 and not free:
+                    return usual
+                freest = max(free or self._alive, key=lambda each: each.room)
+                if freest.room > 0:
+                    return freest
             self._room.clear()
             await self._room.wait()
 

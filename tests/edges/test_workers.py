@@ -136,7 +136,7 @@ def children() -> list[int]:
 
 async def carried(workers: Workers, frame: Frame, given: list[Copy]) -> dict[int, Carried]:
     """Have copies carried; give what came of each."""
-    return {at: found async for at, found in workers.carry(frame, given)}
+    return {at: each async for found in workers.carry(frame, given) for at, each in found}
 
 
 @pytest.mark.asyncio

@@ -33,7 +33,7 @@ def _post() -> tuple[Frame, list[Copy]]:
 
 async def carried(carrying: Carrying, frame: Frame, copies: list[Copy]) -> dict[int, Carried]:
     """Carry; give what came of each."""
-    return {at: found async for at, found in carrying.carry(frame, copies)}
+    return {at: each async for found in carrying.carry(frame, copies) for at, each in found}
 
 
 @pytest.mark.asyncio
