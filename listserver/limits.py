@@ -165,7 +165,7 @@ STOP_TIMEOUT: Final = timedelta(seconds=25)  # ours: service managers kill after
 PAGE_OCTETS: Final = 4 * 2**20  # ours: of changes in one answer, but for the last one
 SHARD_MEMBERS: Final = 1000  # ours: of a post's members in one row of the queue
 MAILS_A_CONNECTION: Final = 500  # ours: some hosts end it after as many with a 421
-IN_HAND: Final = 32  # ours: copies for each connection, begun and not on the disk
+IN_HAND: Final = 16  # ours: copies for each connection, begun and not on the disk
 LARGE_OCTETS: Final = 2**18  # ours: of a copy; larger ones don't wait for a connection
 TAKEN_TO_WIDEN: Final = 20  # ours: copies taken, until one connection more is tried again
 HALVES_KEPT: Final = 10_000  # ours: that are open and loaded, two KiB each

@@ -39,10 +39,10 @@ LAYERS = {
         "redelivering profiles wishes join_bounds joining inviting greeting groups transactions "
         "recrypting notices audit stopping",
         "edges.gateway edges.sessions edges.connections edges.content edges.door edges.disk "
-        "edges.wire edges.dialogue edges.courier edges.worker edges.workers edges.relay "
-        "edges.housekeeping edges.service edges.heads edges.bodies edges.pages edges.templates "
-        "edges.own_words edges.sqlite edges.sqlite_* edges.postgres edges.clock edges.logs "
-        "edges.metrics edges.certificates edges.checkup edges.checkup_*",
+        "edges.wire edges.dialogue edges.courier edges.loops edges.worker edges.workers "
+        "edges.relay edges.housekeeping edges.service edges.heads edges.bodies edges.pages "
+        "edges.templates edges.own_words edges.sqlite edges.sqlite_* edges.postgres edges.clock "
+        "edges.logs edges.metrics edges.certificates edges.checkup edges.checkup_*",
         "app rotation",
         "options",
         "cli upkeep_cli letters_cli checkup_cli",
@@ -141,6 +141,7 @@ DEPENDENCIES = {
     "sqlite_utils": STORE,
     "starlette": "listserver.edges.service listserver.edges.bodies listserver.edges.pages",
     "structlog": "listserver.edges.logs",
+    "uvloop": "listserver.edges.loops",
     "uvicorn": "listserver.edges.service listserver.edges.heads listserver.app",
 }
 # Parts of the standard library that reach outside: for OUTER, and for the rooms named here.

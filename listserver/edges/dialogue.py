@@ -9,7 +9,7 @@ import asyncio
 import ssl
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 
@@ -79,9 +79,8 @@ class Dialogue:
 
     def abort(self) -> None:
         """Drop the connection without a word."""
-        transport = self._client.transport
-        if isinstance(transport, asyncio.WriteTransport):
-            transport.abort()
+        if self._client.transport is not None:
+            cast(asyncio.WriteTransport, self._client.transport).abort()
         self._client.close()
 
     def leave(self) -> None:

@@ -7,7 +7,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 Reply: TypeAlias = tuple[int, str]
 """Its code, and its words: a line each; octets that are no UTF-8 are lone surrogates."""
@@ -44,9 +44,9 @@ class Wire(asyncio.BufferedProtocol):
     @classmethod
     def take_over(cls, transport: asyncio.BaseTransport | None) -> "Wire":
         """Be the one who hears what comes from now on."""
-        if not isinstance(transport, asyncio.Transport) or transport.is_closing():
+        if transport is None or transport.is_closing():
             raise ConnectionResetError
-        wire = cls(transport)
+        wire = cls(cast(asyncio.Transport, transport))
         transport.set_protocol(wire)
         return wire
 

@@ -9,10 +9,12 @@ import signal
 import socket
 import sys
 from functools import partial
+from typing import cast
 
 from listserver.carrying import Carried, Carrying, Copy
 from listserver.config import RelaySettings, Security
 from listserver.copies import Frame
+from listserver.edges import loops
 from listserver.edges.courier import SmtpCourier
 from listserver.jobs import (
     Answered,
@@ -51,8 +53,7 @@ class Worker(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take note of the way back."""
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's
         """Give room for what comes next."""
@@ -145,4 +146,4 @@ def main() -> None:
     """Work over the socket whose number is this program's one argument."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # they are the server's to obey
         signal.signal(number, signal.SIG_IGN)
-    asyncio.run(work(socket.socket(fileno=int(sys.argv[1]))))
+    loops.run(work(socket.socket(fileno=int(sys.argv[1]))))

@@ -140,9 +140,11 @@ async def carried(workers: Workers, frame: Frame, given: list[Copy]) -> dict[int
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("before", ["", "import sys; sys.modules['uvloop'] = None; "])
 async def test_workers_make_and_carry_the_copies_that_the_server_would(
-    post: tuple[Frame, list[Copy]],
+    post: tuple[Frame, list[Copy]], monkeypatch: pytest.MonkeyPatch, before: str
 ) -> None:
+    monkeypatch.setattr(workers_room, "_PROGRAM", before + workers_room._PROGRAM)
     frame, given = post
     async with peer() as host:
         async with workers_to(host.port, ListLog()) as workers:
