@@ -168,7 +168,7 @@ MAILS_A_CONNECTION: Final = 500  # ours: some hosts end it after as many with a 
 IN_HAND: Final = 16  # ours: copies for each connection, begun and not on the disk
 LARGE_OCTETS: Final = 2**18  # ours: of a copy; larger ones don't wait for a connection
 TAKEN_TO_WIDEN: Final = 20  # ours: copies taken, until one connection more is tried again
-HALVES_KEPT: Final = 10_000  # ours: that are open and loaded, two KiB each
+HALVES_OCTETS: Final = 10 * 2**20  # ours: of rows whose halves stay loaded, in three times as much
 RECORD_DELAY: Final = timedelta(seconds=0.005)  # ours: that an outcome waits for others
 ANSWER_DELAY: Final = timedelta(seconds=0.002)  # ours: that a worker's waits for others
 QUICK_REPLY: Final = timedelta(seconds=0.25)  # ours: to a mail, for the next to be begun behind it

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from listserver.edges.sqlite_rows import ROW_OCTETS
-from listserver.limits import HALVES_KEPT
+from listserver.limits import HALVES_OCTETS
 from listserver.model import Half
 from listserver.vault import Vault
 from recrypt_core.agreement import Split
@@ -47,20 +47,24 @@ class Halves:
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
         self._kept: dict[bytes, tuple[bytes, Half]] = {}
+        self._octets = 0  # of their rows
 
     def read(self, sealed: bytes, name: bytes, *, stays: int) -> Half:
         """Give what the row of an entry holds; see `read_half`."""
-        kept = self._kept.get(name)
-        if kept is not None and kept[0] == sealed and kept[1].stays == stays:
-            return kept[1]
+        row, half = self._kept.get(name, (b"", None))
+        if half is not None and row == sealed and half.stays == stays:
+            return half
         half = read_half(self._vault, sealed, name, stays=stays)
-        if kept is not None or len(self._kept) < HALVES_KEPT:
+        octets = self._octets - len(row) + len(sealed)
+        if octets <= HALVES_OCTETS:
+            self._octets = octets
             self._kept[name] = (sealed, half)
         return half
 
     def clear(self) -> None:
         """Forget all."""
         self._kept.clear()
+        self._octets = 0
 
 
 def read_half(vault: Vault, sealed: bytes, name: bytes, *, stays: int = 0) -> Half:
