@@ -12,7 +12,7 @@ import msgspec
 from listserver.carrying import Carried, NotBegun
 from listserver.copies import Frame
 from listserver.model import Half, StoredPost
-from listserver.outcomes import Accepted, Broken, Phase, Refused
+from listserver.outcomes import Broken, Phase, Refused
 from recrypt_core.agreement import Split
 from recrypt_core.keys import Curve, PrivateKey, PublicKey
 from recrypt_core.udf import Udf
@@ -88,8 +88,14 @@ class Job(_Message, tag=5):
     fields: bytes
 
 
-class Answered(_Message, tag=6):
-    """Of a worker: what came of a job."""
+class Taken(_Message, tag=6):
+    """Of a worker: jobs whose copies the relay host has taken; its words are of no use."""
+
+    numbers: list[int]
+
+
+class Answered(_Message, tag=7):
+    """Of a worker: what came of another job."""
 
     number: int
     kind: str
@@ -135,12 +141,12 @@ def orders() -> Bundles[Order]:
     return Bundles(msgspec.msgpack.Decoder(list[Order]))
 
 
-def answers() -> Bundles[Answered]:
+def answers() -> Bundles[Taken | Answered]:
     """Read what workers answer."""
-    return Bundles(msgspec.msgpack.Decoder(list[Answered]))
+    return Bundles(msgspec.msgpack.Decoder(list[Taken | Answered]))
 
 
-def bundle(messages: Sequence[Order | Answered]) -> bytes:
+def bundle(messages: Sequence[Order | Taken | Answered]) -> bytes:
     """Write messages that go out together."""
     octets = msgspec.msgpack.encode(messages)
     return len(octets).to_bytes(_LENGTH_OCTETS, "big") + octets
@@ -195,26 +201,22 @@ def half_of(entry: Entry) -> Half:
     )
 
 
-def answered(number: int, carried: Carried) -> Answered:
+def answered(number: int, carried: Refused | Broken | Exception) -> Answered:
     """Write what came of a job; of an exception its kind alone."""
     match carried:
-        case Accepted(code, text):
-            return Answered(number, "accepted", code=code, text=text)
         case Refused(phase, code, text):
             return Answered(number, "refused", phase.name, code, text)
         case Broken(phase, what):
             return Answered(number, "broken", phase.name, text=what)
         case NotBegun():
             return Answered(number, "not begun")
-        case Exception():
+        case _:
             return Answered(number, "fault", text=type(carried).__name__)
 
 
 def carried_of(answer: Answered) -> Carried:
     """Read what came of a job."""
     match answer.kind:
-        case "accepted":
-            return Accepted(answer.code, answer.text)
         case "refused":
             return Refused(Phase[answer.phase], answer.code, answer.text)
         case "broken":

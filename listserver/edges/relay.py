@@ -267,9 +267,10 @@ class Relay(Generic[F, C, R]):
 
     def _judged(self, record: R) -> None:
         """Have an outcome written."""
+        if not self._done:
+            self._is_done.set()
+            self._is_written.clear()
         self._done.append(record)
-        self._is_done.set()
-        self._is_written.clear()
 
     def _after(self, problem: Exception, claim: C) -> R:
         """Put off what failed; the store's trouble is that one's own fault only if it goes on."""

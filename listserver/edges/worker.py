@@ -25,6 +25,7 @@ from listserver.jobs import (
     Order,
     Piece,
     Post,
+    Taken,
     answered,
     bundle,
     frame_of,
@@ -33,6 +34,7 @@ from listserver.jobs import (
 )
 from listserver.limits import ANSWER_DELAY, WORKER_OCTETS
 from listserver.model import Half
+from listserver.outcomes import Accepted
 
 
 class Worker(asyncio.BufferedProtocol):
@@ -49,6 +51,7 @@ class Worker(asyncio.BufferedProtocol):
         self._frames: dict[int, Frame] = {}
         self._halves: dict[int, Half] = {}
         self._in_hand = 0
+        self._taken: list[int] = []
         self._answers: list[Answered] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -110,15 +113,19 @@ class Worker(asyncio.BufferedProtocol):
     def _end(self, number: int, carried: Carried) -> None:
         """Answer, with what ends about the same time."""
         self._in_hand -= 1
-        if not self._answers:
+        if not self._taken and not self._answers:
             delay = ANSWER_DELAY.total_seconds()
             asyncio.get_running_loop().call_later(delay, self._tell)
-        self._answers.append(answered(number, carried))
+        if isinstance(carried, Accepted):
+            self._taken.append(number)
+        else:
+            self._answers.append(answered(number, carried))
 
     def _tell(self) -> None:
         """Send what came of all that ended at one time."""
         if self._transport is not None:
-            self._transport.write(bundle(self._answers))
+            self._transport.write(bundle([Taken(self._taken), *self._answers]))
+        self._taken.clear()
         self._answers.clear()
 
 

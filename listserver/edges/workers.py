@@ -24,6 +24,7 @@ from listserver.jobs import (
     Job,
     Order,
     Piece,
+    Taken,
     answers,
     bundle,
     carried_of,
@@ -38,8 +39,10 @@ from listserver.limits import (
     WORKER_STOP_TIMEOUT,
 )
 from listserver.model import Half
+from listserver.outcomes import Accepted
 from listserver.ports import Log
 
+_ACCEPTED: Final = Accepted(250, "")
 _PROGRAM: Final = "from listserver.edges.worker import main; main()"
 
 
@@ -86,7 +89,11 @@ class _Worker(asyncio.BufferedProtocol):
         """Tell what came of jobs."""
         self.served = True
         for answer in self._answers.read(self._buffer[:nbytes]):
-            self._end(answer.number, carried_of(answer))
+            if isinstance(answer, Taken):
+                for number in answer.numbers:
+                    self._end(number, _ACCEPTED)
+            else:
+                self._end(answer.number, carried_of(answer))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
         """Take note that it is gone; what it had in hand is in doubt."""
