@@ -189,7 +189,7 @@ def test_the_content_id_names_the_content_whatever_its_recipients() -> None:
     )
     assert {each.content_id for each in same} == {envelope.content_id}
     changed = (
-        dataclasses.replace(envelope, ciphertext=envelope.ciphertext + b"\0"),
+        dataclasses.replace(envelope, ciphertext=bytes(len(envelope.ciphertext))),
         dataclasses.replace(envelope, iv=bytes(12)),
         dataclasses.replace(envelope, tag=bytes(16)),
         dataclasses.replace(envelope, protected=other.protected + "AAAA"),
