@@ -102,12 +102,12 @@ class Vault:
         naming = write_b64url(self._naming).encode("ascii")
         return new_key_line() + _NAMING + naming + b"\n"
 
-    def encipher(self, block: bytes, *, use: str = "token") -> bytes:
+    def encipher(self, blocks: bytes, *, use: str = "token") -> bytes:
         """Encipher blocks of 16 octets, each alone; a block must hold its own check octets.
 
         Each use has a key of its own, so a block of one tells nothing of those of another.
         """
-        return self._cipher(use)[0].update(block)
+        return self._cipher(use)[0].update(blocks)
 
     def decipher(self, block: bytes, *, use: str = "token") -> bytes:
         """Undo `encipher`; what comes of a block from outside is believed by its check octets."""
@@ -116,8 +116,8 @@ class Vault:
     def _cipher(self, use: str) -> tuple[CipherContext, CipherContext]:
         ciphers = self._blocks.get(use)
         if ciphers is None:
-            # One block, enciphered alone: every token is another block, so ECB repeats nothing, and
-            # what enciphers one is the same for the next.
+            # Each block alone: every token is another block, so ECB repeats nothing, and what
+            # enciphers one is the same for the next.
             cipher = Cipher(AES(self._derive(use)), ECB())  # noqa: S305
             ciphers = self._blocks[use] = cipher.encryptor(), cipher.decryptor()
         return ciphers

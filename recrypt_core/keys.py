@@ -7,7 +7,6 @@ Python doesn't wipe memory: freed octets of a key may stay in it until they are 
 
 from collections.abc import Mapping
 from enum import Enum
-from hmac import compare_digest
 from typing import Final, Never, TypeAlias, cast
 
 from cryptography.hazmat.primitives import serialization
@@ -247,10 +246,6 @@ class PrivateKey:
                 return cast(ec.EllipticCurvePrivateKey, ours).exchange(
                     ec.ECDH(), cast(ec.EllipticCurvePublicKey, theirs)
                 )
-
-    def is_same(self, other: "PrivateKey") -> bool:
-        """Compare with another key, in constant time."""
-        return self.curve is other.curve and compare_digest(self._secret, other.to_secret_bytes())
 
     def to_secret_bytes(self) -> bytes:
         """Give the private octets: 32, 56 or 32, in the curve's order."""
