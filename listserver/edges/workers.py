@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Final
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 from listserver.carrying import Carried, CarrierLost, Copy, Found, Heard
 from listserver.config import RelaySettings
@@ -64,9 +64,8 @@ class _Worker(asyncio.BufferedProtocol):
         self._flows.set()
         self._orders: list[Order] = []
         self._jobs: dict[int, Callable[[Carried], None]] = {}
-        self._posts = WeakKeyDictionary[Frame, tuple[int, asyncio.Task[None]]]()
-        self._known = set[int]()  # numbers of posts, of which some may be gone
-        self._halves: dict[ref[Half], int] = {}
+        self._lent: dict[ref[Frame | Half], int] = {}  # what it knows, and by which number
+        self._introducing: dict[int, asyncio.Task[None]] = {}  # by the numbers of posts
         self._numbers = 0
 
     @property
@@ -120,7 +119,7 @@ class _Worker(asyncio.BufferedProtocol):
 
     def give(self, post: int, copy: Copy, tell: Callable[[Carried], None]) -> None:
         """Have a copy of a post it knows made and carried."""
-        half = self._lent(copy.half)
+        half = self._half(copy.half)
         self._numbers += 1
         self.room -= 1
         self._jobs[self._numbers] = tell
@@ -133,18 +132,23 @@ class _Worker(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.close()
 
-    def _lent(self, half: Half) -> int:
+    def _half(self, half: Half) -> int:
         """Give a half's number; send it, if it hasn't gone there yet."""
-        number = self._halves.get(ref(half))
+        number = self._lent.get(ref(half))
         if number is None:
-            self._numbers += 1
-            number = self._halves[ref(half, self._take_back)] = self._numbers
+            number = self._lend(half)
             self.order(entry_of(number, half))
         return number
 
-    def _take_back(self, gone: "ref[Half]") -> None:
-        """Have a half forgotten that nobody here has any more."""
-        number = self._halves.pop(gone)
+    def _lend(self, what: Frame | Half) -> int:
+        """Give it a number, by which the worker knows it until nobody here has it any more."""
+        self._numbers += 1
+        self._lent[ref(what, self._take_back)] = self._numbers
+        return self._numbers
+
+    def _take_back(self, gone: "ref[Frame | Half]") -> None:
+        """Have forgotten what nobody here has any more."""
+        number = self._lent.pop(gone)
         if not self.gone.is_set():
             self.order(Forget(number))
 
@@ -154,22 +158,15 @@ class _Worker(asyncio.BufferedProtocol):
         self._jobs.pop(number)(carried)
 
     async def introduced(self, frame: Frame) -> int:
-        """Give a post's number; send what its copies have in common, if it hasn't gone there yet.
-
-        The worker forgets posts that nobody here has any more.
-        """
-        known = self._posts.get(frame)
-        if known is None:
-            for gone in self._known - {number for number, _ in self._posts.values()}:
-                self._known.discard(gone)
-                self.order(Forget(gone))
-            self._numbers += 1
-            self._known.add(self._numbers)
-            task = asyncio.create_task(self._introduce(self._numbers, frame))
-            known = self._posts[frame] = self._numbers, task
-        number, task = known
-        if not task.done():
-            await asyncio.shield(task)
+        """Give a post's number; send what its copies have in common, if that hasn't gone there."""
+        number = self._lent.get(ref(frame))
+        if number is None:
+            number = self._lend(frame)
+            task = asyncio.create_task(self._introduce(number, frame))
+            self._introducing[number] = task
+            task.add_done_callback(lambda _: self._introducing.pop(number))
+        if number in self._introducing:
+            await asyncio.shield(self._introducing[number])
         return number
 
     async def _introduce(self, number: int, frame: Frame) -> None:
