@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from listserver.edges.sqlite_known import Known
 from listserver.edges.sqlite_rows import ROW_OCTETS
 from listserver.limits import HALVES_OCTETS
 from listserver.model import Half
@@ -46,25 +47,19 @@ class Halves:
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
-        self._kept: dict[bytes, tuple[bytes, Half]] = {}
-        self._octets = 0  # of their rows
+        self._kept = Known[Half](HALVES_OCTETS, first_stay=True)
 
     def read(self, sealed: bytes, name: bytes, *, stays: int) -> Half:
         """Give what the row of an entry holds; see `read_half`."""
-        row, half = self._kept.get(name, (b"", None))
-        if half is not None and row == sealed and half.stays == stays:
-            return half
-        half = read_half(self._vault, sealed, name, stays=stays)
-        octets = self._octets - len(row) + len(sealed)
-        if octets <= HALVES_OCTETS:
-            self._octets = octets
-            self._kept[name] = (sealed, half)
+        half = self._kept.get(name, sealed)
+        if half is None or half.stays != stays:
+            half = read_half(self._vault, sealed, name, stays=stays)
+            self._kept.put(name, sealed, half)
         return half
 
     def clear(self) -> None:
         """Forget all."""
         self._kept.clear()
-        self._octets = 0
 
 
 def read_half(vault: Vault, sealed: bytes, name: bytes, *, stays: int = 0) -> Half:

@@ -24,6 +24,17 @@ def test_where_there_is_no_room_the_latest_stays() -> None:
     assert [known.get(b"2", b"123456"), known.get(b"3", b"1234")] == [2, 3]
 
 
+def test_where_the_first_stay_others_are_not_kept_until_there_is_room_again() -> None:
+    known = Known[int](octets=10, first_stay=True)
+    for number in range(3):
+        known.put(b"%d" % number, b"12345", number)
+    assert [known.get(b"%d" % number, b"12345") for number in range(3)] == [0, 1, None]
+    known.put(b"1", b"123456", 1)
+    known.put(b"3", b"1234", 3)
+    assert [known.get(b"0", b"12345"), known.get(b"1", b"123456")] == [0, None]
+    assert known.get(b"3", b"1234") == 3
+
+
 def test_a_row_that_is_too_large_is_not_kept() -> None:
     known = Known[int](octets=10)
     known.put(b"n", b"12345678901", 1)

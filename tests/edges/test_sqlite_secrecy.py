@@ -180,11 +180,11 @@ async def test_an_ended_r_is_erased_from_the_files_even_for_who_has_the_vault_ke
     tail = sealed_row[-200:]  # a long row lies in several pages
     assert tail in bench.octets_on_disk()
     assert write_b64url(r.to_secret_bytes()).encode() in await opened(bench)
-    assert name in bench.store._halves._kept
+    assert name in bench.store._halves._kept._values
     revoked = new_membership(bob, status=Status.REVOKED)
     ended = new_membership(bob, history.group.key) if again else revoked
     await bench.restate(history, alice, ended)
-    assert not bench.store._halves._kept
+    assert not bench.store._halves._kept._values
     assert await bench.count("entries") == 1 + again
     assert tail not in bench.octets_on_disk()
     plain = await opened(bench)
