@@ -27,11 +27,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from aiosmtpd.controller import UnthreadedController
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from benchmarks.ports import free_port
 from benchmarks.sender import HOST, LIST, PATIENCE, Load, send_rounds
 from recrypt_core.encoding import read_json
 from recrypt_core.keys import PublicKey
@@ -73,8 +74,8 @@ def serve_plain(told: Connection) -> None:
     """Run aiosmtpd as it comes, and tell its port."""
     loop = asyncio.new_event_loop()
     controller = UnthreadedController(Nothing(), hostname=HOST, port=0, loop=loop)
-    controller.begin()
-    told.send(controller.server.sockets[0].getsockname()[1])
+    controller.begin()  # type: ignore[no-untyped-call]
+    told.send(cast("asyncio.Server", controller.server).sockets[0].getsockname()[1])
     loop.run_forever()
 
 
@@ -96,14 +97,12 @@ def plain_server() -> Iterator[Peer]:
 @contextmanager
 def list_server(folder: Path, members: int) -> Iterator[tuple[Peer, PublicKey]]:
     """Run our server with a list of so many members; give the list's key too."""
-    with socket.socket() as nobody, socket.socket() as service:
-        for each in (nobody, service):
-            each.bind((HOST, 0))  # and never listens: that port refuses
-        relay, port = (each.getsockname()[1] for each in (nobody, service))
-        config = make_folder(folder, relay, url := f"http://{HOST}:{port}")
+    with socket.socket() as nobody:
+        nobody.bind((HOST, 0))  # and never listens: that port refuses
+        relay = nobody.getsockname()[1]
+        config = make_folder(folder, relay, url := f"http://{HOST}:{free_port()}")
         profiles = [make_profile(folder, f"m{at}@example.org") for at in range(members)]
         run("listserver", "authorize", profiles[0], "--config", config)
-        service.close()
         with serving(config) as peer:
             run("recrypt", "create", LIST, "--service", url, home=profiles[0].parent)
             if profiles[1:]:
@@ -230,8 +229,10 @@ def source_rate(load: Load) -> float | None:
 
 def ratio_of(found: Mapping[str, Sequence[Figures]]) -> float:
     """Give the median of the rounds' ratios, of the first server's to the second's."""
-    pairs = zip(*found.values(), strict=True)
-    return statistics.median(ours.per_second / plain.per_second for ours, plain in pairs)
+    first, second = found.values()
+    return statistics.median(
+        ours.per_second / plain.per_second for ours, plain in zip(first, second, strict=True)
+    )
 
 
 def table(

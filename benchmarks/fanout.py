@@ -48,6 +48,7 @@ from benchmarks.acceptance import (
 from benchmarks.asking import Asking, Waits
 from benchmarks.asking import Server as Asked
 from benchmarks.groups import ADMINISTRATOR, make_profiles, peak_mib, recrypt
+from benchmarks.ports import free_port
 from benchmarks.sender import HOST, LIST, PATIENCE, Load, make_post, talk
 from recrypt_core.encoding import read_json
 from recrypt_core.keys import PublicKey
@@ -158,14 +159,6 @@ def mail_sink() -> Iterator[Sink]:
             yield Sink(process, port)
         finally:
             process.terminate()
-
-
-def free_port() -> int:
-    """Find a port that nobody uses."""
-    with socket.socket() as unused:
-        unused.bind((HOST, 0))
-        port: int = unused.getsockname()[1]
-        return port
 
 
 def _await_port(port: int) -> None:

@@ -33,6 +33,7 @@ from typing import Final
 
 from benchmarks.acceptance import BIN, make_folder, make_profile, processor_seconds, run, serving
 from benchmarks.asking import Asking, Server, Waits
+from benchmarks.ports import free_port
 from benchmarks.sender import HOST, LIST
 from recrypt_client import chains, clock
 from recrypt_client.chains import open_desk
@@ -79,14 +80,12 @@ class Run:
 @contextmanager
 def list_server(folder: Path) -> Iterator[tuple[Server, Path]]:
     """Run our server with a list of one, and give the administrator's home."""
-    with socket.socket() as nobody, socket.socket() as service:
-        for each in (nobody, service):
-            each.bind((HOST, 0))  # and never listens: that port refuses
-        relay, port = (each.getsockname()[1] for each in (nobody, service))
+    with socket.socket() as nobody:
+        nobody.bind((HOST, 0))  # and never listens: that port refuses
+        relay, port = nobody.getsockname()[1], free_port()
         config = make_folder(folder, relay, url := f"http://{HOST}:{port}")
         profile = make_profile(folder, ADMINISTRATOR)
         run("listserver", "authorize", profile, "--config", config)
-        service.close()
         with serving(config) as peer:
             run("recrypt", "create", LIST, "--service", url, home=profile.parent)
             yield Server(peer.pid, peer.port, port, url), profile.parent

@@ -24,8 +24,9 @@ from matplotlib.figure import Figure
 
 from benchmarks.acceptance import make_folder, make_profile, processor_seconds, run
 from benchmarks.acceptance import serving as serving_quietly
-from benchmarks.fanout import Server, Sink, free_port, list_of, mail_sink, serving
+from benchmarks.fanout import Server, Sink, list_of, mail_sink, serving
 from benchmarks.groups import ADMINISTRATOR, make_profiles, peak_mib
+from benchmarks.ports import free_port
 from benchmarks.sender import HOST, LIST, Load, make_post, talk
 from recrypt_client.cli import main as recrypt
 from recrypt_core.encoding import read_json

@@ -42,6 +42,7 @@ from benchmarks.acceptance import (
     serving,
     table,
 )
+from benchmarks.ports import free_port
 from benchmarks.sender import HOST, LIST
 from recrypt_client import clock
 from recrypt_client.home import Home
@@ -118,10 +119,9 @@ class Member:
 @contextmanager
 def list_server(folder: Path) -> Iterator[tuple[Peer, Member]]:
     """Run our server with a group, and give its first member."""
-    with socket.socket() as nobody, socket.socket() as service:
-        for each in (nobody, service):
-            each.bind((HOST, 0))  # and never listens: that port refuses
-        relay, port = (each.getsockname()[1] for each in (nobody, service))
+    with socket.socket() as nobody:
+        nobody.bind((HOST, 0))  # and never listens: that port refuses
+        relay, port = nobody.getsockname()[1], free_port()
         config = make_folder(folder, relay, url := f"http://{HOST}:{port}")
         text = config.read_text()
         if "[service]\n" not in text:
@@ -129,7 +129,6 @@ def list_server(folder: Path) -> Iterator[tuple[Peer, Member]]:
         config.write_text(text.replace("[service]\n", f"[service]\n{QUOTAS}"))
         profile = make_profile(folder, "m@example.org")
         run("listserver", "authorize", profile, "--config", config)
-        service.close()
         with serving(config) as peer:
             run("recrypt", "create", LIST, "--service", url, home=profile.parent)
             run("recrypt", "key", LIST, "--out", folder / "key.json", home=profile.parent)

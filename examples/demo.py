@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -110,7 +110,7 @@ class MailHost:
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self._folder = folder
-        self._boxes = {each: Mailbox(str(folder / each)) for each in PEOPLE.values()}
+        self._boxes = {each: Mailbox(folder / each) for each in PEOPLE.values()}
 
     async def handle_DATA(  # noqa: N802 - aiosmtpd finds and calls it so
         self, server: SMTP, session: Session, envelope: Envelope
@@ -186,10 +186,11 @@ def world() -> Iterator[World]:
         controller.start()
         stack.callback(controller.stop)
         (folder / "homes").mkdir()
-        taps = [Tap(ports[1], ports[2]), Tap(ports[3], ports[4]), Tap(ports[5], ports[0])]
-        for tap in taps:
+        to_server, to_service = Tap(ports[1], ports[2]), Tap(ports[3], ports[4])
+        to_members = Tap(ports[5], ports[0])
+        for tap in (to_server, to_service, to_members):
             stack.callback(tap.shutdown)
-        made = World(folder, *taps, mail)
+        made = World(folder, to_server, to_service, to_members, mail)
         run("listserver", "init", f"{folder}/server", "--domain", "lists.example",
             "--public-url", f"http://127.0.0.1:{ports[3]}")  # fmt: skip
         configure(folder / "server" / "listserver.toml", ports)
@@ -210,16 +211,21 @@ def configure(file: Path, ports: list[int]) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Find ports that nobody has."""
-    with ExitStack() as stack:
-        found = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in found]
+    """Find ports that nobody has, below those that systems give to connections."""
+    found: list[int] = []
+    for port in range(20_000 + os.getpid() % 8_000, 32_768):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise SystemExit("this takes six free ports")
 
 
 @contextmanager
 def serving(made: World) -> Iterator[None]:
     """Run the server, until it has stopped in good order."""
-    words = [BIN / "listserver", "serve", "--config", made.folder / "server" / "listserver.toml"]
+    config = made.folder / "server" / "listserver.toml"
+    words: list[Path | str] = [BIN / "listserver", "serve", "--config", config]
     with (made.folder / "server.log").open("wb") as log:
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log)  # noqa: S603
         try:
@@ -286,7 +292,7 @@ def post_both(made: World) -> None:
     key = made.folder / "team.jwk"
     made.recrypt("Bob", "key", LIST, "--service", address, "--out", str(key))
     script = HERE / "post_with_any_jose_library.py"
-    stock = [sys.executable, script, key, LIST, f"{host}:{port}"]
+    stock: list[Path | str] = [sys.executable, script, key, LIST, f"{host}:{port}"]
     subprocess.run(stock, input=SECOND.encode(), check=True)  # noqa: S603 - our own example
     say.print("   Bob: [cyan]examples/post_with_any_jose_library.py[/], no program of ours.")
 

@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from benchmarks.ports import free_port
 from recrypt_client.commands import passphrases
 from recrypt_client.commands.bridging import deliver
 from recrypt_client.commands.frame import Outside, Tools
@@ -24,7 +25,7 @@ from recrypt_client.submission import OCTETS, Reply, Submission
 from recrypt_client.terminal import Terminal
 from tests.client.stage import TEAM, Stage
 from tests.doors import make_certificate
-from tests.end_to_end.network import LOCALHOST, free_port
+from tests.end_to_end.network import LOCALHOST
 
 PASSWORD = "of the bridge"  # noqa: S105 - of a bridge that stands for a test
 WORDS = b"At one, under the third flowerpot?"

@@ -6,11 +6,10 @@ import dataclasses
 import datetime
 import gc
 import ipaddress
-import socket
 import ssl
 import tracemalloc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path, PurePath
 
 import pytest
@@ -19,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from benchmarks.ports import free_port
 from listserver import limits
 from listserver.config import RelaySettings, Security
 from listserver.edges.courier import SmtpCourier
@@ -246,9 +246,7 @@ async def test_garbage_is_told_as_broken_without_its_words(verb: str, garbage: s
 
 @pytest.mark.asyncio
 async def test_a_refused_connection_is_told() -> None:
-    with closing(socket.create_server((HOST, 0))) as unused:
-        port = unused.getsockname()[1]
-    async with courier_to(port) as courier:
+    async with courier_to(free_port()) as courier:
         assert await courier.deliver(MAIL) == Broken(Phase.CONNECT, "ConnectionRefusedError")
 
 

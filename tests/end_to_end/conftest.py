@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.network import MailHost, free_port
+from benchmarks.ports import free_port
+from tests.end_to_end.network import MailHost
 from tests.end_to_end.programs import ListServer
 
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from tests.end_to_end.network import free_port
+from benchmarks.ports import free_port
 from tests.end_to_end.programs import Program
 
 POSTFIX: Final = """\

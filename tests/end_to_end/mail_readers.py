@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
+from benchmarks.ports import free_port
 from tests.end_to_end.marionette import thunderbird
-from tests.end_to_end.network import free_port
 from tests.end_to_end.terminals import Terminal, in_terminal
 
 NEOMUTT: Final = """\

@@ -1,4 +1,4 @@
-"""What stands around the programs on loopback: the next mail host, taps on the wire, free ports."""
+"""What stands around the programs on loopback: the next mail host, taps on the wire."""
 
 import socket
 import socketserver
@@ -21,12 +21,6 @@ class Mail:
     recipient: str
     octets: int
     content: bytes
-
-
-def free_port() -> int:
-    """Find a port that nobody has."""
-    with socket.create_server((LOCALHOST, 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 def is_open(port: int) -> bool:

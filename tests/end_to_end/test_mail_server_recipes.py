@@ -12,10 +12,11 @@ from pathlib import Path, PurePath
 import dkim
 import pytest
 
+from benchmarks.ports import free_port
 from listserver.config import parse_config
 from listserver.sections import Endpoint
 from tests.end_to_end.mail_programs import MailSystem
-from tests.end_to_end.network import LOCALHOST, MailHost, free_port, is_open
+from tests.end_to_end.network import LOCALHOST, MailHost, is_open
 from tests.end_to_end.programs import DOMAIN, ListServer, Person, Program, new_person, run
 from tests.faults.house import until
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.ports import free_port
 from tests.end_to_end.independent import read_copy
-from tests.end_to_end.network import MailHost, free_port
+from tests.end_to_end.network import MailHost
 from tests.end_to_end.programs import ListServer
 from tests.end_to_end.team import Team, found_team
 

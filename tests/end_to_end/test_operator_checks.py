@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from benchmarks.ports import free_port
 from listserver.cli import main
 from listserver.config import Config, parse_config
 from listserver.edges.certificates import not_after
@@ -19,7 +20,7 @@ from listserver.edges.checkup_service import look_at_service
 from listserver.edges.clock import SystemClock
 from listserver.vault import new_key_line
 from tests.doors import make_certificate
-from tests.end_to_end.network import LOCALHOST, MailHost, free_port
+from tests.end_to_end.network import LOCALHOST, MailHost
 from tests.end_to_end.programs import BIN, DOMAIN, ListServer
 from tests.end_to_end.programs import run as run_program
 from tests.end_to_end.team import Team, found_team

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.ports import free_port
 from tests.end_to_end.mail_programs import MailSystem
-from tests.end_to_end.network import LOCALHOST, free_port
+from tests.end_to_end.network import LOCALHOST
 from tests.end_to_end.programs import DOMAIN, ListServer, new_person, run
 
 TEAM = f"team@{DOMAIN}"

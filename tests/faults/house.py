@@ -3,15 +3,14 @@
 A prefix is what stands before `listserver serve`, such as strace with what it injects.
 """
 
-import os
 import smtplib
-import socket
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from benchmarks.ports import free_port
 from listserver.limits import IN_HAND
 from tests.end_to_end.network import LOCALHOST
 from tests.end_to_end.programs import BIN, PATIENCE, ListServer, Program
@@ -31,23 +30,6 @@ def until(met: Callable[[], bool], seconds: float = PATIENCE) -> bool:
             return False
         pause.wait(TICK)
     return True
-
-
-def lasting_port(first: int = 20_000) -> int:
-    """Find a port that nobody has, and that no connection will be given between two starts.
-
-    Two runs of these tests at once look in different places.
-    """
-    start = first + os.getpid() % 4_000
-    for port in range(start, 32_768):  # where Linux's own choices begin
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((LOCALHOST, port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no port is free")
 
 
 class Child(Program):
@@ -87,7 +69,7 @@ class Server(ListServer):
 
     def __init__(self, folder: Path, *, relay_port: int) -> None:
         """Make its folder."""
-        super().__init__(folder, url=f"http://{LOCALHOST}:{lasting_port()}", relay_port=relay_port)
+        super().__init__(folder, url=f"http://{LOCALHOST}:{free_port()}", relay_port=relay_port)
         self.prefix: tuple[str | Path, ...] = ()
         self.command: tuple[str | Path, ...] = (BIN / "listserver",)
 

@@ -10,8 +10,9 @@ from typing import Final
 
 import pytest
 
+from benchmarks.ports import free_port
 from tests.end_to_end.network import MailHost
-from tests.faults.house import MEMBERS, Server, lasting_port, until
+from tests.faults.house import MEMBERS, Server, until
 from tests.faults.ledger import Ledger, name_of
 from tests.faults.machine import SMTP_SINK
 from tests.faults.sinks import sink
@@ -29,7 +30,7 @@ LOST: Final = 90  # seconds; a host that greets nobody is tried with one copy at
 @pytest.fixture
 def port() -> int:
     """Give the port where the sinks will be."""
-    return lasting_port(25_000)
+    return free_port()
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.network import MailHost, Tap, free_port
+from benchmarks.ports import free_port
+from tests.end_to_end.network import MailHost, Tap
 from tests.end_to_end.programs import ListServer, new_person
 from tests.plugin.mail_program import XPI, mail_program
 from tests.plugin.membership import Membership

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from benchmarks.ports import free_port
 from tests.end_to_end.marionette import Marionette, thunderbird
-from tests.end_to_end.network import LOCALHOST, free_port
+from tests.end_to_end.network import LOCALHOST
 from tests.plugin.post_office import PASSWORD
 
 ADDRESS: Final = "bob@example.org"

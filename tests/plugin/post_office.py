@@ -5,7 +5,8 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from tests.end_to_end.network import LOCALHOST, free_port, is_open
+from benchmarks.ports import free_port
+from tests.end_to_end.network import LOCALHOST, is_open
 from tests.end_to_end.programs import Program
 
 PASSWORD: Final = "letters"  # noqa: S105 - of a box that stands for a test
