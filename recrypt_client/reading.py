@@ -59,6 +59,10 @@ class Bad:
     reason: str
 
 
+class _NoKeyHere(Trouble):
+    """It is sealed to no key that is here, and to no group's that was seen."""
+
+
 Authorship: TypeAlias = Signed | Unsigned | Bad
 
 
@@ -107,12 +111,24 @@ def read_copy(octets: bytes, home: Home, asking: Asking) -> Opened:
 def decrypt(octets: bytes, home: Home, asking: Asking, *, what: str) -> bytes:
     """Open an `.mmx` or a JWE in JSON; its author, if it names one, isn't checked.
 
+    If it is sealed to no key that is known here, the groups' services are asked for newer ones. Not
+    so for mail: strangers' mail would make every reader ask.
+
     Raises:
         Trouble: if it is none, or can't be opened with the keys here.
     """
     with about(what):
         envelope = read_envelope(octets)
-    return _open(envelope, home, asking, what=what)[0]
+    try:
+        return _open(envelope, home, asking, what=what)[0]
+    except _NoKeyHere:
+        missed = recrypting.meet_newer_keys(home, asking)
+    try:
+        return _open(envelope, home, asking, what=what)[0]
+    except _NoKeyHere as unknown:
+        if missed is None:
+            raise
+        raise Trouble(f"{unknown.what}; and {missed.what}", missed.hint) from None
 
 
 def _open(envelope: Envelope, home: Home, asking: Asking, *, what: str) -> tuple[bytes, Udf | None]:
@@ -172,7 +188,7 @@ def _no_way(envelope: Envelope, home: Home, what: str) -> Trouble:
             f"{what} is sealed to {groups[0].group_name}, and there is no profile here",
             f"Is {home.root} the right home? Choose one with --home",
         )
-    return Trouble(
+    return _NoKeyHere(
         f"{what} is sealed to keys that aren't here, and holds no recryption",
         "If it is for a group of yours, fetch its key with recrypt key GROUP first; "
         f"else see that {home.root} is the right home",

@@ -173,17 +173,33 @@ def read_escrow(octets: bytes, home: Home, *, what: str) -> tuple[EscrowFile, Si
     return file, key
 
 
-def recover(
-    home: Home, service: Service, name: str, master: SignaturePrivateKey, pace: Pace
-) -> Recovered:
-    """Sign as the group, take its keys from it, and become its SUPER.
+def meet_again(
+    home: Home, service: Service, name: str, master: SignaturePrivateKey, *, now: datetime
+) -> Pin:
+    """Pin a group by its fingerprint, the master key's; its key may have ended long ago.
 
     Raises:
-        Trouble: if the service shows another group, or doesn't take the change.
+        Trouble: if the service shows another group.
     """
-    pin = _pinned(home, service, name, master, now=pace.clock())
-    home.keep_key(master)
-    desk = Desk(home, service, pin, master)
+    answer = service.ask(GetKey(group_id=name), GetKeyResponse)
+    with about(f"the key of {name} from {service.url}"):
+        stated = verified_master(answer.master, name)
+        if stated.identifier != master.public.udf:
+            raise NotAuthentic(f"the group's fingerprint is {stated.identifier} there")
+        key = verified_group_key(answer.signed_key, stated)
+    pin = pins.renew(home.pin(name), key, service=service.url, now=now)
+    home.keep_pin(pin)
+    return pin
+
+
+def recover(desk: Desk, pace: Pace) -> Recovered:
+    """Sign as the group, with its master key; take its keys from it, and become its SUPER.
+
+    Raises:
+        Trouble: if the service doesn't take the change.
+    """
+    home = desk.home
+    home.keep_key(desk.key)
     state = chains.current(desk, now=pace.clock())
     if not custody.take(home, state).online:
         state = removing.replace_master(desk, state, pace)
@@ -228,21 +244,6 @@ def _seat(state: GroupState, profile: VerifiedProfile, keys: Mapping[Udf, Privat
 
 def _devices(profile: VerifiedProfile) -> set[Udf]:
     return {key.udf for key in profile.profile.encryption_keys}
-
-
-def _pinned(
-    home: Home, service: Service, name: str, master: SignaturePrivateKey, *, now: datetime
-) -> Pin:
-    """Meet the group again, by its fingerprint; its key may have ended long ago."""
-    answer = service.ask(GetKey(group_id=name), GetKeyResponse)
-    with about(f"the key of {name} from {service.url}"):
-        stated = verified_master(answer.master, name)
-        if stated.identifier != master.public.udf:
-            raise NotAuthentic(f"the group's fingerprint is {stated.identifier} there")
-        key = verified_group_key(answer.signed_key, stated)
-    pin = pins.renew(home.pin(name), key, service=service.url, now=now)
-    home.keep_pin(pin)
-    return pin
 
 
 def _master_key(home: Home, state: GroupState) -> SignaturePrivateKey:

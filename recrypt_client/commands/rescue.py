@@ -80,8 +80,10 @@ def recover(context: click.Context, group: str, file: str, service: str | None) 
 
     if is_wanted and using.home.pin(group) is not None:
         restored.accept(context, group, sit)
-    with using.alone(), using.service(url) as called:
-        done = recovering.recover(using.home, called, group, master, Pace(using.now))
+    with using.alone(), using.service(url) as called, using.terminal.bars() as told:
+        pin = recovering.meet_again(using.home, called, group, master, now=using.now())
+        desk = Desk(using.home, called, pin, master, told)
+        done = recovering.recover(desk, Pace(using.now))
     using.terminal.answer(
         {
             "GroupName": group,

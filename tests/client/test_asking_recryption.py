@@ -19,6 +19,7 @@ from recrypt_core.envelope import read_envelope
 from recrypt_core.keys import Curve, PrivateKey
 from recrypt_core.messages import GetEntryResponse, RecryptDataResponse, Response
 from recrypt_core.records import AuditEntry, AuditResult
+from recrypt_core.sealing import seal
 from recrypt_core.wire import SealedKey
 from tests.builders import new_membership, new_person
 from tests.client.malicious_members import let_in, listing, online
@@ -82,6 +83,34 @@ def test_it_works_with_a_passphrase(stage: Stage, sealed: bytes) -> None:
     stage.asked.clear()
     assert stage.does("bob", "decrypt", "-", stdin=sealed) == PLAN
     assert len(stage.asked) == 1
+
+
+def test_a_file_sealed_to_a_newer_key_than_was_seen_is_opened(stage: Stage, sealed: bytes) -> None:
+    stage.does("alice", "rekey", TEAM)
+    newer = stage.does("dave", "encrypt", "-", "--to", TEAM, "--service", URL, stdin=PLAN)
+    assert stage.does("bob", "decrypt", "-", stdin=newer) == PLAN
+    assert stage.service.asked[-3:] == ["GetKey", "GetEntry", "RecryptData"]
+    assert stage.does("bob", "decrypt", "-", stdin=sealed) == PLAN  # and what was sealed before
+    assert stage.service.asked[-2:] == ["GetEntry", "RecryptData"]
+
+
+def test_what_asking_after_newer_keys_came_to_is_told(stage: Stage, sealed: bytes) -> None:
+    foreign = seal(PLAN, [PrivateKey.generate(Curve.X25519).public]).mmx()
+    assert "sealed to keys that aren't here" in stage.fails("bob", "decrypt", "-", stdin=foreign)
+    assert stage.service.asked[-1] == "GetKey"
+    stage.service.lie = lambda _name, _response: Response(status=503, status_description="Later.")
+    words = stage.fails("bob", "decrypt", "-", stdin=foreign)
+    assert "sealed to keys that aren't here" in words
+    assert "503" in words
+    assert sealed
+
+
+def test_no_service_is_asked_after_newer_keys_of_mail(stage: Stage, sealed: bytes) -> None:
+    asked = len(stage.service.asked)
+    foreign = seal(MESSAGE, [PrivateKey.generate(Curve.X25519).public], cty="message/rfc822")
+    assert "keys that aren't here" in stage.fails("bob", "read", stdin=foreign.mmx())
+    assert len(stage.service.asked) == asked
+    assert sealed
 
 
 def test_who_is_no_member_is_told_what_to_do(stage: Stage, sealed: bytes) -> None:

@@ -73,13 +73,8 @@ def test_no_bar_is_shown_within_another(monkeypatch: pytest.MonkeyPatch) -> None
         assert "Verifying" not in screen.getvalue()
 
 
-@pytest.mark.parametrize(("command", "compared"), [("verify", (1, 2, 3)), ("members", (3, 3, 3))])
-def test_reading_a_long_history_and_its_members_is_told(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, command: str, compared: tuple[int, ...]
-) -> None:
-    """`members` isn't sent them once more, so it takes each page for a full one."""
-    stage.team("bob", "carol")
-    monkeypatch.setattr(chains, "PAGE_CHANGES", 1)
+def hears(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
+    """Hear what bars are told."""
     heard: list[tuple[str, int, int]] = []
 
     @contextmanager
@@ -87,8 +82,30 @@ def test_reading_a_long_history_and_its_members_is_told(
         yield lambda *told: heard.append(told)
 
     monkeypatch.setattr(Terminal, "bars", bars)
+    return heard
+
+
+@pytest.mark.parametrize(("command", "compared"), [("verify", (1, 2, 3)), ("members", (3, 3, 3))])
+def test_reading_a_long_history_and_its_members_is_told(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, command: str, compared: tuple[int, ...]
+) -> None:
+    """`members` isn't sent them once more, so it takes each page for a full one."""
+    stage.team("bob", "carol")
+    monkeypatch.setattr(chains, "PAGE_CHANGES", 1)
+    heard = hears(monkeypatch)
     stage.does("alice", command, TEAM)
     assert heard == [
         *(("Verifying", done, 2) for done in (1, 2)),
         *(("Comparing", done, 3) for done in compared),
     ]
+
+
+def test_recovering_a_group_tells_how_far_its_history_was_read(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, notary = stage.folder / "team.escrow", str(stage.person("notary"))
+    stage.team("bob")
+    stage.does("alice", "escrow", TEAM, notary, "--out", str(file))
+    heard = hears(monkeypatch)
+    stage.does("notary", "recover", TEAM, str(file))
+    assert ("Verifying", 3, 3) in heard
