@@ -124,6 +124,15 @@ not even an administrator, can make readable to you what you have.
 {sender} seems to have written to those who administer
 {list}. What came is attached; nothing in it is proven.
 """,
+    "troubles-asking": """\
+people who ask in: {count}
+
+People who want to be members of {list}, and wait for an answer: {count}.
+To see who they are, and to let them in or not:
+  recrypt requests {list}
+  recrypt approve {list} ADDRESS
+  recrypt deny {list} ADDRESS
+""",
     "troubles-waiting": """\
 posts that wait for a decision: {count}
 

@@ -159,6 +159,15 @@ haben.
 {list} geschrieben. Was kam, ist angefügt; nichts davon ist
 bewiesen.
 """,
+    "troubles-asking": """\
+wer Mitglied werden möchte: {count}
+
+Wer Mitglied von {list} werden möchte und auf Antwort wartet: {count}.
+Ansehen, und aufnehmen oder ablehnen:
+  recrypt requests {list}
+  recrypt approve {list} ADRESSE
+  recrypt deny {list} ADRESSE
+""",
     "troubles-waiting": """\
 Beiträge, die auf eine Entscheidung warten: {count}
 

@@ -195,8 +195,10 @@ class Joining:
             if state is not found.state and not await _is_withdrawn(work, found, signer):
                 await check_may_wait(work, found, now)
                 token, until = stated.token.lower(), now + LIFE[state]
-                await work.put_confirmed(token, now=now, until=until)
-                await work.ask_back(found.list.id, found.applicant.profile.identifier)
+                udf = found.applicant.profile.identifier
+                is_banned = udf in found.list.state.policy.banned
+                await work.put_confirmed(token, now=now, until=until, quietly=is_banned)
+                await work.ask_back(found.list.id, udf)
         return Response()
 
     async def requests(

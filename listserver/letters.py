@@ -115,10 +115,11 @@ def _padded(header: bytes, body: bytes) -> bytes:
 
 
 def troubles(texts: Texts, found: Troubles) -> Words:
-    """Tell administrators what waits, was given up or is held, and whose mail was turned off."""
+    """Tell administrators who and what waits, what failed or is held, and whose mail has ended."""
     failed, off = len(found.failures) + found.more, len(found.turned_off) + found.more_off
     left = len(found.left) + found.more_left
     values: dict[str, tuple[int, dict[str, str]]] = {
+        "asking": (found.asking, {}),
         "waiting": (found.waiting, {}),
         "stopped": (found.stopped, {}),
         "failed": (failed, {"copies": _copies(texts, found)}),

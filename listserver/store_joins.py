@@ -29,8 +29,13 @@ class JoinWork(Protocol):
         """Find the open request whose token this is, unless it was good until earlier."""
         ...
 
-    async def put_confirmed(self, token: str, *, now: datetime, until: datetime) -> None:
-        """Let a request wait for a decision; an earlier one of the same applicant ends."""
+    async def put_confirmed(
+        self, token: str, *, now: datetime, until: datetime, quietly: bool = False
+    ) -> None:
+        """Let a request wait for a decision; an earlier one of the same applicant ends.
+
+        Administrators are told of it, unless they were of the earlier one; quietly: not at all.
+        """
         ...
 
     async def counted(self, of: JoinCount, what: str, now: datetime, *, days: int = 1) -> int:

@@ -45,6 +45,7 @@ class Troubles:
         more: How many there are besides.
         turned_off: Addresses of members whose mail was turned off after bounces; some of them.
         more_off: How many there are besides.
+        asking: How many people wait to be let in.
         waiting: How many posts wait for a decision.
         stopped: How many posts are held whole, so that nobody has more copies of them.
         left: Addresses of members who have left; some of them.
@@ -57,6 +58,7 @@ class Troubles:
     more: int
     turned_off: tuple[str, ...]
     more_off: int
+    asking: int = 0
     waiting: int = 0
     stopped: int = 0
     left: tuple[str, ...] = ()

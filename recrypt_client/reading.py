@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeAlias
 
-from recrypt_client import contacts, mail, recrypting
+from recrypt_client import contacts, mail, recrypting, writing
 from recrypt_client.contacts import Standing
 from recrypt_client.errors import Trouble, about
 from recrypt_client.home import Home
@@ -122,13 +122,31 @@ def decrypt(octets: bytes, home: Home, asking: Asking, *, what: str) -> bytes:
     try:
         return _open(envelope, home, asking, what=what)[0]
     except _NoKeyHere:
-        missed = recrypting.meet_newer_keys(home, asking)
+        missed = _meet_newer_keys(home, asking)
     try:
         return _open(envelope, home, asking, what=what)[0]
     except _NoKeyHere as unknown:
         if missed is None:
             raise
         raise Trouble(f"{unknown.what}; and {missed.what}", missed.hint) from None
+
+
+def _meet_newer_keys(home: Home, asking: Asking) -> Trouble | None:
+    """Ask for the keys of all groups that are known here; give what went wrong first.
+
+    As who only reads doesn't learn otherwise that a group has another key now.
+    """
+    first: Trouble | None = None
+    for pin in [*home.pins()] if home.has_profile() else []:
+        if pin.closed is None:
+            try:
+                with asking.waiting(f"Asking {pin.service}"), asking.call(pin.service) as service:
+                    writing.fetch_key(
+                        home, service, pin.group_name, fingerprint=None, now=asking.now
+                    )
+            except Trouble as trouble:
+                first = first or trouble
+    return first
 
 
 def _open(envelope: Envelope, home: Home, asking: Asking, *, what: str) -> tuple[bytes, Udf | None]:

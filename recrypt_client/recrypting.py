@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
-from recrypt_client import contacts, writing
+from recrypt_client import contacts
 from recrypt_client.errors import ServiceRefused, Trouble, about
 from recrypt_client.home import Home
 from recrypt_client.pins import Pin
@@ -104,24 +104,6 @@ def open_asked(
     if refused is not None:
         raise refused
     return None
-
-
-def meet_newer_keys(home: Home, asking: Asking) -> Trouble | None:
-    """Ask for the keys of all groups that are known here; give what went wrong first.
-
-    As who only reads doesn't learn otherwise that a group has another key now.
-    """
-    first: Trouble | None = None
-    for pin in [*home.pins()] if home.has_profile() else []:
-        if pin.closed is None:
-            try:
-                with asking.waiting(f"Asking {pin.service}"), asking.call(pin.service) as service:
-                    writing.fetch_key(
-                        home, service, pin.group_name, fingerprint=None, now=asking.now
-                    )
-            except Trouble as trouble:
-                first = first or trouble
-    return first
 
 
 def _known(envelope: Envelope, home: Home) -> Iterator[tuple[Recipient, Udf, Pin]]:

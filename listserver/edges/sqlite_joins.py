@@ -25,10 +25,15 @@ _COUNT: Final = (
     " ON CONFLICT (day, name) DO UPDATE SET asked = asked + excluded.asked"
 )
 _COUNTED: Final = "SELECT asked FROM join_counts WHERE day = ? AND name = ?"
+# Who asks again while it waits is told of once. The earlier request goes after that.
 _CONFIRM: Final = (
-    "DELETE FROM joins WHERE state = ? AND token_name != ?"
-    " AND name = (SELECT name FROM joins WHERE token_name = ?)",
-    "UPDATE joins SET state = ?, since = ?, until = ? WHERE token_name = ?",
+    "UPDATE joins SET state = ?1, since = ?2, until = ?3, told = coalesce(?5,"
+    " (SELECT max(told) FROM joins AS other WHERE other.name = joins.name))"
+    " WHERE token_name = ?4"
+)
+_CONFIRMED_ANEW: Final = (
+    "DELETE FROM joins WHERE state = ?1 AND token_name != ?2"
+    " AND name = (SELECT name FROM joins WHERE token_name = ?2)"
 )
 _WAITING: Final = "FROM joins WHERE list_id = ? AND state = ? AND until > ?"
 _WAITING_AT: Final = "SELECT count(*) FROM joins WHERE domain = ? AND state = ? AND until > ?"
@@ -67,7 +72,7 @@ class JoinTables(ProfileTables):
             self._vault.seal("joins", write_json(row), row=name),
             self._site_name(list_id, site_of(parse_address(applicant.account))),
         )
-        await self._rows.run("INSERT INTO joins VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        await self._rows.run("INSERT INTO joins VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)", values)
 
     async def join_of_token(self, token: str, now: datetime) -> Join | None:
         name = self._token_name(token)
@@ -85,10 +90,13 @@ class JoinTables(ProfileTables):
             Applicant(account, verified_profile(profile), invitation),
         )
 
-    async def put_confirmed(self, token: str, *, now: datetime, until: datetime) -> None:
+    async def put_confirmed(
+        self, token: str, *, now: datetime, until: datetime, quietly: bool = False
+    ) -> None:
         name, state = self._token_name(token), JoinState.CONFIRMED.value
-        await self._rows.run(_CONFIRM[0], (state, name, name))
-        await self._rows.run(_CONFIRM[1], (state, seconds(now), seconds(until), name))
+        told = seconds(now) if quietly else None
+        await self._rows.run(_CONFIRM, (state, seconds(now), seconds(until), name, told))
+        await self._rows.run(_CONFIRMED_ANEW, (state, name))
 
     async def waiting_joins(
         self, list_id: ListId, now: datetime, *, site: str | None = None

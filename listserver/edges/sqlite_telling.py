@@ -23,6 +23,8 @@ _IN_TROUBLE: Final = (
     " WHERE leaving = 3 AND NOT left_told UNION"
     " SELECT list_id FROM posts WHERE held AND NOT dropped AND NOT held_told UNION"
     " SELECT list_id FROM holding WHERE state = 0 AND NOT told UNION"
+    " SELECT list_id FROM joins INDEXED BY joins_untold"
+    " WHERE state = 1 AND NOT told AND (since <= ?1 OR since > ?3) UNION"
     " SELECT list_id FROM posts WHERE id IN"
     " (SELECT post_id FROM deliveries WHERE state >= 2 AND NOT told))"
 )
@@ -36,6 +38,7 @@ _KINDS: Final = (
     ("posts", "", "held_told", "list_id = ?1 AND held AND NOT dropped"),
     ("members", " INDEXED BY members_left_untold", "left_told", "list_id = ?1 AND leaving = 3"),
     ("holding", "", "told", "list_id = ?1 AND state = 0"),
+    ("joins", "", "told", "list_id = ?1 AND state = 1"),
 )
 _UNTOLD: Final = tuple(
     f"FROM {table}{index} WHERE {rows} AND NOT {told}" for table, index, told, rows in _KINDS
@@ -44,7 +47,7 @@ _FAILED: Final = _UNTOLD[0]
 _OFF: Final = _UNTOLD[1]
 _LEFT: Final = _UNTOLD[3]
 _COUNTS: Final = tuple(
-    f"SELECT count(*), coalesce(sum({'number' if 'holding' in rows else 'id'}), 0) {rows}"
+    f"SELECT count(*), coalesce(sum({'number' if 'holding' in rows else 'rowid'}), 0) {rows}"
     for rows in _UNTOLD
 )
 _UPDATE: Final = "UPDATE"
@@ -83,13 +86,14 @@ class TellingTables(ProfileTables, PostTables):
         named = await self._rows.all(f"SELECT id {_FAILED} ORDER BY id LIMIT ?", of)
         read = [each for row in named if (each := await self._failure(number(row[0])))]
         turned_off, has_left = await self._accounts(_OFF, of), await self._accounts(_LEFT, of)
-        failed, off, stopped, left, waiting = counts = await self._untold(list_id)
+        failed, off, stopped, left, waiting, asking = counts = await self._untold(list_id)
         return Troubles(
             list=stored,
             failures=tuple(read),
             more=failed[0] - len(read),
             turned_off=turned_off,
             more_off=off[0] - len(turned_off),
+            asking=asking[0],
             waiting=waiting[0],
             stopped=stopped[0],
             left=has_left,

@@ -1,6 +1,6 @@
 """What every Store does with requests to join."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -54,6 +54,37 @@ async def test_confirmed_ones_of_a_list_wait_one_of_each_applicant(work: Work) -
     assert await work.waiting_joins(other, SOON, site="example.org") == 1
     assert await work.waiting_joins(list_id, SOON, site="example.com") == 0
     assert await work.waiting_joins(list_id, LATER, site="example.org") == 0
+
+
+@pytest.mark.asyncio
+async def test_administrators_are_told_once_of_who_has_waited(work: Work) -> None:
+    list_id, hour = await new_list(work), timedelta(hours=1)
+
+    async def told(now: datetime) -> int:
+        (found,) = await work.lists_in_trouble(now, hour)
+        troubles = await work.troubles(found, 9)
+        assert troubles is not None
+        assert await work.troubles_told(found, troubles, now)
+        assert await work.lists_in_trouble(now + hour, hour) == ()
+        return troubles.asking
+
+    for token, applicant in (("a", FIRST), ("b", SECOND)):
+        await work.put_asked(list_id, token, applicant, now=NOW, until=LATER)
+    assert await work.lists_in_trouble(NOW + hour, hour) == ()
+    await work.put_confirmed("a", now=NOW, until=LATER)
+    assert await work.lists_in_trouble(NOW + hour - timedelta(seconds=1), hour) == ()
+    assert await work.lists_in_trouble(NOW - hour, hour) == (list_id,)  # the clock was set back
+    assert await told(NOW + hour) == 1
+    await work.put_asked(list_id, "c", FIRST, now=SOON, until=LATER)  # who asks again
+    await work.put_confirmed("c", now=SOON, until=LATER)
+    assert await work.lists_in_trouble(SOON + hour, hour) == ()
+    await work.put_confirmed("b", now=SOON, until=LATER, quietly=True)
+    assert await work.lists_in_trouble(SOON + hour, hour) == ()
+    assert await work.waiting_joins(list_id, SOON) == 2
+    await work.end_joins(list_id, [CAROL.udf], list(JoinState))
+    await work.put_asked(list_id, "d", SECOND, now=SOON, until=LATER)
+    await work.put_confirmed("d", now=SOON, until=LATER)
+    assert await told(SOON + hour) == 1
 
 
 @pytest.mark.asyncio

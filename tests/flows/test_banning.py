@@ -8,6 +8,7 @@ import pytest_asyncio
 
 from listserver import replies
 from listserver.holding import HoldKeeping
+from listserver.limits import NOTICE_PATIENCE
 from recrypt_core.documents import JoinAnswer, Privilege, Status, sign_join
 from recrypt_core.messages import (
     ConfirmJoin,
@@ -25,7 +26,7 @@ from tests.builders import TEAM
 from tests.fakes import Bench
 from tests.lists import said
 from tests.moderated import House
-from tests.returned import words_of
+from tests.returned import sent_to, words_of
 
 DAY = timedelta(days=1)
 ALL = ["alice", "bob", "carol"]
@@ -222,6 +223,9 @@ async def test_who_is_banned_asks_in_as_ever_and_is_never_shown(house: House) ->
 
     await house.set(banned=(erin.udf,))
     await asks_in()
+    bench.clock.advance(NOTICE_PATIENCE)
+    await bench.keep_house()
+    assert sent_to(bench, house.people["alice"].address) == []  # and isn't told of
     assert await shown() == 0
     await house.set(banned=())
     assert await shown() == 1
