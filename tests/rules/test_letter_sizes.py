@@ -15,7 +15,7 @@ from tests.mails import envelope_of
 
 PERSON: Final = new_person(f"{'d' * 60}@{'e' * 60}.example.org")
 LETTERS: Final = (
-    "asking", "goodbye", "in-vain", "leaving", "probe", "rejected", "welcome", "troubles-waiting",
+    "asking", "goodbye", "in-vain", "leaving", "probe", "rejected", "welcome", "troubles-asking", "troubles-waiting",
     "troubles-stopped", "troubles-failed", "troubles-off", "troubles-left",
 )  # fmt: skip
 VALUES: Final = {
