@@ -15,8 +15,8 @@ from tests.mails import envelope_of
 
 PERSON: Final = new_person(f"{'d' * 60}@{'e' * 60}.example.org")
 LETTERS: Final = (
-    "asking", "goodbye", "in-vain", "leaving", "probe", "rejected", "welcome", "troubles-asking", "troubles-waiting",
-    "troubles-stopped", "troubles-failed", "troubles-off", "troubles-left",
+    "asking", "goodbye", "in-vain", "leaving", "probe", "rejected", "welcome", "troubles-asking",
+    "troubles-waiting", "troubles-stopped", "troubles-failed", "troubles-off", "troubles-left",
 )  # fmt: skip
 VALUES: Final = {
     "copies": "\n\n".join(f"  {PERSON.address}: given up\n{'w' * 200}" for _ in range(5)),
