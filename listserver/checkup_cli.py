@@ -29,7 +29,7 @@ _UNREADABLE: Final = "(can't be read)"
 @click.option("--json", "is_json", is_flag=True, help="For programs: one JSON object.")
 @with_config
 def lists(config_file: Path | None, *, is_json: bool) -> None:
-    """Show each list with its members, posts and copies as counts; never who.
+    """Show each list in counts of members, posts and copies. Never who.
 
     Example: listserver lists --config /var/lib/listserver/listserver.toml
     """
@@ -59,10 +59,11 @@ def lists(config_file: Path | None, *, is_json: bool) -> None:
 @click.option("--json", "is_json", is_flag=True, help="For programs: one JSON object.")
 @with_config
 def check(config_file: Path | None, *, no_dns: bool, is_json: bool) -> None:
-    """Look over settings, files, store, clock, disk, mail server, DNS and certificates.
+    """Look over all that the server needs.
 
-    Each line says what to do next where something isn't right. Nothing is changed, and no mail is
-    sent. Ends with status 1 if anything is wrong.
+    At settings, files, store, clock, disk, mail server, DNS and certificates. Each line says what
+    to do next where something isn't right. Nothing is changed, and no mail is sent. Ends with
+    status 1 if anything is wrong.
 
     Example: listserver check --config /var/lib/listserver/listserver.toml
     """
@@ -85,7 +86,7 @@ def check(config_file: Path | None, *, no_dns: bool, is_json: bool) -> None:
 @click.command()
 @with_config
 def metrics(config_file: Path | None) -> None:
-    """Print the figures of the server that runs, in the form of Prometheus.
+    """Print the figures of the server that runs. They have the form of Prometheus.
 
     Example: listserver metrics --config /var/lib/listserver/listserver.toml
     """

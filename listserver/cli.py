@@ -84,7 +84,7 @@ def main() -> None:
 @click.option("--domain", required=True, help="The domain of the lists' addresses.")
 @click.option("--public-url", help="The service's address as clients know it [https://DOMAIN].")
 def init(folder: Path, domain: str, public_url: str | None) -> None:
-    """Make FOLDER with the settings, the store and the vault key.
+    """Make FOLDER with settings, store and vault key.
 
     Example: listserver init /var/lib/listserver --domain lists.example
     """
@@ -150,7 +150,7 @@ def serve_command(
     workers: int | None,
     config_file: Path | None,
 ) -> None:
-    """Run the server until SIGTERM; it then finishes what is in hand.
+    """Run the server until SIGTERM. It then finishes what is in hand.
 
     Example: listserver serve --config /var/lib/listserver/listserver.toml
     """

@@ -40,7 +40,7 @@ _SHOW: Final = "`listserver queue` shows what there is"
 @with_config
 @click.pass_context
 def queue(context: click.Context, config_file: Path | None, *, is_json: bool) -> None:
-    """Show the posts with copies to deliver, given up or held; never whose.
+    """Show posts that have copies to deliver, or failed ones. Never whose.
 
     Below them stands mail for the operator that was given up.
 
@@ -68,7 +68,7 @@ def queue(context: click.Context, config_file: Path | None, *, is_json: bool) ->
 @click.argument("post", type=_POST)
 @with_config
 def show(post: int, config_file: Path | None) -> None:
-    """Show more of one post: attempts, when the next is due, the codes of refusals.
+    """Show more of one post. Attempts, when the next is due, the codes of refusals.
 
     Peers' words may name an address, so of them only the codes are shown, and how many.
 
@@ -86,7 +86,7 @@ def show(post: int, config_file: Path | None) -> None:
 @click.argument("post", metavar="POST|all|LETTER|letters")
 @with_config
 def retry(post: str, config_file: Path | None) -> None:
-    """Try given-up and held copies again now, of one post or of all; or letters that are held.
+    """Try given-up and held copies again now. Of one post or of all; or held letters.
 
     A server that runs does so within half a minute.
 
@@ -112,7 +112,7 @@ def retry(post: str, config_file: Path | None) -> None:
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @with_config
 def drop(post: str, config_file: Path | None, *, yes: bool) -> None:
-    """End all copies of a post that are still in the queue, and erase it; or letters that are held.
+    """End what is queued of a post, and erase it. Or letters that are held.
 
     Example: listserver queue drop 3 --yes
     """
@@ -143,7 +143,7 @@ def drop(post: str, config_file: Path | None, *, yes: bool) -> None:
 @click.argument("address")
 @with_config
 def suspend(address: str, config_file: Path | None) -> None:
-    """Stop the list ADDRESS for a while: posts are put off, and no post is sent.
+    """Stop the list ADDRESS for a while. Posts are put off, and no post is sent.
 
     Senders' mail servers try again, for days; what the list has taken already waits. Its
     administrators can go on with it. A server that runs does so at once.
@@ -164,7 +164,7 @@ def suspend(address: str, config_file: Path | None) -> None:
 @click.argument("address")
 @with_config
 def resume(address: str, config_file: Path | None) -> None:
-    """Let the list ADDRESS go on, that was stopped: what has waited is sent.
+    """Let the list ADDRESS go on, that was stopped. What has waited is sent.
 
     A server that runs begins within half a minute.
 
@@ -179,7 +179,7 @@ def resume(address: str, config_file: Path | None) -> None:
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @with_config
 def backup(folder: Path, config_file: Path | None) -> None:
-    """Copy the store into DIR, also while the server runs; never the vault key.
+    """Copy the store into DIR, while the server runs too. Never the vault key.
 
     Example: listserver backup /var/backups/listserver
     """

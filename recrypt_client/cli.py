@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any, Final, NoReturn
 
 import click
@@ -29,45 +31,50 @@ from recrypt_client.commands.frame import Group
 from recrypt_client.errors import Trouble
 from recrypt_client.terminal import Terminal
 
-COMMANDS: Final = (
-    profile.profile,
-    groups.create,
-    groups.key,
-    groups.close,
-    groups.history,
-    members.add,
-    members.delete,
-    members.suspend,
-    members.resume,
-    members.redeliver,
-    members.members,
-    audit.audit,
-    quotas.quota,
-    joining.join,
-    deciding.requests,
-    deciding.approve,
-    deciding.deny,
-    inviting.invite,
-    watching.watch,
-    leaving.leave,
-    leaving.mail,
-    moderating.held,
-    moderating.ban,
-    moderating.unban,
-    keeping.rekey,
-    keeping.set_policy,
-    keeping.refresh,
-    keeping.verify,
-    rescue.escrow,
-    rescue.recover,
-    content.encrypt,
-    content.decrypt,
-    content.seal,
-    sending.send,
-    content.read,
-    syncing.sync,
-    bridging.bridge,
-)
+SECTIONS: Final[Mapping[str, tuple[click.Command, ...]]] = {
+    "Your keys": (profile.profile,),
+    "Write and read": (
+        content.seal,
+        sending.send,
+        bridging.bridge,
+        content.read,
+        syncing.sync,
+        content.encrypt,
+        content.decrypt,
+    ),
+    "Be a member": (joining.join, groups.key, leaving.mail, leaving.leave),
+    "Make a list, and look after it": (
+        groups.create,
+        keeping.set_policy,
+        keeping.refresh,
+        keeping.rekey,
+        keeping.verify,
+        groups.history,
+        rescue.escrow,
+        rescue.recover,
+        groups.close,
+    ),
+    "Its members": (
+        members.members,
+        members.add,
+        inviting.invite,
+        deciding.requests,
+        deciding.approve,
+        deciding.deny,
+        watching.watch,
+        members.suspend,
+        members.resume,
+        members.delete,
+        members.redeliver,
+    ),
+    "What they send, and have recrypted": (
+        moderating.held,
+        moderating.ban,
+        moderating.unban,
+        audit.audit,
+        quotas.quota,
+    ),
+}
 
 
 class Recrypt(Group):
@@ -75,8 +82,12 @@ class Recrypt(Group):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - click's own arguments
         super().__init__(*args, **kwargs)
-        for command in COMMANDS:
+        for command in chain.from_iterable(SECTIONS.values()):
             self.add_command(command)
+
+    def sections(self) -> Mapping[str, Iterable[click.Command]]:
+        """Give all commands by what one is about."""
+        return SECTIONS
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own answer
         """Run a command; 2 for wrong usage is click's own."""
@@ -102,6 +113,7 @@ def _fail(context: click.Context, why: str) -> NoReturn:
 
 
 @click.group(cls=Recrypt, epilog="Example: recrypt profile create alice@example.org")
+@click.version_option(package_name="recrypt-listserver")
 def main() -> None:
     """Write to confidential lists, read what they send, and administer them."""
 

@@ -19,7 +19,7 @@ from recrypt_core.encoding import JsonObject, write_time
 )
 @click.pass_context
 def audit(context: click.Context, group: str, since: datetime | timedelta | None) -> None:
-    """Show which members of GROUP had its service recrypt something, as `recrypt decrypt` does.
+    """Show which members of GROUP had its service recrypt something: `recrypt decrypt` does.
 
     DONE was answered; REFUSED was asked by one who isn't served, or about a past key; QUOTA too
     often on that day. EPHEMERAL KEY names the file or message: the same one is the same file. It is

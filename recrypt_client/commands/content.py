@@ -60,7 +60,7 @@ def encrypt(
 @click.option("--out", metavar="FILE", help="Write to FILE instead of standard output.")
 @click.pass_context
 def decrypt(context: click.Context, file: str, out: str | None) -> None:
-    """Decrypt FILE.mmx, such as an attachment that a list has sent to you; - is standard input.
+    """Decrypt FILE.mmx, such as an attachment of a list's mail; - is standard input.
 
     What no list has sent you, but is sealed to a group of yours, its service is asked to recrypt.
     It doesn't see what is in it; the group's administrators see that you asked.

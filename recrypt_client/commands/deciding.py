@@ -67,7 +67,7 @@ def _status(state: GroupState, one: Waiting) -> str | None:
 @click.argument("who", metavar="ADDRESS|FINGERPRINT...", nargs=-1, required=True)
 @click.pass_context
 def approve(context: click.Context, group: str, who: Sequence[str]) -> None:
-    """Add those who wait to be members of GROUP, by address or, better, by fingerprint."""
+    """Add those who wait to be members of GROUP: by address or, better, by fingerprint."""
     using = tools(context)
     adding = using.terminal.progress("Adding", len(who))
     with using.alone(), using.desk(group) as desk, adding as progress:

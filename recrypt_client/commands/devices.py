@@ -54,7 +54,7 @@ def devices(context: click.Context) -> None:
 @may_have_none
 @click.pass_context
 def new(context: click.Context, file: str, no_passphrase: bool) -> None:
-    """Make keys for this machine, and FILE, which asks to add it to your profile elsewhere.
+    """Make keys for this machine; FILE asks to add it to your profile, elsewhere.
 
     FILE holds public keys alone. Compare the code on the other machine; a repeat gives the same.
     """
@@ -81,7 +81,7 @@ def new(context: click.Context, file: str, no_passphrase: bool) -> None:
 @click.option("--code", metavar="CODE", help="What the new device shows; else you are asked.")
 @click.pass_context
 def add(context: click.Context, file: str, code: str | None) -> None:
-    """Add the device that asks by FILE to your profile, if the new device shows the same code.
+    """Add the device that asks by FILE to your profile: if the new one shows the same code.
 
     The services of the groups that you are in are told; their administrators take it in. It needs
     the profile's master key, which is where the profile was made.

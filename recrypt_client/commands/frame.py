@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,6 +34,7 @@ from recrypt_core.wire import from_json
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _SPAN = re.compile(r"(\d{1,5})([mhdw])", re.ASCII)
+_PAUSE = re.compile(r"[:;.](?: |$)")
 _UNITS: Final[Mapping[str, timedelta]] = {
     "m": timedelta(minutes=1),
     "h": timedelta(hours=1),
@@ -160,6 +161,22 @@ class Group(click.Group):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - click's own arguments
         super().__init__(*args, **kwargs)
         self.params.extend(common_options())
+
+    def sections(self) -> Mapping[str, Iterable[click.Command]]:
+        """Give the commands by what one is about."""
+        return {"Commands": [each for _, each in sorted(self.commands.items())]}
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a line for each command: its help as far as the first pause."""
+        width = max(len(name) for name in self.commands)
+        for title, commands in self.sections().items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{each.name:{width}}", summary(each)) for each in commands])
+
+
+def summary(command: click.Command) -> str:
+    """Tell on a line what a command does."""
+    return _PAUSE.split(" ".join((command.help or "").split()), 1)[0]
 
 
 class GroupName(click.ParamType[str]):

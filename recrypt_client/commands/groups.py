@@ -100,7 +100,7 @@ def create(
 @click.option("--out", metavar="FILE", help="Write the group key to FILE, as a JWK.")
 @click.pass_context
 def key(context: click.Context, /, group: str, out: str | None, **given: str | None) -> None:
-    """Fetch the key of GROUP, verify it, and remember the group by its fingerprint.
+    """Fetch and verify the key of GROUP; the group is remembered by its fingerprint.
 
     With --file nothing is fetched: it takes what a mail to the list's -key address is answered.
     """

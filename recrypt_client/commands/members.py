@@ -122,7 +122,7 @@ def suspend(context: click.Context, group: str, who: Sequence[str]) -> None:
 @click.argument("who", metavar="ADDRESS...", nargs=-1, required=True)
 @click.pass_context
 def resume(context: click.Context, group: str, who: Sequence[str]) -> None:
-    """Let suspended or removed members of GROUP read again what comes from now on.
+    """Let suspended or removed members of GROUP read again: what comes from now on.
 
     It turns mail on again for members to whom the service has turned it off after bounces.
     """
@@ -146,7 +146,7 @@ def resume(context: click.Context, group: str, who: Sequence[str]) -> None:
 )
 @click.pass_context
 def redeliver(context: click.Context, group: str, who: str, since: datetime | timedelta) -> None:
-    """Send a member of GROUP what came since then once more, as far as the service keeps it.
+    """Send a member of GROUP what came since then once more: as far as the service keeps it.
 
     Also what came before the member did, if the list's key was the same.
     """
@@ -173,7 +173,7 @@ def redeliver(context: click.Context, group: str, who: str, since: datetime | ti
 @click.option("--csv", "table", metavar="FILE", help="Write them to FILE instead, as a table.")
 @click.pass_context
 def members(context: click.Context, group: str, table: str | None) -> None:
-    """Show who is or was a member of GROUP, as its verified history says."""
+    """Show who is or was a member of GROUP: as its verified history says."""
     using = tools(context)
     with using.alone(), using.desk(group) as desk:
         state = chains.current(desk, now=using.now())

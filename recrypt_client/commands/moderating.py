@@ -112,7 +112,7 @@ def ban(context: click.Context, group: str, who: Sequence[str]) -> None:
 @click.argument("who", metavar="ADDRESS|FINGERPRINT...", nargs=-1, required=True)
 @click.pass_context
 def unban(context: click.Context, group: str, who: Sequence[str]) -> None:
-    """Let people who were banned post to GROUP, and ask in, as its rules say."""
+    """Let people who were banned post to GROUP, and ask in: as its rules say."""
     _ban(tools(context), group, who, is_banned=False)
 
 

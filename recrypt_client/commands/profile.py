@@ -44,7 +44,7 @@ def _with_export_passphrase(command: Body) -> Body:
     epilog="Example: recrypt profile create alice@example.org",
 )
 def profile() -> None:
-    """Make and show your profile, seal its private keys, and have it on several machines."""
+    """Make and show your profile, and have it on several machines; seal its private keys."""
 
 
 @profile.command(epilog="Example: recrypt profile create alice@example.org")
@@ -104,7 +104,7 @@ def show(context: click.Context, out: str | None) -> None:
 @click.option("--remove", is_flag=True, help="Store the private keys as they are from now on.")
 @click.pass_context
 def passphrase(context: click.Context, new_file_name: str | None, remove: bool) -> None:
-    """Set, change or remove the passphrase that your private keys are sealed under.
+    """Set, change or remove the passphrase of your private keys: they are sealed under it.
 
     If it is cut off, one of the two passphrases opens everything: give the command again.
     """
@@ -139,7 +139,7 @@ def passphrase(context: click.Context, new_file_name: str | None, remove: bool) 
 @_with_export_passphrase
 @click.pass_context
 def export_(context: click.Context, file: str, export_file: str | None) -> None:
-    """Write your profile, all private keys and what is known of groups and people to FILE.
+    """Write your profile and all private keys to FILE; what is known of groups and people too.
 
     It is sealed under a passphrase of its own, and is a back-up, or goes to another machine. An
     existing FILE is not overwritten; - is standard output.
@@ -180,7 +180,7 @@ def export_(context: click.Context, file: str, export_file: str | None) -> None:
 def import_(
     context: click.Context, file: str, export_file: str | None, no_passphrase: bool
 ) -> None:
-    """Take the profile in FILE, which `recrypt profile export` has written; - is standard input.
+    """Take in the profile in FILE: `recrypt profile export` has written it; - is standard input.
 
     Where the same profile is already, what either knows is put together, and nothing becomes
     older. Another profile is never overwritten. On one of its other devices FILE is what
@@ -274,7 +274,7 @@ def _tell(using: Tools, imported: Imported, identifier: str) -> None:
 @click.argument("group", type=GroupName())
 @click.pass_context
 def publish(context: click.Context, group: str) -> None:
-    """Send your profile, as it is now, to the service of GROUP, which you are a member of."""
+    """Send your profile, as it is now, to the service of GROUP: you are a member of it."""
     using = tools(context)
     with using.alone(), using.desk(group) as desk:
         publishing.publish(desk, now=using.now())

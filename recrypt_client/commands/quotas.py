@@ -26,7 +26,7 @@ _MOST = 10**9 - 1
 def quota(
     context: click.Context, group: str, who: Sequence[str], per_day: int | None, unset: bool
 ) -> None:
-    """Bound how often members of GROUP may have its service recrypt on a day (UTC).
+    """Bound how often members of GROUP may have its service recrypt: on a day (UTC).
 
     As `recrypt decrypt` does; mail that the list sends doesn't count. Without ADDRESS, show who
     has a bound of their own; for that of all together, recrypt set GROUP recrypt_per_day=N.

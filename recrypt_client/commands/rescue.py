@@ -29,7 +29,7 @@ from recrypt_client.errors import Trouble
 @click.option("--out", metavar="FILE", help="Where to write it; else to standard output.")
 @click.pass_context
 def escrow(context: click.Context, group: str, profiles: Sequence[str], out: str | None) -> None:
-    """Write the escrow file of GROUP, for the owners of its escrow keys to keep.
+    """Write the escrow file of GROUP: for the owners of its escrow keys to keep.
 
     With profiles, their EncryptionKeys become the group's escrow keys, in place of those it had.
     With the file, one of them can restore the group when all its administrators have lost their
@@ -60,7 +60,7 @@ def escrow(context: click.Context, group: str, profiles: Sequence[str], out: str
 @restored.options
 @click.pass_context
 def recover(context: click.Context, group: str, file: str, service: str | None) -> None:
-    """Administer GROUP again with its escrow FILE, which is sealed to you: you become SUPER.
+    """Administer GROUP again with its escrow FILE: it is sealed to you, who become SUPER.
 
     With --accept-restored what was seen of its history and isn't shown any more is forgotten, after
     a yes, as by recrypt verify.

@@ -42,7 +42,7 @@ LONGEST: Final = timedelta(hours=1)  # between two looks at a service that can't
 def watch(
     context: click.Context, group: str, *, allowed: Sequence[str], once: bool, every: int
 ) -> None:
-    """Let in who waits to be a member of GROUP and whom a rule allows, and keep it in order.
+    """Let in who waits to be a member of GROUP and whom a rule allows; keep it in order.
 
     Who has left is removed, newer profiles are taken in, and the key is signed again when that is
     due. Each thing is told on a line, the same once. It ends at SIGINT or SIGTERM, when what is in

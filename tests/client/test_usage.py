@@ -2,8 +2,11 @@
 
 import json
 
+import click
 import pytest
 
+from recrypt_client.cli import main
+from recrypt_client.commands.frame import summary
 from tests.client.stage import TEAM, URL, Stage
 
 WRONG = [
@@ -34,6 +37,22 @@ WRONG = [
     ("seal",),
     ("read", "one", "two"),
 ]
+
+
+@pytest.mark.parametrize("above", [(), ("profile",), ("profile", "devices")], ids=" ".join)
+def test_help_has_each_command_once_on_a_line_of_its_own(
+    stage: Stage, above: tuple[str, ...]
+) -> None:
+    group: click.Command = main
+    for name in above:
+        assert isinstance(group, click.Group)
+        group = group.commands[name]
+    assert isinstance(group, click.Group)
+    lines = stage.run("alice", *above, "--help").stdout.splitlines()
+    for name, command in group.commands.items():
+        (line,) = [each for each in lines if each.startswith(f"  {name} ")]
+        assert line.endswith(summary(command))
+        assert len(line) <= 80
 
 
 @pytest.mark.parametrize("arguments", WRONG, ids=" ".join)
