@@ -17,7 +17,7 @@ from recrypt_client.changing import Pace
 from recrypt_client.commands import passphrases
 from recrypt_client.commands.passphrases import Confirm, Prompt, Source
 from recrypt_client.discovery import Lookup
-from recrypt_client.errors import Trouble, about
+from recrypt_client.errors import Passing, Trouble, about
 from recrypt_client.files import replace_file
 from recrypt_client.home import Home
 from recrypt_client.pins import Pin
@@ -98,10 +98,22 @@ class Tools:
         """Call a service."""
         return Service(url, self.outside.transport)
 
-    def service_of(self, group: str, given: str | None) -> Service:
-        """Call the service of a group (spec §11)."""
+    @contextmanager
+    def service_of(self, group: str, given: str | None) -> Iterator[Service]:
+        """Call the service of a group (spec §11); tell if where it was looked for is a guess."""
         pin = self.home.pin(group)
-        return self.service(discovery.find_service(group, given, pin, self.outside.look_up))
+        url = discovery.find_service(group, given, pin, self.outside.look_up)
+        try:
+            with self.service(url) as called:
+                yield called
+        except Passing as trouble:
+            if given is not None or pin is not None:
+                raise
+            raise Passing(
+                trouble.what,
+                f"{group} isn't known in {self.home.root}: if its service is elsewhere, name it "
+                "with --service URL",
+            ) from trouble
 
     def pin(self, group: str) -> Pin:
         """Find what is known of a group.

@@ -52,11 +52,17 @@ def test_a_network_that_fails_is_told_in_one_line(stage: Stage) -> None:
     def fail(_request: httpx2.Request) -> httpx2.Response:
         raise httpx2.ConnectError("[Errno 111] Connection refused")
 
-    result = stage.run_against(httpx2.MockTransport(fail), "bob", "key", TEAM)
+    result = stage.run_against(httpx2.MockTransport(fail), "bob", "key", TEAM, "--service", URL)
     assert result.exit_code == 1
     assert result.stderr == (
         f"recrypt: {URL}: [Errno 111] Connection refused. "
         "Check the address and the network, then try again.\n"
+    )
+    guessed = stage.run_against(httpx2.MockTransport(fail), "bob", "key", TEAM)
+    assert guessed.exit_code == 1
+    assert guessed.stderr == (
+        f"recrypt: {URL}: [Errno 111] Connection refused. {TEAM} isn't known in "
+        f"{stage.home('bob')}: if its service is elsewhere, name it with --service URL.\n"
     )
 
 
