@@ -125,9 +125,9 @@ not even an administrator, can make readable to you what you have.
 {list}. What came is attached; nothing in it is proven.
 """,
     "troubles-asking": """\
-people who ask in: {count}
+people who ask to join: {count}
 
-People who want to be members of {list}, and wait for an answer: {count}.
+People who want to join {list}, and wait for an answer: {count}.
 To see who they are, and to let them in or not:
   recrypt requests {list}
   recrypt approve {list} ADDRESS

@@ -37,7 +37,7 @@ async def test_who_has_waited_for_an_hour_is_told_of_once(bench: Bench) -> None:
     await door.waits(ERIN)
     bench.clock.advance(timedelta(seconds=1))
     lines = await told(door)
-    assert lines[0] == "team: people who ask in: 2"
+    assert lines[0] == "team: people who ask to join: 2"
     assert "  recrypt requests team@lists.example" in lines
     assert not any("example.org" in line for line in lines)
     bench.clock.advance(timedelta(days=2))
