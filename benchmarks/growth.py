@@ -193,6 +193,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--out", type=Path, help="a file of the figures, in JSON")
     parser.add_argument("--plots", type=Path, help="a folder of pictures, as SVG")
     asked = parser.parse_args(arguments)
+    if asked.plots:
+        asked.plots.mkdir(parents=True, exist_ok=True)
     found = dict[str, list[Row]]()
     for axis in AXES:
         found[axis.name] = rows = []
