@@ -80,9 +80,10 @@ def doubted_at_once(members: int) -> int:
 def turns_mail_on(before: MemberEntry, after: MemberEntry, current: Udf) -> bool:
     """Tell whether an UpdateMember turns the member's mail on again (spec §6).
 
-    It does if the address, the profile or the status is another, if it restates the Entries as they
-    are, as `recrypt resume` does, or has a new one for the current key. A rekey does neither: it
-    makes Entries for the next key and ends those of past ones, of all members alike.
+    It does if the address, the profile or the status is another, if it restates all as it is, as
+    `recrypt resume` does, or has a new Entry for the current key. A rekey does neither: it makes
+    Entries for the next key and ends those of past ones, of all members alike. Nor does what is
+    about rights alone.
 
     current: the UDF of the group's key as it is now.
     """
@@ -92,6 +93,6 @@ def turns_mail_on(before: MemberEntry, after: MemberEntry, current: Udf) -> bool
         return True
     had = {each.member_key_udf for each in before.entries}
     has = {each.member_key_udf: each.encryption_key_udf for each in after.entries}
-    return has.keys() == had or any(
-        group_key == current for own, group_key in has.items() if own not in had
-    )
+    if has.keys() == had:
+        return (before.privileges, before.quotas) == (after.privileges, after.quotas)
+    return any(group_key == current for own, group_key in has.items() if own not in had)

@@ -8,7 +8,7 @@ from msgspec.structs import replace as but
 
 from listserver.bouncing import turns_mail_on
 from listserver.model import ListId, MemberId
-from recrypt_core.documents import MemberEntry, Privilege, Status
+from recrypt_core.documents import MemberEntry, Privilege, Quota, Status
 from recrypt_core.keys import Curve, PrivateKey
 from tests.builders import History, Membership, Person, new_group, new_membership, new_person
 from tests.fakes import Bench, administrator
@@ -114,7 +114,8 @@ def test_what_turns_mail_on() -> None:
     again, later = (new_membership(bob, key) for key in (current, following))
     for after, is_turned_on in (
         (before, True),
-        (but(before, privileges=(Privilege.RECRYPT, Privilege.ADMIN)), True),
+        (but(before, privileges=(Privilege.RECRYPT, Privilege.ADMIN)), False),
+        (before.limited((Quota(9).text,)), False),
         (but(before, account_name="b@example.org"), True),
         (but(before, profile=bob.changed().signed), True),
         (but(before, status=Status.SUSPENDED), True),
