@@ -1,7 +1,7 @@
 """Flows of who administers: members added, removed, suspended, resumed, sent what they missed."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -46,11 +46,13 @@ class Outcome:
         state: The group after it.
         changed: The AccountNames of those whom it changed.
         skipped: The AccountNames of those who were as asked already.
+        known: Those of the changed who were to be added, and were members before.
     """
 
     state: GroupState
     changed: tuple[str, ...]
     skipped: tuple[str, ...]
+    known: frozenset[str] = frozenset()
 
     def then(self, state: GroupState, people: Iterable[VerifiedProfile]) -> "Outcome":
         """Tell what came of it and of what followed, in which newer profiles were taken in."""
@@ -60,7 +62,8 @@ class Outcome:
             if state.members[each.identifier].profile != self.state.members[each.identifier].profile
         }
         left = tuple(each for each in self.skipped if each not in taken)
-        return Outcome(state, tuple(dict.fromkeys((*self.changed, *taken))), left)
+        changed = tuple(dict.fromkeys((*self.changed, *taken)))
+        return Outcome(state, changed, left, self.known | {*taken} - {*self.changed})
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +114,13 @@ def add(desk: Desk, profiles: Sequence[VerifiedProfile], terms: Terms, pace: Pac
             revised = entries.revised(each.entry, each.entry.status, privileges=privileges)
             yield Made(revised, {})
 
-    state, changed = change_members(desk, AddMember, write, pace)
+    state, added = change_members(desk, AddMember, write, pace)
+    changed = added
     if any(_gained(state.members[udf], terms) for udf in named):
         state, promoted = change_members(desk, UpdateMember, promote, pace, state=state)
-        changed |= promoted
-    return _outcome(custody.share(desk, state, pace), named, changed)
+        changed = added | promoted
+    done = _outcome(custody.share(desk, state, pace), named, changed)
+    return replace(done, known=frozenset(state.members[udf].account for udf in changed - added))
 
 
 def readmit(

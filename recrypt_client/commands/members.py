@@ -258,6 +258,9 @@ def tell(using: Tools, outcome: Outcome, done: str, left: Sequence[str] = ()) ->
         "LeftToDo": [*left],
         "Head": {"seq": state.head.seq, "hash": state.head.hash},
     }
-    words = [f"{who} {done} {state.name}" for who in outcome.changed]
+    words = [
+        f"{who} {'changed in' if who in outcome.known else done} {state.name}"
+        for who in outcome.changed
+    ]
     words += [f"{who} was so already" for who in outcome.skipped]
     using.terminal.answer(value, *words)

@@ -70,7 +70,8 @@ def test_he_may_become_an_administrator_by_the_same_command(stage: Stage) -> Non
 
 def test_a_profile_that_was_seen_before_changes_nothing(stage: Stage) -> None:
     stage.team("bob")
-    stage.does("alice", "add", TEAM, file_of(stage, on_another_device(stage)))
+    told = stage.does("alice", "add", TEAM, file_of(stage, on_another_device(stage)))
+    assert told.decode() == f"{BOB} changed in {TEAM}\n"
     count = len(stage.service.changes)
     told = stage.does("alice", "add", TEAM, str(stage.folder / "newer.json"))
     assert told.decode() == f"{BOB} was so already\n"

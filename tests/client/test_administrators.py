@@ -95,7 +95,7 @@ def test_who_is_added_with_powers_later_is_promoted(stage: Stage) -> None:
     stage.team("bob")
     file = str(stage.folder / "bob.json")
     told = stage.does("alice", "add", TEAM, file, "--privilege", "ADMIN").decode()
-    assert told == f"{BOB} added to {TEAM}\n"
+    assert told == f"{BOB} changed in {TEAM}\n"
     assert member(stage, BOB).entry.privileges == (Privilege.RECRYPT, Privilege.ADMIN)
     count = len(stage.service.changes)
     stage.does("alice", "add", TEAM, file, "--privilege", "ADMIN")
