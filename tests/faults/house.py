@@ -19,10 +19,11 @@ CONNECTIONS: Final = 4  # the default of [relay] connections
 A_CRASH: Final = CONNECTIONS * IN_HAND  # copies that it may double: no outcome is on the disk
 TEAM: Final = "team@lists.example"
 MEMBERS: Final = tuple(f"member{n}@example.org" for n in range(6))
+LOST: Final = 90  # seconds; a host that greets nobody is tried with one copy at a time, ever later
 TICK: Final = 0.01  # seconds, between two looks at something that sends no word
 
 
-def until(met: Callable[[], bool], seconds: float = PATIENCE) -> bool:
+def until(met: Callable[[], bool], seconds: float = LOST) -> bool:
     """Look again and again until it is so; False if it takes too long."""
     end, pause = time.monotonic() + seconds, threading.Event()
     while not met():

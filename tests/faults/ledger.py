@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tests.end_to_end.network import Mail, MailHost
-from tests.end_to_end.programs import PATIENCE
 from tests.end_to_end.team import Team
-from tests.faults.house import A_CRASH, Server, hand_in, until
+from tests.faults.house import A_CRASH, LOST, Server, hand_in, until
 from tests.faults.states import deliveries, integrity, let_pass
 from tests.mails import attachment
 
@@ -91,7 +90,7 @@ class Ledger:
         come = self.copies()
         return sum(not come[post, name] for post in self.acked for name in self.team.members)
 
-    def settle(self, seconds: float = PATIENCE) -> bool:
+    def settle(self, seconds: float = LOST) -> bool:
         """Wait until every member has every accepted post, as long as the server runs."""
         until(lambda: not self.missing() or not self.server.child.runs, seconds)
         return not self.missing()
